@@ -1,0 +1,51 @@
+# The two set-up commands are `make try` (see it work) and `make test` (check everything).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help test lint soak try bench clean
+
+help:
+	@echo "make try    set up, then run the main job on a real dataset, showing every command"
+	@echo "make test   set up, then run linters, type checker and all tests"
+	@echo "make soak   slow runs that look for rare faults"
+	@echo "make lint   linters and type checker alone"
+	@echo "make bench  hitsave beside its peers on generated work"
+	@echo "make clean  remove $(VENV) and caches"
+
+$(VENV)/python: 
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "hitsave needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/test: $(VENV)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@touch $@
+
+$(VENV)/try: $(VENV)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[try]'
+	@touch $@
+
+test: $(VENV)/test
+	@bash scripts/system-packages.sh
+	$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest -n auto
+
+lint: $(VENV)/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+soak: $(VENV)/test
+	$(BIN)/python -m pytest -m soak -n auto
+
+try: $(VENV)/try
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python scripts/try.py
+
+bench: $(VENV)/test
+	$(BIN)/python -m benchmarks.run
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -1,0 +1,1 @@
+"""Benchmarks: one script for each claim of speed that the project makes (see README.md here)."""

@@ -1,0 +1,251 @@
+"""Snapshots in Python: a file or a directory as it was at one moment, named by a digest that works on every machine.
+
+    snap = FileSnapshot.snap("model.pt")        keep it
+    FileSnapshot.from_digest(snap.digest)       the same, in another program, on another machine
+    snap.restore()                              put it back at its place
+
+A snapshot is a small value that can be pickled. Each operation opens the repository of the current directory; pass
+`repository` to use another one.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Self
+
+from hitsave.errors import ObjectError, WorkspaceError
+from hitsave.objects.digest import Digest, ObjectKind
+from hitsave.objects.model import EntryKind, TreeEntry
+from hitsave.repository import Repository
+from hitsave.snapshots.place import put_link
+
+#: Tells by its path, with `/`, whether a file is wanted.
+Include = Callable[[str], bool]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    """What file and directory snapshots have in common."""
+
+    digest: str
+    content_length: int
+    relpath: Path | None = None
+    time: datetime = field(default_factory=_now, compare=False)
+    repository: Repository | None = field(default=None, repr=False, compare=False)
+
+    _kind = ObjectKind.BLOB
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "repository": None}
+
+    @property
+    def _repository(self) -> Repository:
+        return self.repository or Repository.default()
+
+    @property
+    def _digest(self) -> Digest:
+        return Digest(bytes.fromhex(self.digest))
+
+    @classmethod
+    def snap(cls, path: str | os.PathLike[str], *, repository: Repository | None = None) -> Self:
+        """Keep a file or directory as it is now. Raises WorkspaceError where it is of the other kind, SnapshotError."""
+        place = Path(path)
+        if place.is_dir() is not (cls._kind is ObjectKind.TREE):
+            wanted = "directory" if cls._kind is ObjectKind.TREE else "file"
+            raise WorkspaceError(f"{path}: is not a {wanted}" if place.exists() else f"{path}: does not exist")
+        opened = repository or Repository.default()
+        captured = opened.keep(place)
+        return cls(str(captured.digest), captured.size, opened.relative(place), repository=repository)
+
+    @classmethod
+    def from_digest(
+        cls,
+        digest: str,
+        relpath: str | os.PathLike[str] | None = None,
+        *,
+        repository: Repository | None = None,
+    ) -> Self:
+        """The snapshot that a digest, or the first seven or more digits of one, stands for.
+
+        It is looked up in the cache, then in the remote. Raises ObjectNotFound, AmbiguousDigest, and ObjectError where
+        it is of the other kind.
+        """
+        opened = repository or Repository.default()
+        found = opened.resolve(digest)
+        if found.kind is not cls._kind:
+            raise ObjectError(f"{digest} is a {found.kind.name.lower()}, not a {cls._kind.name.lower()}")
+        place = Path(relpath) if relpath is not None else opened.known_place(found.digest)
+        return cls(str(found.digest), opened.size_of(found.digest), place, repository=repository)
+
+    @property
+    def name(self) -> str:
+        """The last part of the path at which it was taken; empty where that is not known."""
+        return self.relpath.name if self.relpath else ""
+
+    @property
+    def suffix(self) -> str:
+        """The suffix of that name, with its dot."""
+        return self.relpath.suffix if self.relpath else ""
+
+    @property
+    def has_local_cache(self) -> bool:
+        """Whether everything of it is on this machine."""
+        return self._repository.has_all(self._digest, self._kind)
+
+    @property
+    def is_uploaded(self) -> bool:
+        """Whether the remote has it."""
+        return self._repository.is_uploaded(self._digest)
+
+    def upload(self) -> None:
+        """Send it to the remote. Raises RemoteError."""
+        self._repository.upload(self._digest, self._kind)
+
+    def download(self) -> None:
+        """Fetch what is not on this machine. Raises ObjectNotFound where the remote does not have it either."""
+        self._repository.ensure(self._digest, self._kind)
+
+    def restore_safe(self) -> Path:
+        """The path of a read-only copy in the cache. Downloads what is missing; never overwrites anything."""
+        raise NotImplementedError
+
+    def restore(self, overwrite: bool | None = None) -> Path:
+        """Put it back at its place, as a symbolic link to the read-only copy; returns the path.
+
+        What stands there is replaced with a warning, without one for `overwrite=True`, and not at all for
+        `overwrite=False` (WorkspaceError). It is kept first, where the store does not have it, and the warning
+        names its digest: nothing is lost.
+        """
+        if self.relpath is None:
+            raise WorkspaceError(f"{self.digest[:12]}: its place is not known; say where with restore_at(path)")
+        return self.restore_at(self._repository.absolute(self.relpath), overwrite)
+
+    def restore_at(self, path: str | os.PathLike[str], overwrite: bool | None = None) -> Path:
+        """As `restore`, at another path."""
+        place = Path(os.path.abspath(path))
+        source = self.restore_safe()
+        if place.is_symlink() and Path(os.readlink(place)) == source:
+            return place
+        if os.path.lexists(place):
+            self._make_way(place, overwrite)
+        put_link(source, place)
+        return place
+
+    def _make_way(self, place: Path, overwrite: bool | None) -> None:
+        if overwrite is False:
+            raise WorkspaceError(f"{place}: exists; pass overwrite=True to replace it")
+        opened = self._repository
+        if place.is_symlink() and not place.exists():
+            return
+        kept = opened.keep(place)
+        if overwrite is None and str(kept.digest) != self.digest:
+            warnings.warn(
+                f"{place} was replaced; what was there is kept as {kept.digest}", UserWarning, stacklevel=4
+            )
+
+
+@dataclass(frozen=True)
+class FileSnapshot(_Snapshot):
+    """A file as it was at one moment. `content_length` is in bytes; `relpath` is relative to the workspace."""
+
+    _kind = ObjectKind.BLOB
+
+    @property
+    def local_cache_path(self) -> Path:
+        """The read-only file in the cache. Raises ObjectNotFound where it is not on this machine."""
+        return self._repository.cache.path_of(self._digest)
+
+    def open(self) -> BinaryIO:
+        """The content, for reading bytes; fetched where it is not on this machine."""
+        self.download()
+        return self._repository.cache.open_blob(self._digest)
+
+    def restore_safe(self) -> Path:
+        """The path of the read-only file in the cache."""
+        self.download()
+        return self.local_cache_path
+
+
+@dataclass(frozen=True)
+class DirectorySnapshot(_Snapshot):
+    """A directory as it was at one moment. Indexing by a path gives the file or directory at it."""
+
+    _kind = ObjectKind.TREE
+
+    @property
+    def local_cache_path(self) -> Path:
+        """A read-only directory under the cache. Raises ObjectNotFound where something is not on this machine."""
+        return self._repository.read_only_tree(self._digest)
+
+    @property
+    def files(self) -> Mapping[str, FileSnapshot]:
+        """Every file, by its path inside the directory; only trees are fetched for this."""
+        return {path: self._file(path, entry) for path, entry in self._walk()}
+
+    def __getitem__(self, path: str) -> FileSnapshot | DirectorySnapshot:
+        found = self._repository.entry_at(self._digest, os.fsencode(path))
+        if found is None:
+            raise KeyError(path)
+        if found.kind is EntryKind.TREE:
+            inner = self._place(path)
+            return DirectorySnapshot(str(found.digest), found.size, inner, self.time, self.repository)
+        return self._file(path, found)
+
+    def __iter__(self) -> Iterator[str]:
+        return (path for path, _ in self._walk())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self._walk())
+
+    def __contains__(self, path: object) -> bool:
+        return isinstance(path, str) and self._repository.entry_at(self._digest, os.fsencode(path)) is not None
+
+    def _walk(self) -> Iterator[tuple[str, TreeEntry]]:
+        for path, entry in self._repository.walk(self._digest):
+            if entry.kind in (EntryKind.FILE, EntryKind.EXECUTABLE):
+                yield os.fsdecode(path), entry
+
+    def _place(self, path: str) -> Path:
+        inner = PurePosixPath(path)
+        return self.relpath / inner if self.relpath else Path(inner)
+
+    def _file(self, path: str, entry: TreeEntry) -> FileSnapshot:
+        return FileSnapshot(str(entry.digest), entry.size, self._place(path), self.time, self.repository)
+
+    def restore_safe(self, include: Include | None = None) -> Path:
+        """The path of a read-only directory under the cache; with `include`, of one with a part of the files."""
+        return self._repository.read_only_tree(self._digest, include, fetch=True)
+
+    def restore_at(
+        self, path: str | os.PathLike[str], overwrite: bool | None = None, include: Include | None = None
+    ) -> Path:
+        """As `restore`, at another path; with `include`, a part of the files, fetched without the rest."""
+        if include is None:
+            return super().restore_at(path, overwrite)
+        place = Path(os.path.abspath(path))
+        if os.path.lexists(place):
+            self._make_way(place, overwrite)
+        put_link(self.restore_safe(include), place)
+        return place
+
+
+def restore(
+    snapshot: FileSnapshot | DirectorySnapshot | str,
+    path: str | os.PathLike[str] | None = None,
+    overwrite: bool | None = None,
+) -> Path:
+    """Restore a snapshot, or what a digest stands for, at `path` or at its own place; returns the path."""
+    if isinstance(snapshot, str):
+        kind = Repository.default().resolve(snapshot).kind
+        cls = DirectorySnapshot if kind is ObjectKind.TREE else FileSnapshot
+        snapshot = cls.from_digest(snapshot)
+    return snapshot.restore(overwrite) if path is None else snapshot.restore_at(path, overwrite)

@@ -1,0 +1,151 @@
+"""The cache's database: refs, what is known of whole files and of working files, and the log of operations.
+
+All that must be decided together is decided in one write transaction: whoever publishes a ref checks in the same
+transaction that everything it relies on is there, and a collection takes away in one transaction, so that neither
+can slip between the other's look and deed. Writers wait for each other; readers never do.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hitsave.cache.files import is_network_folder
+from hitsave.errors import CacheError
+
+SCHEMA_VERSION = 1
+_WAIT_SECONDS = 3600.0
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS settings(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS refs(
+    namespace TEXT NOT NULL, name TEXT NOT NULL, digest BLOB NOT NULL, kind INTEGER NOT NULL,
+    created INTEGER NOT NULL, by TEXT NOT NULL, path TEXT NOT NULL, git TEXT NOT NULL,
+    partial INTEGER NOT NULL, PRIMARY KEY (namespace, name)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS refs_by_digest ON refs(digest);
+CREATE TABLE IF NOT EXISTS indexes(name BLOB PRIMARY KEY, entries INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS files(
+    digest BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, derived INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS files_by_size ON files(size);
+CREATE TABLE IF NOT EXISTS stats(
+    directory BLOB PRIMARY KEY, signature BLOB NOT NULL, tree BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS operations(
+    id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, time INTEGER NOT NULL, undone INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS dropped_refs(
+    operation INTEGER NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, digest BLOB NOT NULL,
+    kind INTEGER NOT NULL, created INTEGER NOT NULL, by TEXT NOT NULL, path TEXT NOT NULL, git TEXT NOT NULL,
+    partial INTEGER NOT NULL, PRIMARY KEY (operation, namespace, name)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS trash(
+    operation INTEGER NOT NULL, item TEXT NOT NULL, digest BLOB NOT NULL, size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL, derived INTEGER NOT NULL, PRIMARY KEY (operation, item)) WITHOUT ROWID;
+"""
+
+
+class Database:
+    """Connections to one database file: one for each thread, opened on first use, never carried across a fork."""
+
+    def __init__(self, path: Path, before_writing: Callable[[Database], None] | None = None) -> None:
+        """Opens and prepares the file. `before_writing` runs at the start of every write transaction."""
+        self._path = path
+        self._local = threading.local()
+        self._before_writing = before_writing
+        self._network = is_network_folder(path.parent)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        try:
+            self._try_until_free(lambda: self._set_up(self.connection))
+        except sqlite3.Error as error:
+            raise CacheError(f"{self._path}: the cache's database cannot be used ({error})") from None
+
+    def _set_up(self, connection: sqlite3.Connection) -> None:
+        # A write-ahead log needs memory shared between processes, which network file systems do not give.
+        mode = "TRUNCATE" if self._network else "WAL"
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] != mode.lower():
+            connection.execute(f"PRAGMA journal_mode={mode}")
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            raise CacheError(f"{self._path}: was written by a newer hitsave (format {version}); upgrade this one")
+        if version < SCHEMA_VERSION:
+            connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version={SCHEMA_VERSION};COMMIT;")
+
+    def _try_until_free(self, action: Callable[[], None]) -> None:
+        # Switching the journal mode does not wait by itself as other statements do.
+        deadline = time.monotonic() + _WAIT_SECONDS
+        while True:
+            try:
+                return action()
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) and "busy" not in str(error):
+                    raise
+                if self.connection.in_transaction:
+                    self.connection.rollback()
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """This thread's connection, in autocommit mode."""
+        if getattr(self._local, "pid", None) != os.getpid():
+            connection = sqlite3.connect(self._path, timeout=_WAIT_SECONDS, isolation_level=None)
+            connection.execute("PRAGMA synchronous=FULL")
+            self._local.connection = connection
+            self._local.pid = os.getpid()
+        found: sqlite3.Connection = self._local.connection
+        return found
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        if getattr(self._local, "pid", None) == os.getpid():
+            self._local.connection.close()
+            del self._local.pid
+
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        try:
+            return self.connection.execute(query, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise CacheError(f"{self._path}: the cache's database cannot be read ({error})") from None
+
+    @property
+    def version(self) -> int:
+        """A number that changes when another connection has committed."""
+        number: int = self.connection.execute("PRAGMA data_version").fetchone()[0]
+        return number
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A write transaction, after waiting for other writers; rolled back where the block raises."""
+        connection = self.connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise CacheError(f"{self._path}: the cache's database cannot be written ({error})") from None
+        try:
+            if self._before_writing is not None:
+                self._before_writing(self)
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException as error:
+            if connection.in_transaction:
+                connection.rollback()
+            if isinstance(error, sqlite3.Error):
+                raise CacheError(f"{self._path}: the cache's database cannot be written ({error})") from None
+            raise
+
+    def setting(self, key: str) -> str | None:
+        """A small value that was kept under this key."""
+        found = self.rows("SELECT value FROM settings WHERE key = ?", key)
+        return found[0][0] if found else None
+
+    def set_setting(self, key: str, value: str) -> None:
+        """Keep a small value."""
+        with self.writing() as connection:
+            connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (key, value))

@@ -1,0 +1,189 @@
+"""Files of the cache as the operating system sees them: locks, syncing, read-only copies.
+
+Nothing here knows what an object is. A file is written in a folder of its own on the same file system, synced, and
+renamed into place; a name in the cache never shows half a file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+READ_ONLY = 0o444
+#: Above this many files one sync of the whole file system is quicker than one for each.
+_SYNC_EACH_UP_TO = 32
+_COPY_STEP = 16 << 20
+_FICLONE = 0x40049409
+
+_NETWORK_TYPES = frozenset(
+    (
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "smbfs",
+        "lustre",
+        "gpfs",
+        "beegfs",
+        "ceph",
+        "9p",
+        "afs",
+        "fuse.sshfs",
+        "glusterfs",
+    )
+)
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(fd: int) -> None:
+        msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock(fd: int) -> None:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def try_lock(path: str) -> int | None:
+    """Lock a file, which is made where it is missing; None where a living process holds it.
+
+    The operating system lets go when the process ends, however it ends. Returns the descriptor that holds the lock.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        _lock(fd)
+    except OSError as error:
+        os.close(fd)
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK):
+            return None
+        if error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+            return None
+        raise
+    return fd
+
+
+def sync_path(path: str | Path) -> None:
+    """Make one file or folder durable. Folders cannot be synced on Windows, where their entries are at once."""
+    if sys.platform == "win32" and os.path.isdir(path):
+        return
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_all(paths: Sequence[str]) -> None:
+    """Make many files and folders of one file system durable, in one go where they are many."""
+    if len(paths) > _SYNC_EACH_UP_TO and sys.platform == "linux" and _sync_file_system(paths[0]):
+        return
+    for path in paths:
+        sync_path(path)
+
+
+def _sync_file_system(path: str) -> bool:
+    try:
+        syncfs = ctypes.CDLL(None, use_errno=True).syncfs
+    except (OSError, AttributeError):
+        return False
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        return bool(syncfs(fd) == 0)
+    finally:
+        os.close(fd)
+
+
+def clone_file(source: int, target: int) -> bool:
+    """Share the source's blocks with the target (a reflink); False where the file system cannot."""
+    if sys.platform != "linux":
+        return False
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError:
+        return False
+    return True
+
+
+def copy_steps(source: int, target: int) -> Iterator[int]:
+    """Copy from the descriptors' positions to the end; yields the bytes of each step, after they are written."""
+    kernel = hasattr(os, "copy_file_range")
+    while True:
+        if kernel:
+            try:
+                done = os.copy_file_range(source, target, _COPY_STEP)
+            except OSError as error:
+                if error.errno not in (
+                    errno.EXDEV,
+                    errno.EINVAL,
+                    errno.ENOSYS,
+                    errno.EOPNOTSUPP,
+                    errno.EPERM,
+                ):
+                    raise
+                kernel = False
+                continue
+        else:
+            content = os.read(source, 1 << 20)
+            write_all(target, content)
+            done = len(content)
+        if done == 0:
+            return
+        yield done
+
+
+def write_all(fd: int, content: bytes | bytearray | memoryview) -> None:
+    """Write everything, however often the system takes a part only."""
+    done = os.write(fd, content)
+    if done < len(content):
+        view = memoryview(content)
+        while done < len(view):
+            done += os.write(fd, view[done:])
+
+
+def install(temporary: str, target: str) -> bool:
+    """Rename a finished file to its name; False where the name is there already, and the file is then dropped."""
+    if os.path.exists(target):
+        os.unlink(temporary)
+        return False
+    try:
+        os.rename(temporary, target)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        os.rename(temporary, target)
+    return True
+
+
+def remove_tree(path: str) -> None:
+    """Remove a folder and all beneath it; what is gone already is no error."""
+    for folder, folders, names in os.walk(path, topdown=False):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(folder, name))
+        for name in folders:
+            inner = os.path.join(folder, name)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(inner) if os.path.islink(inner) else os.rmdir(inner)
+    with contextlib.suppress(FileNotFoundError):
+        os.rmdir(path)
+
+
+def is_network_folder(path: Path) -> bool:
+    """Whether a folder lies on a network file system, as far as the system tells."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return False
+    real = os.path.realpath(path)
+    best, kind = "", ""
+    for line in mounts.splitlines():
+        fields = line.split(" ")
+        point = fields[4].encode().decode("unicode_escape", errors="replace")
+        if len(point) >= len(best) and (real == point or real.startswith(point.rstrip("/") + "/")):
+            best, kind = point, fields[fields.index("-") + 1]
+    return kind in _NETWORK_TYPES

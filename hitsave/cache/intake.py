@@ -1,0 +1,366 @@
+"""The one door into the cache. Everything that comes in passes through here and is hashed on the way.
+
+Invariants:
+- An object is in the cache under its digest only if its bytes have that digest.
+- A ref is published only when everything it needs is durable and in the cache.
+
+Order of writes: contents go to files in a folder of this intake's own, which nobody else looks at; `publish` syncs
+them, and then, in one write transaction, checks that what was found here earlier is still here, renames the files
+into place, and records indexes, files and refs. A process that dies before the transaction commits leaves nothing
+but a folder, or nameless files, that the next collection removes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+from blake3 import blake3
+
+from hitsave.cache.database import Database
+from hitsave.cache.files import (
+    READ_ONLY,
+    clone_file,
+    copy_steps,
+    install,
+    remove_tree,
+    sync_all,
+    try_lock,
+    write_all,
+)
+from hitsave.cache.overlap import Overlap
+from hitsave.cache.packfile import verify_pack
+from hitsave.cache.packset import PackSet, index_file, pack_file
+from hitsave.cache.packwriter import PackWriter
+from hitsave.cache.refs import set_refs
+from hitsave.errors import CorruptObject, MalformedObject, ReliedOnLost
+from hitsave.objects.digest import Digest, ObjectKind, object_digest
+from hitsave.objects.refs import Ref
+from hitsave.packing.index import IndexedPack, encode_index
+
+#: From this many bytes on a blob is a file of its own.
+WHOLE_FROM = 128 * 1024
+_LOCK_NAME = "lock"
+
+
+class WholeFile(NamedTuple):
+    """A blob that has become a file in an intake's folder; size in bytes."""
+
+    digest: Digest
+    size: int
+    mtime_ns: int
+
+
+def object_file(digest: bytes) -> str:
+    """Where a whole object lies in the cache."""
+    name = digest.hex()
+    return f"objects/{name[:2]}/{name}"
+
+
+def _own_folder(parent: Path) -> tuple[Path, int | None]:
+    """A new folder, and the lock that keeps a collection from taking it for a dead process's."""
+    parent.mkdir(exist_ok=True)
+    while True:
+        folder = parent / secrets.token_hex(8)
+        folder.mkdir()
+        lock = try_lock(os.fspath(folder / _LOCK_NAME))
+        # A collection may have come by between the making and the locking.
+        if (folder / _LOCK_NAME).exists():
+            return folder, lock
+        if lock is not None:
+            os.close(lock)
+
+
+class Intake:
+    """One batch of objects. Use it as a context manager; without `publish` nothing is stored."""
+
+    def __init__(self, root: Path, database: Database, packs: PackSet) -> None:
+        self._root = os.fspath(root)
+        self._database = database
+        self._packs = packs
+        self.folder, self._lock = _own_folder(Path(self._root, "tmp"))
+        self._writer = PackWriter(os.fspath(self.folder))
+        self._new: set[bytes] = set()
+        self._found: set[bytes] = set()
+        self._files: list[WholeFile] = []
+        self._adopted: list[IndexedPack] = []
+        self._generation = database.setting("generation")
+        self.new_bytes = 0
+        packs.refresh()
+
+    def __enter__(self) -> Intake:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove this intake's folder, with what was not published."""
+        self._writer.abandon()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+        remove_tree(os.fspath(self.folder))
+
+    @property
+    def new_objects(self) -> int:
+        """How many objects came in that the cache did not have."""
+        return len(self._new)
+
+    # -- what comes in
+
+    def add(self, kind: ObjectKind, content: bytes | memoryview, expected: Digest | None = None) -> Digest:
+        """Take an object; nothing is written where it is known. Raises CorruptObject where `expected` differs."""
+        digest = object_digest(kind, content)
+        if expected is not None and digest != expected:
+            raise CorruptObject(str(expected), "what was received")
+        if kind is ObjectKind.BLOB and len(content) >= WHOLE_FROM:
+            if not self._known(digest):
+                self._write_whole(digest, content)
+        elif not self._packed(digest):
+            self._writer.add(digest, kind, content)
+            self._note(digest, len(content))
+        return digest
+
+    def _packed(self, digest: bytes) -> bool:
+        if digest in self._new or digest in self._found:
+            return True
+        if self._packs.known(digest):
+            self._found.add(digest)
+            return True
+        return False
+
+    def _known(self, digest: bytes) -> bool:
+        if self._packed(digest):
+            return True
+        if self._has_file(digest):
+            self._found.add(digest)
+            return True
+        return False
+
+    def _has_file(self, digest: bytes) -> bool:
+        return bool(self._database.rows("SELECT 1 FROM files WHERE digest = ?", bytes(digest)))
+
+    def _note(self, digest: bytes, size: int) -> None:
+        self._new.add(digest)
+        self.new_bytes += size
+
+    def _write_whole(self, digest: Digest, content: bytes | memoryview) -> None:
+        with self.blob_writer(digest, len(content), checked=True) as writer:
+            writer.write(content)
+
+    def add_file(self, source: int, size: int) -> Digest:
+        """Take a large file from a descriptor at its beginning; bytes are copied and hashed side by side.
+
+        What is hashed is the copy, so that the name fits what is kept, whatever happens to the source.
+        """
+        if digest := self._same_size_known(source, size):
+            return digest
+        temporary = self._temporary()
+        target = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o644)
+        try:
+            digest = _clone_and_hash(source, target) or _copy_and_hash(source, target)
+            self._keep(temporary, target, digest)
+        finally:
+            os.close(target)
+        return digest
+
+    def _same_size_known(self, source: int, size: int) -> Digest | None:
+        # Hashing is many times faster than copying: worth a try where a file of this very length is kept.
+        if not self._database.rows("SELECT 1 FROM files WHERE size = ? LIMIT 1", size):
+            return None
+        digest = hash_descriptor(source)
+        os.lseek(source, 0, os.SEEK_SET)
+        return digest if self._known(digest) else None
+
+    def _keep(self, temporary: str, fd: int, digest: Digest) -> None:
+        if self._known(digest):
+            os.unlink(temporary)
+            return
+        if hasattr(os, "fchmod"):
+            os.fchmod(fd, READ_ONLY)
+        else:
+            os.chmod(temporary, READ_ONLY)
+        found = os.fstat(fd)
+        os.rename(temporary, self.folder / str(digest))
+        self._files.append(WholeFile(digest, found.st_size, found.st_mtime_ns))
+        self._note(digest, found.st_size)
+
+    def blob_writer(self, expected: Digest, size: int, checked: bool = False) -> BlobWriter:
+        """Take a blob in pieces, of which the digest is known. `checked` promises that they have that digest."""
+        return BlobWriter(self, expected, size, checked)
+
+    def _temporary(self) -> str:
+        return os.path.join(self.folder, f"blob-{secrets.token_hex(8)}")
+
+    def adopt_pack(self, path: Path, expected: Digest) -> IndexedPack:
+        """Take a whole pack that lies in `folder`. Raises CorruptObject where anything in it is not as it should be."""
+        try:
+            pack = verify_pack(path, expected)
+        except MalformedObject as error:
+            raise CorruptObject(str(expected), os.fspath(path), str(error)) from None
+        path.rename(self.folder / f"{expected}.pack")
+        for entry in pack.table.entries():
+            if not self._known(entry.digest):
+                self._note(entry.digest, entry.length)
+        self._adopted.append(pack)
+        return pack
+
+    def rely_on(self, digest: bytes) -> bool:
+        """Whether an object is here; `publish` then checks that it still is."""
+        return self._known(digest)
+
+    # -- publishing
+
+    def publish(self, refs: Iterable[Ref], rely_on: Iterable[Digest] = (), partial: bool = False) -> None:
+        """Make everything durable and visible, and the refs with it. `partial` refs may lack blobs.
+
+        Raises ReliedOnLost where a collection took something meanwhile that was found here before.
+        """
+        packs = self._writer.finish() + self._adopted
+        index = self._write_index(packs)
+        names = [f"{pack.digest}.pack" for pack in packs] + [str(file.digest) for file in self._files]
+        paths = [os.path.join(self.folder, name) for name in names]
+        if index:
+            paths.append(os.path.join(self.folder, "index"))
+        if paths:
+            sync_all(paths)
+        with self._database.writing() as connection:
+            self._check_relied_on(rely_on)
+            folders = self._install(connection, packs, index)
+            if folders:
+                sync_all(sorted(folders))
+            set_refs(connection, refs, partial)
+        self._packs.touch()
+
+    def _write_index(self, packs: list[IndexedPack]) -> bytes:
+        if not packs:
+            return b""
+        encoded = encode_index(packs)
+        fd = os.open(self.folder / "index", os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+        try:
+            write_all(fd, encoded)
+        finally:
+            os.close(fd)
+        return encoded
+
+    def _check_relied_on(self, rely_on: Iterable[Digest]) -> None:
+        needed = self._found.union(rely_on)
+        if self._database.setting("generation") == self._generation and not needed - self._found - self._new:
+            return
+        self._packs.refresh()
+        lost = [
+            digest.hex()
+            for digest in needed - self._new
+            if not self._packs.known(digest) and not self._has_file(digest)
+        ]
+        if lost:
+            raise ReliedOnLost(lost)
+
+    def _install(self, connection: sqlite3.Connection, packs: list[IndexedPack], index: bytes) -> set[str]:
+        folders: set[str] = set()
+
+        def place(name: str, target: str) -> None:
+            full = os.path.join(self._root, target)
+            install(os.path.join(self.folder, name), full)
+            folders.add(os.path.dirname(full))
+
+        for file in self._files:
+            place(str(file.digest), object_file(file.digest))
+            row = (bytes(file.digest), file.size, file.mtime_ns)
+            # The file of an earlier writer of the same object stays, and its row with it.
+            connection.execute("INSERT OR IGNORE INTO files VALUES (?, ?, ?, 0)", row)
+        for pack in packs:
+            place(f"{pack.digest}.pack", pack_file(pack.digest))
+        if index:
+            name = blake3(index).digest()
+            place("index", index_file(name))
+            entries = sum(len(pack.table.records) for pack in packs)
+            connection.execute("INSERT OR IGNORE INTO indexes VALUES (?, ?)", (name, entries))
+        return folders
+
+
+class BlobWriter:
+    """Receives one blob in pieces. Leaving the block without an error checks its digest and keeps it."""
+
+    def __init__(self, intake: Intake, expected: Digest, size: int, checked: bool) -> None:
+        self._intake = intake
+        self._expected = expected
+        self._size = size
+        self._hasher = None if checked else blake3(max_threads=blake3.AUTO)
+        self._temporary = intake._temporary()
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        self._fd = os.open(self._temporary, flags, 0o644)
+        self._written = 0
+
+    def write(self, content: bytes | memoryview) -> None:
+        """The next piece."""
+        if self._hasher is not None:
+            self._hasher.update(content)
+        write_all(self._fd, content)
+        self._written += len(content)
+
+    def __enter__(self) -> BlobWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self._finish()
+        finally:
+            os.close(self._fd)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._temporary)
+
+    def _finish(self) -> None:
+        if self._written != self._size:
+            raise CorruptObject(
+                str(self._expected), "what was received", f"{self._written} bytes instead of {self._size}"
+            )
+        if self._hasher is not None and self._hasher.digest() != self._expected:
+            raise CorruptObject(str(self._expected), "what was received")
+        self._intake._keep(self._temporary, self._fd, self._expected)
+
+
+def hash_descriptor(fd: int) -> Digest:
+    """The digest of an open file's content, read in steps; memory is bounded."""
+    hasher = blake3(max_threads=blake3.AUTO)
+    buffer = bytearray(8 << 20)
+    view = memoryview(buffer)
+    with open(fd, "rb", buffering=0, closefd=False) as file:
+        while done := file.readinto(buffer):
+            hasher.update(view[:done])
+    return Digest(hasher.digest())
+
+
+def _clone_and_hash(source: int, target: int) -> Digest | None:
+    return hash_descriptor(target) if clone_file(source, target) else None
+
+
+def _copy_and_hash(source: int, target: int) -> Digest:
+    hasher = blake3(max_threads=blake3.AUTO)
+
+    def hash_step(step: tuple[int, int]) -> None:
+        offset, length = step
+        aligned = offset - offset % mmap.ALLOCATIONGRANULARITY
+        with mmap.mmap(target, offset + length - aligned, offset=aligned, access=mmap.ACCESS_READ) as mapped:
+            with memoryview(mapped) as view, view[offset - aligned :] as piece:
+                hasher.update(piece)
+
+    with Overlap(hash_step) as hashing:
+        offset = 0
+        for done in copy_steps(source, target):
+            hashing.submit((offset, done))
+            offset += done
+    return Digest(hasher.digest())

@@ -1,0 +1,70 @@
+"""Renames that belong to a transaction: all of them hold, or none.
+
+Order: the list of moves is written and synced, then the files are moved, then the transaction commits, then the list
+is removed. Whoever next begins a write transaction and finds a list knows that its writer died: where its transaction
+was committed the list is stale, otherwise every move is taken back. The write lock keeps everybody else out meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hitsave.cache.database import Database
+from hitsave.cache.files import sync_path
+
+_KEY = "moves"
+
+
+class MoveJournal:
+    """The list of moves under way, in one file beside the database."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = os.fspath(root)
+        self._path = os.path.join(self._root, "moves.json")
+
+    def recover(self, database: Database) -> None:
+        """Take back the moves of a writer that died; to be called inside a write transaction."""
+        if not os.path.exists(self._path):
+            return
+        with open(self._path, encoding="ascii") as file:
+            text = file.read()
+        try:
+            record = json.loads(text)
+        except ValueError:  # Torn: nothing was moved before the list was whole.
+            os.unlink(self._path)
+            return
+        if database.setting(_KEY) != record["token"]:
+            for source, target in reversed(record["moves"]):
+                self._move(target, source)
+        os.unlink(self._path)
+
+    def _move(self, source: str, target: str) -> None:
+        source, target = os.path.join(self._root, source), os.path.join(self._root, target)
+        if os.path.lexists(source):
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            os.replace(source, target)
+
+    @contextmanager
+    def moving(self, connection: sqlite3.Connection, moves: Iterable[tuple[str, str]]) -> Iterator[None]:
+        """Carry out moves (paths within the cache) inside a transaction that the caller commits in the block."""
+        listed = list(moves)
+        token = secrets.token_hex(16)
+        with open(self._path, "x", encoding="ascii") as file:
+            json.dump({"token": token, "moves": listed}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        sync_path(self._root)
+        connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (_KEY, token))
+        for source, target in listed:
+            self._move(source, target)
+        yield
+
+    def done(self) -> None:
+        """The transaction is committed: the list is not needed any more."""
+        os.unlink(self._path)

@@ -1,0 +1,74 @@
+"""Refs in the cache's database. A ref whose objects are here in part only (after a partial pull) is marked so."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Any
+
+from hitsave.cache.database import Database
+from hitsave.errors import RefError
+from hitsave.objects.digest import Digest, ObjectKind
+from hitsave.objects.refs import Namespace, Ref, RefName
+
+COLUMNS = "namespace, name, digest, kind, created, by, path, git"
+
+
+def ref_of_row(row: tuple[Any, ...]) -> Ref:
+    """The ref in a row of COLUMNS."""
+    namespace, name, digest, kind, created, by, path, git = row
+    return Ref(RefName(Namespace(namespace), name), Digest(digest), ObjectKind(kind), created, by, path, git)
+
+
+def row_of_ref(ref: Ref) -> tuple[Any, ...]:
+    """A row of COLUMNS."""
+    return (
+        ref.name.namespace.value,
+        ref.name.name,
+        bytes(ref.digest),
+        int(ref.kind),
+        ref.created,
+        ref.by,
+        ref.path,
+        ref.git_commit,
+    )
+
+
+def all_refs(database: Database, namespace: Namespace | None = None) -> list[Ref]:
+    """Every ref, or those of one namespace, by name."""
+    where, values = ("WHERE namespace = ?", (namespace.value,)) if namespace else ("", ())
+    return [ref_of_row(row) for row in database.rows(f"SELECT {COLUMNS} FROM refs {where} ORDER BY 1, 2", *values)]
+
+
+def find_ref(database: Database, name: RefName) -> Ref | None:
+    """The ref with this name."""
+    query = f"SELECT {COLUMNS} FROM refs WHERE namespace = ? AND name = ?"
+    rows = database.rows(query, name.namespace.value, name.name)
+    return ref_of_row(rows[0]) if rows else None
+
+
+def owned_whole(database: Database, digest: Digest) -> bool:
+    """Whether some ref holds this object, and everything beneath it is here."""
+    return bool(database.rows("SELECT 1 FROM refs WHERE digest = ? AND partial = 0 LIMIT 1", bytes(digest)))
+
+
+def set_refs(connection: sqlite3.Connection, refs: Iterable[Ref], partial: bool) -> None:
+    """Make refs, inside a transaction. One that exists with the same digest stays as it is, but may become whole.
+
+    Raises RefError where a name holds another digest.
+    """
+    for ref in refs:
+        row = row_of_ref(ref)
+        query = "SELECT digest, partial FROM refs WHERE namespace = ? AND name = ?"
+        found = connection.execute(query, row[:2]).fetchone()
+        if found is None:
+            connection.execute("INSERT INTO refs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, int(partial)))
+        elif found[0] != ref.digest:
+            raise RefError(f"{ref.name} holds {found[0].hex()} already")
+        elif found[1] and not partial:
+            connection.execute("UPDATE refs SET partial = 0 WHERE namespace = ? AND name = ?", row[:2])
+
+
+def mark_all_partial(connection: sqlite3.Connection) -> None:
+    """Trust no ref to be whole: something that was here is lost."""
+    connection.execute("UPDATE refs SET partial = 1")

@@ -1,0 +1,308 @@
+"""Takes objects out of the cache, and brings them back. Which ones is decided elsewhere (hitsave.maintenance).
+
+A collection happens in one write transaction, under which no ref can be published: files are moved to a trash folder
+of their own, indexes are replaced, and the operation is recorded. A pack with both kinds of objects was split
+beforehand, outside of the transaction, into one that stays and one that goes; blocks of which nothing dies are copied
+as they are. `restore` is the same in the other direction.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from blake3 import blake3
+
+from hitsave.cache.database import Database
+from hitsave.cache.files import remove_tree, sync_all, try_lock, write_all
+from hitsave.cache.intake import object_file
+from hitsave.cache.moves import MoveJournal
+from hitsave.cache.packset import PackSet, index_file, pack_file
+from hitsave.cache.refs import COLUMNS
+from hitsave.errors import CorruptObject, MalformedObject
+from hitsave.objects.digest import Digest
+from hitsave.packing.blocks import (
+    BLOCK_TARGET,
+    BlockBuilder,
+    BlockEntry,
+    decode_block,
+    encode_block,
+    entry_content,
+)
+from hitsave.packing.index import IndexedPack, encode_index
+from hitsave.packing.pack import NONCE_SIZE, PackBuilder, PackEntry
+
+
+class DeadFile(NamedTuple):
+    """A whole file that nobody owns; size in bytes."""
+
+    digest: Digest
+    size: int
+    mtime_ns: int
+    derived: bool
+
+
+class Split(NamedTuple):
+    """A pack of which a part dies: what stays (None where nothing does) and what goes."""
+
+    old: IndexedPack
+    live: IndexedPack | None
+    dead: IndexedPack | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What a collection takes away, prepared: packs that go wholly, packs that were split, and files."""
+
+    packs: tuple[IndexedPack, ...]
+    splits: tuple[Split, ...]
+    files: tuple[DeadFile, ...]
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.packs or self.splits or self.files)
+
+
+def split_pack(path: Path, pack: IndexedPack, dead: Callable[[bytes], bool], folder: Path) -> Split:
+    """Write the two halves of a pack into `folder`. Raises CorruptObject where the pack cannot be read."""
+    by_block: dict[int, list[PackEntry]] = {}
+    for entry in pack.table.entries():
+        by_block.setdefault(entry.block, []).append(entry)
+    live_half, dead_half = _Half(folder), _Half(folder)
+    with path.open("rb") as file:
+        for number, block in enumerate(pack.table.blocks):
+            file.seek(block.offset)
+            stored = file.read(block.stored)
+            entries = by_block.get(number, [])
+            dying = [entry for entry in entries if dead(entry.digest)]
+            if not dying or len(dying) == len(entries):
+                half = dead_half if dying else live_half
+                half.copy_block(block.codec, stored, block.raw, entries)
+                continue
+            try:
+                content = decode_block(block.codec, stored, block.raw)
+            except MalformedObject as error:
+                raise CorruptObject(str(pack.digest), os.fspath(path), str(error)) from None
+            for entry in entries:
+                half = dead_half if entry in dying else live_half
+                half.add(entry, entry_content(content, entry.digest, entry.offset, entry.length))
+    return Split(pack, live_half.finish(), dead_half.finish())
+
+
+class _Half:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._builder: PackBuilder | None = None
+        self._fd = -1
+        self._path = Path()
+        self._block = BlockBuilder()
+
+    def _open(self) -> PackBuilder:
+        if self._builder is None:
+            self._builder = PackBuilder(os.urandom(NONCE_SIZE))
+            self._path = self._folder / f"half-{os.urandom(8).hex()}"
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+            self._fd = os.open(self._path, flags, 0o644)
+            write_all(self._fd, self._builder.header())
+        return self._builder
+
+    def copy_block(self, codec: int, stored: bytes, raw: int, entries: Iterable[PackEntry]) -> None:
+        builder = self._open()
+        kept = [BlockEntry(entry.digest, entry.kind, entry.offset, entry.length) for entry in entries]
+        write_all(self._fd, builder.block(codec, stored, raw, kept))
+
+    def add(self, entry: PackEntry, content: bytes | memoryview) -> None:
+        self._block.add(entry.digest, entry.kind, content)
+        if self._block.size >= BLOCK_TARGET:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._block.entries:
+            content = self._block.content()
+            codec, stored = encode_block(content)
+            write_all(self._fd, self._open_and(stored, codec, len(content)))
+            self._block = BlockBuilder()
+
+    def _open_and(self, stored: bytes | bytearray | memoryview, codec: int, raw: int) -> bytes | bytearray | memoryview:
+        return self._open().block(codec, stored, raw, self._block.entries)
+
+    def finish(self) -> IndexedPack | None:
+        self._flush()
+        if self._builder is None:
+            return None
+        write_all(self._fd, self._builder.finish())
+        os.close(self._fd)
+        digest = self._builder.digest
+        self._path.rename(self._folder / f"{digest}.pack")
+        return IndexedPack(digest, self._builder.length, self._builder.table)
+
+
+class Sweeper:
+    """Carries out sweeps and takes them back, in the folder of one cache."""
+
+    def __init__(self, root: Path, database: Database, packs: PackSet, moves: MoveJournal) -> None:
+        self._root = root
+        self._database = database
+        self._packs = packs
+        self._moves = moves
+
+    def carry_out(self, connection: sqlite3.Connection, sweep: Sweep, folder: Path, operation: int) -> None:
+        """Inside a write transaction: move what dies into the operation's trash, replace the indexes.
+
+        `folder` holds the halves of split packs. Afterwards, when the transaction is committed, call `settle`.
+        """
+        trash = f"trash/{operation}"
+        moves = [(pack_file(pack.digest), f"{trash}/{pack.digest}.pack") for pack in sweep.packs]
+        moves += [(object_file(file.digest), f"{trash}/{file.digest}") for file in sweep.files]
+        rows: list[tuple[int, str, bytes, int, int, int]] = []
+        rows += [(operation, f"{pack.digest}.pack", pack.digest, pack.length, 0, 0) for pack in sweep.packs]
+        rows += [(operation, str(f.digest), f.digest, f.size, f.mtime_ns, int(f.derived)) for f in sweep.files]
+        inner = os.path.relpath(folder, self._root)
+        for old, live, dead in sweep.splits:
+            moves.append((pack_file(old.digest), f"{trash}/replaced/{old.digest}.pack"))
+            if live:
+                moves.append((f"{inner}/{live.digest}.pack", pack_file(live.digest)))
+            if dead:
+                moves.append((f"{inner}/{dead.digest}.pack", f"{trash}/{dead.digest}.pack"))
+                rows.append((operation, f"{dead.digest}.pack", dead.digest, dead.length, 0, 0))
+        with self._moves.moving(connection, moves):
+            gone = {pack.digest for pack in sweep.packs} | {split.old.digest for split in sweep.splits}
+            if gone:
+                self._replace_indexes(connection, gone, [split.live for split in sweep.splits if split.live])
+            connection.executemany("DELETE FROM files WHERE digest = ?", [(bytes(f.digest),) for f in sweep.files])
+            connection.executemany("INSERT INTO trash VALUES (?, ?, ?, ?, ?, ?)", rows)
+            bump_generation(connection)
+
+    def _replace_indexes(self, connection: sqlite3.Connection, gone: set[Digest], added: list[IndexedPack]) -> None:
+        """One new index instead of those that name a pack which goes, and of all small ones besides."""
+        self._packs.refresh()
+        kept = list(added)
+        for name, index in self._packs.indexes().items():
+            if any(pack.digest in gone for pack in index.packs):
+                kept += index.tables(leave_out=gone)
+                connection.execute("DELETE FROM indexes WHERE name = ?", (name,))
+        if kept:
+            self.add_index(connection, kept)
+
+    def add_index(self, connection: sqlite3.Connection, packs: list[IndexedPack]) -> None:
+        """Write an index of these packs and record it, inside a write transaction."""
+        encoded = encode_index(packs)
+        name = blake3(encoded).digest()
+        path = self._root / index_file(name)
+        temporary = path.with_suffix(".new")
+        temporary.write_bytes(encoded)
+        os.replace(temporary, path)
+        sync_all([os.fspath(path), os.fspath(path.parent)])
+        entries = sum(len(pack.table.records) for pack in packs)
+        connection.execute("INSERT OR IGNORE INTO indexes VALUES (?, ?)", (name, entries))
+
+    def settle(self, operation: int) -> None:
+        """The transaction is committed: remove what was replaced."""
+        self._moves.done()
+        self._packs.touch()
+        self._packs.forget_files()
+        remove_tree(os.fspath(self._root / f"trash/{operation}/replaced"))
+
+    def bring_back(self, connection: sqlite3.Connection, operation: int, packs: list[IndexedPack]) -> int:
+        """Inside a write transaction: everything of an operation's trash is in the cache again. Returns how many files.
+
+        `packs` are the packs in that trash, with what they hold. Afterwards call `settle`.
+        """
+        query = "SELECT item, digest, size, mtime_ns, derived FROM trash WHERE operation = ?"
+        rows = connection.execute(query, (operation,)).fetchall()
+        moves = []
+        for item, digest, size, mtime_ns, derived in rows:
+            source = f"trash/{operation}/{item}"
+            if not (self._root / source).exists():
+                raise CorruptObject(digest.hex(), os.fspath(self._root / source), "it is missing from the trash")
+            moves.append((source, pack_file(digest) if item.endswith(".pack") else object_file(digest)))
+            if not item.endswith(".pack"):
+                row = (digest, size, mtime_ns, derived)
+                connection.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", row)
+        with self._moves.moving(connection, moves):
+            if packs:
+                self.add_index(connection, packs)
+            connection.execute("DELETE FROM trash WHERE operation = ?", (operation,))
+        self._packs.touch()
+        return len(rows)
+
+    def purge(self, operations: Iterable[int]) -> None:
+        """Delete the trash of these operations for good."""
+        for operation in operations:
+            with self._database.writing() as connection:
+                connection.execute("DELETE FROM trash WHERE operation = ?", (operation,))
+                connection.execute("DELETE FROM dropped_refs WHERE operation = ?", (operation,))
+                connection.execute("DELETE FROM operations WHERE id = ?", (operation,))
+            remove_tree(os.fspath(self._root / f"trash/{operation}"))
+
+    def remove_leftovers(self, connection: sqlite3.Connection) -> int:
+        """Inside a write transaction: delete files that no row names, and folders of dead intakes. Returns how many."""
+        indexes = {row[0].hex() for row in connection.execute("SELECT name FROM indexes")}
+        packs = {pack.digest.hex() for pack in self._packs.packs()}
+        files = {row[0].hex() for row in connection.execute("SELECT digest FROM files")}
+        removed = 0
+        for folder, suffix, known in (
+            ("indexes", ".index", indexes),
+            ("packs", ".pack", packs),
+            ("objects", "", files),
+        ):
+            for path in _files_beneath(self._root / folder):
+                if path.name.removesuffix(suffix) not in known:
+                    path.unlink()
+                    removed += 1
+        return removed + self._remove_dead_intakes()
+
+    def _remove_dead_intakes(self) -> int:
+        removed = 0
+        for path in (self._root / "tmp").iterdir():
+            if not path.is_dir():
+                path.unlink()
+                continue
+            lock = path / "lock"
+            fd = try_lock(os.fspath(lock)) if lock.exists() else None
+            if fd is not None:
+                remove_tree(os.fspath(path))
+                os.close(fd)
+                removed += 1
+        return removed
+
+
+def _files_beneath(folder: Path) -> Iterable[Path]:
+    for inner, _, names in os.walk(folder):
+        for name in names:
+            yield Path(inner, name)
+
+
+def bump_generation(connection: sqlite3.Connection) -> None:
+    """Tell intakes under way that something was taken out since they began."""
+    query = "INSERT INTO settings VALUES ('generation', '1') ON CONFLICT (key) DO UPDATE SET value = value + 1"
+    connection.execute(query)
+
+
+def begin_operation(connection: sqlite3.Connection, kind: str, time: int) -> int:
+    """Record an operation that `undo` may take back; its number."""
+    cursor = connection.execute("INSERT INTO operations(kind, time) VALUES (?, ?)", (kind, time))
+    if cursor.lastrowid is None:
+        raise AssertionError("an insert has a row id")
+    return cursor.lastrowid
+
+
+def drop_refs(connection: sqlite3.Connection, operation: int, names: Iterable[tuple[str, str]]) -> None:
+    """Drop refs, inside a write transaction, so that the operation can be undone."""
+    for namespace, name in names:
+        where = "WHERE namespace = ? AND name = ?"
+        query = f"INSERT INTO dropped_refs SELECT ?, {COLUMNS}, partial FROM refs {where}"
+        connection.execute(query, (operation, namespace, name))
+        connection.execute(f"DELETE FROM refs {where}", (namespace, name))
+
+
+def restore_refs(connection: sqlite3.Connection, operation: int) -> None:
+    """Bring back the refs that an operation dropped; a name that was taken again meanwhile stays as it is."""
+    query = f"INSERT OR IGNORE INTO refs SELECT {COLUMNS}, partial FROM dropped_refs WHERE operation = ?"
+    connection.execute(query, (operation,))
+    connection.execute("DELETE FROM dropped_refs WHERE operation = ?", (operation,))

@@ -1,0 +1,183 @@
+"""Every error that hitsave raises on purpose. They carry data; `str()` gives one line: what, where, what to do.
+
+HitsaveError
+ ├── ConfigError              a setting that cannot be read or makes no sense
+ ├── WorkspaceError           no workspace, a bad pointer file, a name that cannot be resolved
+ │    └── UnsavedChanges      working files would be overwritten and are kept nowhere
+ ├── SnapshotError            a file or directory cannot be captured or materialised
+ │    ├── UnsupportedFile     a socket, FIFO or device
+ │    ├── FileChanged         a file kept changing while it was read
+ │    └── NameConflict        the file system cannot hold two names of one directory
+ ├── RefError                 a ref that does not exist, or holds something else
+ ├── ObjectError
+ │    ├── MalformedObject     bytes that are not the canonical encoding of anything
+ │    ├── ObjectNotFound      no such object here (nor in the remote, where one was asked)
+ │    ├── AmbiguousDigest     an abbreviation that stands for several objects
+ │    └── CorruptObject       bytes that do not have the digest they are kept under
+ ├── CacheError               the local store cannot be used
+ │    └── ReliedOnLost        something that a new ref relied on was collected meanwhile; start over
+ └── RemoteError
+      ├── RemoteNotFound      no such key in the remote
+      ├── RemoteConflict      a create-only write found the key taken
+      ├── RemoteUnsuitable    the store cannot do what hitsave needs, or is not a hitsave remote
+      └── RemoteCorrupt       a pack, index, ref segment or commit is not what its name says
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class HitsaveError(Exception):
+    """The root of the tree."""
+
+
+class ConfigError(HitsaveError):
+    """A setting that cannot be read or makes no sense."""
+
+
+class WorkspaceError(HitsaveError):
+    """No workspace, a bad pointer file, or a name that cannot be resolved."""
+
+
+class UnsavedChanges(WorkspaceError):
+    """Working files hold content that is kept nowhere, and would be overwritten."""
+
+    def __init__(self, path: str, changed: Sequence[str]) -> None:
+        self.path = path
+        self.changed = tuple(changed)
+        shown = ", ".join(self.changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+        super().__init__(
+            f"{path}: unsaved changes would be lost ({shown}); run 'hitsave add {path}' to keep them, "
+            "or use --force to discard them"
+        )
+
+
+class SnapshotError(HitsaveError):
+    """A file or directory cannot be captured or materialised."""
+
+
+class UnsupportedFile(SnapshotError):
+    """A socket, FIFO or device: it has no content to keep."""
+
+    def __init__(self, path: str, kind: str) -> None:
+        self.path = path
+        self.kind = kind
+        super().__init__(f"{path}: a {kind} cannot be kept; move it away or list it in .hitsaveignore")
+
+
+class FileChanged(SnapshotError):
+    """A file kept changing while it was read."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(f"{path}: changed while it was read; nothing was stored, try again when it is at rest")
+
+
+class NameConflict(SnapshotError):
+    """The file system cannot hold two names of one directory, or a name at all."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path}: {reason}; nothing was written")
+
+
+class RefError(HitsaveError):
+    """A ref that does not exist, or holds something else."""
+
+
+class ObjectError(HitsaveError):
+    """Something is wrong with an object."""
+
+
+class MalformedObject(ObjectError):
+    """Bytes that are not the canonical encoding of anything.
+
+    `what` names the format, `reason` the rule that was broken, `offset` the byte where it was noticed.
+    """
+
+    def __init__(self, what: str, reason: str, offset: int | None = None) -> None:
+        self.what = what
+        self.reason = reason
+        self.offset = offset
+        place = "" if offset is None else f" at byte {offset}"
+        super().__init__(f"malformed {what}{place}: {reason}")
+
+
+class ObjectNotFound(ObjectError):
+    """No such object here (nor in the remote, where one was asked)."""
+
+    def __init__(self, digest: str, where: str = "the cache") -> None:
+        self.digest = digest
+        self.where = where
+        super().__init__(f"no object {digest} in {where}")
+
+
+class AmbiguousDigest(ObjectError):
+    """An abbreviation that stands for several objects."""
+
+    def __init__(self, abbreviation: str, candidates: Sequence[str]) -> None:
+        self.abbreviation = abbreviation
+        self.candidates = tuple(candidates)
+        super().__init__(f"{abbreviation} is ambiguous: {', '.join(self.candidates)}")
+
+
+class CorruptObject(ObjectError):
+    """Bytes that do not have the digest they are kept under."""
+
+    def __init__(self, digest: str, where: str, reason: str = "its content has another digest") -> None:
+        self.digest = digest
+        self.where = where
+        self.reason = reason
+        super().__init__(f"object {digest} in {where} is corrupt: {reason}")
+
+
+class CacheError(HitsaveError):
+    """The local store cannot be used."""
+
+
+class ReliedOnLost(CacheError):
+    """Something that a new ref relied on was collected meanwhile; whoever catches this starts over."""
+
+    def __init__(self, lost: Sequence[str]) -> None:
+        self.lost = tuple(lost)
+        super().__init__(
+            f"{len(self.lost)} objects were collected meanwhile ({', '.join(self.lost[:3])}); run it again"
+        )
+
+
+class RemoteError(HitsaveError):
+    """Something is wrong with a remote."""
+
+
+class RemoteNotFound(RemoteError):
+    """No such key in the remote."""
+
+    def __init__(self, remote: str, key: str) -> None:
+        self.remote = remote
+        self.key = key
+        super().__init__(f"{remote}: no {key}")
+
+
+class RemoteConflict(RemoteError):
+    """A create-only write found the key taken."""
+
+    def __init__(self, remote: str, key: str) -> None:
+        self.remote = remote
+        self.key = key
+        super().__init__(f"{remote}: {key} exists already")
+
+
+class RemoteUnsuitable(RemoteError):
+    """The store cannot do what hitsave needs, or is not a hitsave remote."""
+
+
+class RemoteCorrupt(RemoteError):
+    """A pack, index, ref segment or commit is not what its name says."""
+
+    def __init__(self, remote: str, key: str, reason: str) -> None:
+        self.remote = remote
+        self.key = key
+        self.reason = reason
+        super().__init__(f"{remote}: {key} is corrupt: {reason}")

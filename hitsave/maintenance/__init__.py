@@ -1,0 +1,1 @@
+"""Keeping a cache in order: collection, undo, verification."""

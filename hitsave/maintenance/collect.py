@@ -1,0 +1,246 @@
+"""Mark and sweep in the cache, and the way back.
+
+Invariants: nothing that a ref needs is ever taken; a mark that failed forbids the sweep. The mark runs beside other
+processes. Under the write lock it is extended by the refs that came meanwhile, and where one of those needs something
+that was about to go, everything is decided anew: no ref can be published between that look and the deed.
+
+What goes lies in the trash, from where `undo` brings it back, until a later collection finds it older than `keep`.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from hitsave.cache.packfile import verify_pack
+from hitsave.cache.refs import COLUMNS, ref_of_row
+from hitsave.cache.store import Cache
+from hitsave.cache.sweep import (
+    DeadFile,
+    Split,
+    Sweep,
+    begin_operation,
+    drop_refs,
+    restore_refs,
+    split_pack,
+)
+from hitsave.errors import CacheError, CorruptObject, MalformedObject, ObjectError, RefError
+from hitsave.objects.digest import Digest, ObjectKind
+from hitsave.objects.refs import Ref, RefName
+from hitsave.packing.index import IndexedPack
+
+DEFAULT_KEEP_SECONDS = 14 * 24 * 3600
+_TRIES = 20
+
+Marked = dict[Digest, ObjectKind]
+
+
+class Dead(NamedTuple):
+    """An object that nobody owns; size in bytes; the ref that owned it last, where that is known."""
+
+    digest: Digest
+    kind: ObjectKind
+    size: int
+    former_owner: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What a collection took, or would take. `freed_bytes` counts contents; `operation` is None for a dry run."""
+
+    objects: tuple[Dead, ...]
+    freed_bytes: int
+    operation: int | None
+    purged_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What came back."""
+
+    operation: str
+    refs: tuple[Ref, ...]
+    objects: int
+
+
+def forget(cache: Cache, names: Iterable[RefName], now: int) -> list[Ref]:
+    """Drop refs by name. Raises RefError, and drops none, where one of them does not exist."""
+    dropped: list[Ref] = []
+    with cache.database.writing() as connection:
+        for name in names:
+            ref = cache.ref(name)
+            if ref is None:
+                raise RefError(f"there is no ref {name}; 'hitsave show-ref' lists them")
+            dropped.append(ref)
+        if dropped:
+            operation = begin_operation(connection, "forget", now)
+            drop_refs(connection, operation, [(ref.name.namespace.value, ref.name.name) for ref in dropped])
+    return dropped
+
+
+def mark(cache: Cache, seen: Marked | None = None) -> Marked:
+    """Everything that any ref needs. Raises ObjectError where a tree that is owned cannot be read."""
+    try:
+        return cache.reachable([(ref.digest, ref.kind) for ref in cache.refs()], seen)
+    except ObjectError as error:
+        raise CorruptObject(
+            getattr(error, "digest", "?"),
+            "the cache",
+            f"nothing was collected, since not all refs can be followed: {error}",
+        ) from error
+
+
+def find_dead(cache: Cache, live: Marked) -> list[Dead]:
+    """Every object that is not marked, by ascending digest, each once."""
+    owners = _former_owners(cache)
+    found: dict[Digest, Dead] = {}
+    for index in cache.packset.indexes().values():
+        for location in index.locations():
+            digest = location.digest
+            if digest not in live:
+                found[digest] = Dead(digest, ObjectKind(location.kind), location.length, owners.get(digest))
+    for raw, size in cache.database.rows("SELECT digest, size FROM files"):
+        digest = Digest(raw)
+        if digest not in live and digest not in found:
+            found[digest] = Dead(digest, ObjectKind.BLOB, size, owners.get(digest))
+    return [found[digest] for digest in sorted(found)]
+
+
+def _former_owners(cache: Cache) -> dict[Digest, str]:
+    owners: dict[Digest, str] = {}
+    for row in cache.database.rows(f"SELECT {COLUMNS} FROM dropped_refs ORDER BY operation DESC"):
+        ref = ref_of_row(row)
+        try:
+            for digest in cache.reachable([(ref.digest, ref.kind)]):
+                owners.setdefault(digest, str(ref.name))
+        except ObjectError:
+            continue  # Collected before: it owns nothing that is left.
+    return owners
+
+
+def collect(cache: Cache, now: int, keep_seconds: int = DEFAULT_KEEP_SECONDS, dry_run: bool = False) -> Collected:
+    """Move what nobody owns to the trash, and delete for good what has lain there longer than `keep_seconds`."""
+    if dry_run:
+        dead = find_dead(cache, mark(cache))
+        return Collected(tuple(dead), sum(item.size for item in dead), None)
+    for _ in range(_TRIES):
+        done = _collect_once(cache, now)
+        if done is not None:
+            return replace(done, purged_bytes=_purge(cache, now - keep_seconds))
+    raise CacheError(
+        f"{cache.path}: other processes kept adding what was about to be collected; run 'hitsave gc' again"
+    )
+
+
+def _collect_once(cache: Cache, now: int) -> Collected | None:
+    """One attempt; None where a new ref came in between and needs what was about to go."""
+    live = mark(cache)
+    dead = find_dead(cache, live)
+    doomed = {item.digest for item in dead}
+    with cache.intake() as workshop:
+        sweep = _prepare(cache, doomed, workshop.folder)
+        with cache.database.writing() as connection:
+            if not doomed.isdisjoint(mark(cache, live)) or not _still_there(cache, sweep):
+                return None
+            cache.sweeper.remove_leftovers(connection)
+            if sweep.empty:
+                return Collected((), 0, None)
+            operation = begin_operation(connection, "gc", now)
+            cache.sweeper.carry_out(connection, sweep, workshop.folder, operation)
+        cache.sweeper.settle(operation)
+    return Collected(tuple(dead), sum(item.size for item in dead), operation)
+
+
+def _prepare(cache: Cache, doomed: set[Digest], folder: Path) -> Sweep:
+    whole: list[IndexedPack] = []
+    splits: list[Split] = []
+    packs = [pack for index in cache.packset.indexes().values() for pack in index.tables()]
+    for pack in packs:
+        dying = sum(record[:32] in doomed for record in pack.table.records)
+        if dying == len(pack.table.records):
+            whole.append(pack)
+        elif dying:
+            splits.append(split_pack(cache.pack_path(pack.digest), pack, doomed.__contains__, folder))
+    files = [
+        DeadFile(Digest(digest), size, mtime_ns, bool(derived))
+        for digest, size, mtime_ns, derived in cache.database.rows("SELECT digest, size, mtime_ns, derived FROM files")
+        if digest in doomed
+    ]
+    return Sweep(tuple(whole), tuple(splits), tuple(files))
+
+
+def _still_there(cache: Cache, sweep: Sweep) -> bool:
+    """Whether another collection has left alone what this one prepared to take."""
+    here = {pack.digest for pack in cache.packs()}
+    wanted = {pack.digest for pack in sweep.packs} | {split.old.digest for split in sweep.splits}
+    files = {Digest(row[0]) for row in cache.database.rows("SELECT digest FROM files")}
+    return wanted <= here and all(file.digest in files for file in sweep.files)
+
+
+def _purge(cache: Cache, before: int) -> int:
+    query = "SELECT id FROM operations WHERE time <= ?"
+    old = [row[0] for row in cache.database.rows(query, before)]
+    sizes = cache.database.rows(
+        "SELECT COALESCE(SUM(size), 0) FROM trash WHERE operation IN (SELECT id FROM operations WHERE time <= ?)",
+        before,
+    )
+    cache.sweeper.purge(old)
+    return int(sizes[0][0])
+
+
+def undo(cache: Cache) -> Undone:
+    """Take back the last `forget` or `gc` that was not undone yet. Raises RefError where there is none.
+
+    Objects without an owner would go again at the next collection, so that undoing a collection also brings back the
+    refs that were forgotten before it and since the one before.
+    """
+    with cache.database.writing() as connection:
+        query = "SELECT id, kind FROM operations WHERE undone = 0 ORDER BY id DESC"
+        log = connection.execute(query).fetchall()
+        if not log:
+            raise RefError("there is nothing to undo: no 'forget' or 'gc' whose work is still kept")
+        operation, kind = log[0]
+        taken_back = [operation]
+        objects = 0
+        if kind == "gc":
+            packs = _trashed_packs(cache, operation)
+            objects = sum(len(pack.table.records) for pack in packs)
+            objects += cache.sweeper.bring_back(connection, operation, packs) - len(packs)
+            for earlier, earlier_kind in log[1:]:
+                if earlier_kind != "forget":
+                    break
+                taken_back.append(earlier)
+        refs = _take_back_refs(cache, connection, taken_back)
+    if kind == "gc":
+        cache.sweeper.settle(operation)
+    return Undone(kind, tuple(refs), objects)
+
+
+def _take_back_refs(cache: Cache, connection: sqlite3.Connection, operations: list[int]) -> list[Ref]:
+    refs: list[Ref] = []
+    for operation in operations:
+        rows = cache.database.rows(f"SELECT {COLUMNS} FROM dropped_refs WHERE operation = ?", operation)
+        refs += [ref_of_row(row) for row in rows]
+        restore_refs(connection, operation)
+        connection.execute("UPDATE operations SET undone = 1 WHERE id = ?", (operation,))
+    gone = cache.missing([ref.digest for ref in refs])
+    if gone:
+        names = ", ".join(str(ref.name) for ref in refs if ref.digest in gone)
+        raise RefError(f"{names}: collected since; what was collected last has to be undone first")
+    return refs
+
+
+def _trashed_packs(cache: Cache, operation: int) -> list[IndexedPack]:
+    folder = cache.path / "trash" / str(operation)
+    packs = []
+    for path in sorted(folder.glob("*.pack")):
+        name = Digest(bytes.fromhex(path.stem))
+        try:
+            packs.append(verify_pack(path, name))
+        except MalformedObject as error:
+            raise CorruptObject(str(name), os.fspath(path), str(error)) from None
+    return packs

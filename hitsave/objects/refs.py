@@ -1,0 +1,86 @@
+"""Refs: who owns what (objects_spec.md, section 8). A ref is the only thing that changes in a store.
+
+A ref's full name is `NAMESPACE/NAME`. Names are printable ASCII text: bytes outside of it, and `%`, are written
+as `%XX`, so that any path of any file system has exactly one name.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hitsave.objects.digest import Digest, ObjectKind
+
+_UNSAFE = re.compile(rb"[^!-$&-~]")
+_FULL_NAME = re.compile(r"(evaluations|datasets|snapshots|public)/((?:[!-$&-~]|%[0-9A-F]{2})+)")
+
+
+class Namespace(StrEnum):
+    """Who made a ref, hence which rules may forget it."""
+
+    EVALUATIONS = "evaluations"
+    DATASETS = "datasets"
+    SNAPSHOTS = "snapshots"
+    PUBLIC = "public"
+
+
+def quote_name(name: bytes) -> str:
+    """Any bytes as a ref name: printable ASCII stays, everything else becomes `%XX`."""
+    return _UNSAFE.sub(lambda match: f"%{match.group()[0]:02X}", name).decode("ascii")
+
+
+def unquote_name(name: str) -> bytes:
+    """The bytes that `quote_name` was given."""
+    return re.sub(rb"%([0-9A-F]{2})", lambda match: bytes([int(match.group(1), 16)]), name.encode("ascii"))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RefName:
+    """A namespace and a name within it."""
+
+    namespace: Namespace
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace.value}/{self.name}"
+
+
+def parse_ref_name(text: str) -> RefName:
+    """The ref name that `NAMESPACE/NAME` spells. Raises ValueError."""
+    match = _FULL_NAME.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a ref name (NAMESPACE/NAME)")
+    return RefName(Namespace(match[1]), match[2])
+
+
+def dataset_ref(project: str, path: bytes, digest: Digest) -> RefName:
+    """The ref of one version of a dataset: `datasets/PROJECT/PATH@DIGEST`."""
+    return RefName(Namespace.DATASETS, f"{quote_name(project.encode())}/{quote_name(path)}@{digest}")
+
+
+def snapshot_ref(digest: Digest) -> RefName:
+    """The ref of a shared snapshot."""
+    return RefName(Namespace.SNAPSHOTS, str(digest))
+
+
+def public_ref(digest: Digest) -> RefName:
+    """The ref of a snapshot that needs no key."""
+    return RefName(Namespace.PUBLIC, str(digest))
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A name, the object that it owns, and where it came from.
+
+    `created` is in seconds since 1970; `by` is USER@HOST; `path` the quoted path that was captured;
+    `git_commit` the hex name of the commit that was checked out.
+    """
+
+    name: RefName
+    digest: Digest
+    kind: ObjectKind
+    created: int = 0
+    by: str = ""
+    path: str = ""
+    git_commit: str = ""

@@ -1,0 +1,127 @@
+"""Blocks: small objects that lie together, compressed together (objects_spec.md, section 5.2).
+
+A thousand small files in blocks of 256 KiB compress several times better than one by one, and one object can be
+read by decoding one block. zstandard is used where three small samples say that it pays.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import zstandard
+
+from hitsave.errors import MalformedObject
+from hitsave.objects.digest import Digest
+
+#: Bytes of content after which a block is closed.
+BLOCK_TARGET = 256 * 1024
+#: No block decodes to more than this; a larger claim is refused before anything is decoded.
+LARGEST_BLOCK = 1 << 30
+
+_LEVEL = 1
+_SAMPLE = 4096
+_WORTHWHILE = 0.97
+
+
+class EntryKindInPack(IntEnum):
+    """What an entry of a pack holds. The first three are the kinds of objects."""
+
+    BLOB = 1
+    TREE = 2
+    EVALUATION = 3
+    RECIPE = 4
+
+
+class Codec(IntEnum):
+    """How a block is stored."""
+
+    RAW = 0
+    ZSTD = 1
+
+
+class BlockEntry(NamedTuple):
+    """One object, or chunk of one, inside a block; offset and length are in bytes of the decoded block."""
+
+    digest: bytes
+    kind: int
+    offset: int
+    length: int
+
+
+class BlockBuilder:
+    """Collects contents until there is enough for a block."""
+
+    __slots__ = ("entries", "parts", "size")
+
+    def __init__(self) -> None:
+        self.parts: list[bytes | bytearray | memoryview] = []
+        self.entries: list[BlockEntry] = []
+        self.size = 0
+
+    def add(self, digest: bytes, kind: int, content: bytes | bytearray | memoryview) -> None:
+        """Append one object. The caller vouches that the content has this digest."""
+        length = len(content)
+        self.entries.append(BlockEntry(digest, kind, self.size, length))
+        self.parts.append(content)
+        self.size += length
+
+    @property
+    def full(self) -> bool:
+        """Whether the block has reached its target."""
+        return self.size >= BLOCK_TARGET
+
+    def content(self) -> bytes | bytearray | memoryview:
+        """The block, not yet encoded."""
+        return self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
+
+
+def encode_block(
+    content: bytes | bytearray | memoryview,
+) -> tuple[Codec, bytes | bytearray | memoryview]:
+    """The codec that pays, and the bytes to store."""
+    if not _compresses(content):
+        return Codec.RAW, content
+    stored = zstandard.ZstdCompressor(level=_LEVEL).compress(content)
+    return (Codec.ZSTD, stored) if len(stored) < len(content) * _WORTHWHILE else (Codec.RAW, content)
+
+
+def _compresses(content: bytes | bytearray | memoryview) -> bool:
+    size = len(content)
+    if size <= 3 * _SAMPLE:
+        return size > 64
+    view = memoryview(content)
+    starts = (0, (size - _SAMPLE) // 2, size - _SAMPLE)
+    compressor = zstandard.ZstdCompressor(level=_LEVEL)
+    return any(len(compressor.compress(view[at : at + _SAMPLE])) < _SAMPLE * _WORTHWHILE for at in starts)
+
+
+def decode_block(codec: int, stored: bytes | memoryview, raw_length: int) -> bytes | memoryview:
+    """The content of a block. Raises MalformedObject where `stored` is not `raw_length` bytes under `codec`."""
+    if raw_length > LARGEST_BLOCK:
+        raise MalformedObject("block", f"claims {raw_length} bytes, more than {LARGEST_BLOCK}")
+    if codec == Codec.RAW:
+        content: bytes | memoryview = stored
+    elif codec == Codec.ZSTD:
+        content = _decompress(stored, raw_length)
+    else:
+        raise MalformedObject("block", f"unknown codec {codec}")
+    if len(content) != raw_length:
+        raise MalformedObject("block", f"decodes to {len(content)} bytes instead of {raw_length}")
+    return content
+
+
+def _decompress(stored: bytes | memoryview, raw_length: int) -> bytes:
+    try:
+        if zstandard.get_frame_parameters(stored[:18]).content_size != raw_length:
+            raise MalformedObject("block", "its frame claims another length")
+        return zstandard.ZstdDecompressor().decompress(stored, max_output_size=raw_length)
+    except zstandard.ZstdError as error:
+        raise MalformedObject("block", f"cannot be decompressed ({error})") from None
+
+
+def entry_content(block: bytes | memoryview, digest: bytes, offset: int, length: int) -> bytes | memoryview:
+    """One entry out of a decoded block. Raises MalformedObject where it lies outside."""
+    if offset + length > len(block):
+        raise MalformedObject("block", f"entry {Digest(digest).short} lies outside of it")
+    return block[offset : offset + length]

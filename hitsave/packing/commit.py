@@ -1,0 +1,125 @@
+"""Commits (objects_spec.md, section 9): the one thing that changes in a remote.
+
+A commit is a small numbered record, created only if its number is free. It names every index and every ref segment
+that now holds, so that reading the newest one gives a consistent view of the whole remote. It names its parent by
+digest, so that a log cannot be spliced.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from blake3 import blake3
+
+from hitsave.errors import MalformedObject
+from hitsave.objects.digest import Digest
+from hitsave.packing.canonical import Fields, decode_json, encode_json
+from hitsave.packing.chunking import Chunking
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """An index or a ref segment, by name; `length` in bytes, `entries` how many it holds."""
+
+    digest: Digest
+    length: int
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One state of a remote.
+
+    `number` counts from 1; `parent` is the BLAKE3 of the previous commit's bytes, None for the first. `created` is in
+    seconds since 1970 and only for people. `session` is the writer's own random name (32 hex digits); `operation`
+    says what was done. Later ref segments overrule earlier ones.
+    """
+
+    number: int
+    parent: Digest | None
+    created: int
+    author: str
+    operation: str
+    session: str
+    indexes: tuple[StoredFile, ...] = ()
+    refs: tuple[StoredFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFormat:
+    """What is decided when a remote is made, and holds for its life. `identity` is 32 random hex digits."""
+
+    identity: str
+    chunking: Chunking
+
+
+def commit_digest(encoded: bytes) -> Digest:
+    """How the next commit names this one."""
+    return Digest(blake3(encoded).digest())
+
+
+def encode_commit(commit: Commit) -> bytes:
+    """The one spelling of a commit."""
+    return encode_json(
+        {
+            "format": FORMAT_VERSION,
+            "number": commit.number,
+            "parent": str(commit.parent) if commit.parent else "",
+            "created": commit.created,
+            "author": commit.author,
+            "operation": commit.operation,
+            "session": commit.session,
+            "indexes": [_encode_file(file) for file in commit.indexes],
+            "refs": [_encode_file(file) for file in commit.refs],
+        }
+    )
+
+
+def _encode_file(file: StoredFile) -> dict[str, str | int]:
+    return {"digest": str(file.digest), "length": file.length, "entries": file.entries}
+
+
+def _decode_files(rows: list[Fields]) -> tuple[StoredFile, ...]:
+    return tuple(StoredFile(row.digest("digest"), row.number("length"), row.number("entries")) for row in rows)
+
+
+def decode_commit(data: bytes) -> Commit:
+    """The commit that `data` spells. Raises MalformedObject."""
+    fields = Fields(decode_json(data, "commit"), "commit")
+    if (version := fields.number("format")) != FORMAT_VERSION:
+        raise MalformedObject("commit", f"has format {version}; this hitsave reads {FORMAT_VERSION}")
+    number = fields.number("number")
+    has_parent = fields.text("parent") != ""
+    if has_parent != (number > 1):
+        raise MalformedObject("commit", "only the first one has no parent, and its number is 1")
+    return Commit(
+        number=number,
+        parent=fields.digest("parent") if has_parent else None,
+        created=fields.number("created"),
+        author=fields.text("author"),
+        operation=fields.text("operation"),
+        session=fields.text("session"),
+        indexes=_decode_files(fields.rows("indexes")),
+        refs=_decode_files(fields.rows("refs")),
+    )
+
+
+def encode_format(remote: RemoteFormat) -> bytes:
+    """The one spelling of a remote's format record."""
+    chunking = {"algorithm": remote.chunking.algorithm, "size": remote.chunking.size}
+    return encode_json({"format": FORMAT_VERSION, "identity": remote.identity, "chunking": chunking})
+
+
+def decode_format(data: bytes) -> RemoteFormat:
+    """The format record that `data` spells. Raises MalformedObject, also for a version that is not known here."""
+    values = decode_json(data, "remote format")
+    fields = Fields(values, "remote format")
+    if (version := fields.number("format")) != FORMAT_VERSION:
+        raise MalformedObject("remote format", f"is version {version}; this hitsave reads {FORMAT_VERSION}")
+    chunking = values.get("chunking")
+    cut = Fields(chunking if isinstance(chunking, dict) else {}, "remote format")
+    if cut.text("algorithm") != "fixed" or cut.number("size") < 4096:
+        raise MalformedObject("remote format", "cuts large objects in a way that is not known here")
+    return RemoteFormat(fields.text("identity"), Chunking("fixed", cut.number("size")))

@@ -1,0 +1,101 @@
+"""Ref segments (objects_spec.md, section 8): many refs in one immutable file, so that a hundred thousand are one read.
+
+    "HSRS" version(1) zero(3)  decoded length(8)  zstandard frame of canonical JSON lines, sorted by name
+
+A record either sets a ref or drops it. A commit lists segments in order; a later record overrules an earlier one.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import zstandard
+
+from hitsave.errors import MalformedObject
+from hitsave.objects.digest import ObjectKind
+from hitsave.objects.refs import Ref, RefName, parse_ref_name
+from hitsave.packing.canonical import Fields, decode_json, encode_json
+
+_HEADER = struct.Struct("<8sQ")
+_MAGIC = b"HSRS\x01\0\0\0"
+_LARGEST = 1 << 32
+
+#: What each name holds now: a ref, or None where it was dropped.
+RefChanges = Mapping[RefName, Ref | None]
+
+
+def encode_refs(changes: RefChanges) -> bytes:
+    """A segment with these records."""
+    lines = b"".join(encode_json(_encode_record(name, changes[name])) for name in sorted(changes))
+    return _HEADER.pack(_MAGIC, len(lines)) + zstandard.ZstdCompressor(level=3).compress(lines)
+
+
+def _encode_record(name: RefName, ref: Ref | None) -> dict[str, Any]:
+    if ref is None:
+        return {"name": str(name), "dropped": 1}
+    optional = {"by": ref.by, "path": ref.path, "git": ref.git_commit}
+    return {
+        "name": str(name),
+        "digest": str(ref.digest),
+        "kind": ref.kind.name.lower(),
+        "created": ref.created,
+        **{key: value for key, value in optional.items() if value},
+    }
+
+
+def decode_refs(data: bytes) -> dict[RefName, Ref | None]:
+    """The records of a segment. Raises MalformedObject."""
+    if len(data) < _HEADER.size:
+        raise MalformedObject("ref segment", "is too short")
+    magic, length = _HEADER.unpack_from(data)
+    if magic != _MAGIC or length > _LARGEST:
+        raise MalformedObject("ref segment", "does not begin with the magic bytes of version 1", 0)
+    try:
+        lines = zstandard.ZstdDecompressor().decompress(data[_HEADER.size :], max_output_size=length or 1)
+    except zstandard.ZstdError as error:
+        raise MalformedObject("ref segment", f"cannot be decompressed ({error})") from None
+    if len(lines) != length:
+        raise MalformedObject("ref segment", "decodes to another length than it says")
+    records: dict[RefName, Ref | None] = {}
+    previous: RefName | None = None
+    for line in lines.splitlines(keepends=True):
+        name, ref = _decode_record(line)
+        if previous is not None and name <= previous:
+            raise MalformedObject("ref segment", "its records are not in ascending order")
+        records[name] = ref
+        previous = name
+    return records
+
+
+def _decode_record(line: bytes) -> tuple[RefName, Ref | None]:
+    fields = Fields(decode_json(line, "ref segment"), "ref segment")
+    try:
+        name = parse_ref_name(fields.text("name"))
+        if fields.number("dropped", 0):
+            return name, None
+        kind = ObjectKind[fields.text("kind").upper()]
+    except (ValueError, KeyError) as error:
+        raise MalformedObject("ref segment", f"a record is not valid: {error}") from None
+    return name, Ref(
+        name=name,
+        digest=fields.digest("digest"),
+        kind=kind,
+        created=fields.number("created"),
+        by=fields.text("by", ""),
+        path=fields.text("path", ""),
+        git_commit=fields.text("git", ""),
+    )
+
+
+def apply_refs(segments: Iterable[RefChanges]) -> dict[RefName, Ref]:
+    """The refs that hold after these segments, in order."""
+    held: dict[RefName, Ref] = {}
+    for segment in segments:
+        for name, ref in segment.items():
+            if ref is None:
+                held.pop(name, None)
+            else:
+                held[name] = ref
+    return held

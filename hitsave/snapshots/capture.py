@@ -1,0 +1,432 @@
+"""Working files become objects: a directory is listed, what is new is read, and its tree gets its digest.
+
+What the stat cache vouches for is not read. Each file is looked at before and after it is read; one that changes
+meanwhile is read again, and refused with FileChanged where it does not come to rest: nothing torn is ever stored.
+Directories are visited without recursion, so that depth is bounded by the file system alone.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from hitsave.cache.intake import WHOLE_FROM, Intake, hash_descriptor
+from hitsave.cache.stats import (
+    UNTRUSTED,
+    DirectoryStats,
+    StatCache,
+    is_racy,
+    split_signature,
+    stat_record,
+)
+from hitsave.errors import FileChanged, SnapshotError, UnsupportedFile
+from hitsave.objects.digest import Digest, ObjectKind, blob_digest, tree_digest
+from hitsave.objects.encoding import decode_tree, encode_entry, entry_count, join_entries
+from hitsave.objects.model import EntryKind, TreeEntry
+from hitsave.progress import Progress, Silent
+from hitsave.snapshots.ignore import Rules, load_rules
+
+_TRIES = 3
+_READ_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_KIND_NAMES = {
+    stat.S_IFIFO: "FIFO",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFBLK: "block device",
+    stat.S_IFCHR: "character device",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureOptions:
+    """How to capture. `symlinks` is "ignore", "store" or "follow"; `rules` are those that hold above the path."""
+
+    symlinks: str = "ignore"
+    rules: Rules | None = None
+
+
+class Captured(NamedTuple):
+    """What a path was: size in bytes and number of files; `read` counts the files whose content was read."""
+
+    digest: Digest
+    kind: ObjectKind
+    size: int
+    files: int
+    executable: bool
+    read: int
+
+
+class Keep(Protocol):
+    """Where contents go: into an intake, or nowhere when only the digest is wanted."""
+
+    def content(self, kind: ObjectKind, content: bytes) -> Digest:
+        """The digest of a content, which is kept or not."""
+
+    def file(self, fd: int, size: int) -> Digest:
+        """The digest of a large file, open at its beginning."""
+
+    def trusts(self, digest: bytes) -> bool:
+        """Whether a digest that the stat cache knows need not be read again."""
+
+    def trusts_tree(self, encoded: bytes) -> bool:
+        """Whether none of a directory's files need be read again; called where no file has changed."""
+
+
+class NameOnly:
+    """Keeps nothing: `capture` then only tells the digest."""
+
+    def content(self, kind: ObjectKind, content: bytes) -> Digest:
+        """The digest alone."""
+        return blob_digest(content) if kind is ObjectKind.BLOB else tree_digest(content)
+
+    def file(self, fd: int, size: int) -> Digest:
+        """The digest alone."""
+        return hash_descriptor(fd)
+
+    def trusts(self, digest: bytes) -> bool:
+        """Always."""
+        return True
+
+    def trusts_tree(self, encoded: bytes) -> bool:
+        """Always."""
+        return True
+
+
+class IntoIntake:
+    """Keeps contents in an intake. Notes what it did not read, so that the caller can make sure that it is here."""
+
+    def __init__(self, intake: Intake, distrusted: frozenset[bytes] = frozenset()) -> None:
+        self._intake = intake
+        self._distrusted = distrusted
+        self._trees: list[bytes] = []
+        self._blobs: list[bytes] = []
+
+    def content(self, kind: ObjectKind, content: bytes) -> Digest:
+        """Kept."""
+        return self._intake.add(kind, content)
+
+    def file(self, fd: int, size: int) -> Digest:
+        """Kept."""
+        return self._intake.add_file(fd, size)
+
+    def trusts(self, digest: bytes) -> bool:
+        """Unless the caller found that the object is not here."""
+        if digest in self._distrusted:
+            return False
+        self._blobs.append(digest)
+        return True
+
+    def trusts_tree(self, encoded: bytes) -> bool:
+        """Unless one of its files is distrusted."""
+        if self._distrusted and any(entry.digest in self._distrusted for entry in decode_tree(encoded).entries):
+            return False
+        self._trees.append(encoded)
+        return True
+
+    def unread(self) -> Iterable[Digest]:
+        """The blobs whose digests came from the stat cache."""
+        yield from map(Digest, self._blobs)
+        for encoded in self._trees:
+            for entry in decode_tree(encoded).entries:
+                if entry.kind is not EntryKind.TREE:
+                    yield entry.digest
+
+
+class _Total(NamedTuple):
+    digest: Digest
+    size: int
+    files: int
+
+
+@dataclass(slots=True)
+class _Directory:
+    """A directory under way: its files are done, its sub-directories come next."""
+
+    path: bytes
+    key: bytes
+    rules: Rules | None
+    real: tuple[int, int]
+    entries: list[tuple[bytes, bytes]] = field(default_factory=list)
+    pending: list[bytes] = field(default_factory=list)
+    signature: bytes = b""
+    row: DirectoryStats | None = None
+    size: int = 0
+    files: int = 0
+    untouched: bool = False
+    encoded: bytes | None = None
+
+
+def capture(
+    path: Path,
+    keep: Keep,
+    stats: StatCache,
+    options: CaptureOptions | None = None,
+    progress: Progress | None = None,
+    clock: Callable[[], int] = time.time_ns,
+) -> Captured:
+    """Capture a file or a directory. Raises SnapshotError and what lies beneath it, OSError.
+
+    The caller saves what was learned by `stats` only through this function, which does so at its end.
+    """
+    return _Capture(keep, stats, options or CaptureOptions(), progress or Silent(), clock).run(path)
+
+
+class _Capture:
+    def __init__(
+        self,
+        keep: Keep,
+        stats: StatCache,
+        options: CaptureOptions,
+        progress: Progress,
+        clock: Callable[[], int],
+    ) -> None:
+        self._keep = keep
+        self._stats = stats
+        self._options = options
+        self._progress = progress
+        self._clock = clock
+        self._rows: dict[bytes, DirectoryStats] = {}
+        self._changed: dict[bytes, DirectoryStats] = {}
+        self._seen: set[bytes] = set()
+        self._root = b""
+        self._read = 0
+        self._links = 0
+
+    def run(self, path: Path) -> Captured:
+        absolute = os.fsencode(os.path.abspath(path))
+        found = os.stat(absolute) if self._options.symlinks == "follow" else os.lstat(absolute)
+        if stat.S_ISLNK(found.st_mode):
+            absolute = os.path.realpath(absolute)
+            found = os.stat(absolute)
+        self._rows = self._stats.beneath(self._key(absolute))
+        self._refuse_special(absolute, found.st_mode)
+        if stat.S_ISDIR(found.st_mode):
+            total = self._walk(absolute, found)
+            captured = Captured(total.digest, ObjectKind.TREE, total.size, total.files, False, self._read)
+        else:
+            captured = self._single_file(absolute, found)
+        gone = [key for key in self._rows if key not in self._seen]
+        self._stats.save(self._changed, gone)
+        if self._links:
+            self._progress.note(
+                f"{os.fsdecode(absolute)}: {self._links} symbolic links were left out; "
+                "'hitsave config set symlinks store' keeps those that stay inside"
+            )
+        return captured
+
+    # -- the walk
+
+    def _key(self, path: bytes) -> bytes:
+        # What a tree holds depends on how links are taken, so that each way has rows of its own.
+        return self._options.symlinks.encode() + b":" + path
+
+    def _walk(self, root: bytes, found: os.stat_result) -> _Total:
+        self._root = root
+        stack = [self._open(root, self._options.rules, (found.st_dev, found.st_ino))]
+        while True:
+            directory = stack[-1]
+            if directory.pending:
+                stack.append(self._enter(stack, directory, directory.pending.pop()))
+                continue
+            stack.pop()
+            total = self._close(directory)
+            if not stack:
+                return total
+            parent = stack[-1]
+            name = directory.path[len(parent.path) + 1 :] if parent.path != b"/" else directory.path[1:]
+            encoded = encode_entry(name, EntryKind.TREE, total.digest, total.size, total.files)
+            parent.entries.append((name, encoded))
+            parent.size += total.size
+            parent.files += total.files
+
+    def _enter(self, stack: list[_Directory], parent: _Directory, name: bytes) -> _Directory:
+        path = os.path.join(parent.path, name)
+        real = (0, 0)
+        if self._options.symlinks == "follow":
+            found = os.stat(path)
+            real = (found.st_dev, found.st_ino)
+            if any(above.real == real for above in stack):
+                raise SnapshotError(f"{os.fsdecode(path)}: a symbolic link that leads back to a directory above it")
+        return self._open(path, parent.rules, real)
+
+    def _open(self, path: bytes, rules: Rules | None, real: tuple[int, int]) -> _Directory:
+        key = self._key(path)
+        self._seen.add(key)
+        directory = _Directory(path, key, load_rules(path, rules), real, row=self._rows.get(key))
+        files = self._list(directory)
+        files.sort()
+        directory.signature = b"".join([name + b"\0" + stat_record(found) for name, found in files])
+        if not self._take_unchanged(directory, files):
+            self._take_files(directory, files)
+        directory.pending.sort(reverse=True)
+        return directory
+
+    def _list(self, directory: _Directory) -> list[tuple[bytes, os.stat_result]]:
+        """The files of a directory; its sub-directories become `pending`, links and special files are dealt with."""
+        files: list[tuple[bytes, os.stat_result]] = []
+        rules = directory.rules
+        with os.scandir(directory.path) as listing:
+            for item in listing:
+                found = item.stat(follow_symlinks=False)
+                mode = found.st_mode
+                if rules is not None and rules.ignores(item.path, stat.S_ISDIR(mode)):
+                    continue
+                if stat.S_ISREG(mode):
+                    files.append((item.name, found))
+                elif stat.S_ISDIR(mode):
+                    directory.pending.append(item.name)
+                elif stat.S_ISLNK(mode):
+                    self._take_link(directory, item.name, item.path, files)
+                else:
+                    self._refuse_special(item.path, mode)
+        return files
+
+    def _take_link(
+        self, directory: _Directory, name: bytes, path: bytes, files: list[tuple[bytes, os.stat_result]]
+    ) -> None:
+        if self._options.symlinks == "ignore":
+            self._links += 1
+        elif self._options.symlinks == "store":
+            self._store_link(directory, name, path)
+        else:
+            try:
+                found = os.stat(path)
+            except FileNotFoundError:
+                raise SnapshotError(f"{os.fsdecode(path)}: a symbolic link to nothing cannot be followed") from None
+            if stat.S_ISDIR(found.st_mode):
+                directory.pending.append(name)
+            else:
+                self._refuse_special(path, found.st_mode)
+                files.append((name, found))
+
+    def _store_link(self, directory: _Directory, name: bytes, path: bytes) -> None:
+        target = os.readlink(path)
+        # How deep the directory lies below the root decides how many `..` a target may begin with.
+        depth = directory.path[len(self._root) :].count(b"/")
+        if not stays_inside(target, depth):
+            raise SnapshotError(f"{os.fsdecode(path)}: a symbolic link that leads out of the directory cannot be kept")
+        digest = self._keep.content(ObjectKind.BLOB, target)
+        directory.entries.append((name, encode_entry(name, EntryKind.SYMLINK, digest, len(target))))
+        directory.size += len(target)
+        directory.files += 1
+
+    # -- files
+
+    def _take_unchanged(self, directory: _Directory, files: list[tuple[bytes, os.stat_result]]) -> bool:
+        row = directory.row
+        if row is None or row.signature != directory.signature or not self._keep.trusts_tree(row.tree):
+            return False
+        directory.untouched = True
+        directory.size += sum(found.st_size for _, found in files)
+        directory.files += len(files)
+        if not directory.pending and not directory.entries and entry_count(row.tree) == len(files):
+            directory.encoded = row.tree  # Nothing but these files: the tree is as it was.
+            return True
+        entries = [entry for entry in decode_tree(row.tree).entries if entry.kind <= EntryKind.EXECUTABLE]
+        directory.entries += [(entry.name, encode_entry(*entry)) for entry in entries]
+        return True
+
+    def _take_files(self, directory: _Directory, files: list[tuple[bytes, os.stat_result]]) -> None:
+        known = _known_files(directory.row)
+        signature: list[bytes] = []
+        prefix = directory.path.rstrip(b"/") + b"/"
+        for name, found in files:
+            record = stat_record(found)
+            before = known.get(name)
+            if before is not None and before[0] == record and self._keep.trusts(before[1].digest):
+                digest, size, mode = before[1].digest, found.st_size, found.st_mode
+            else:
+                digest, found, record = self._read_file(prefix + name)
+                size, mode = found.st_size, found.st_mode
+            kind = EntryKind.EXECUTABLE if mode & 0o100 else EntryKind.FILE
+            directory.entries.append((name, encode_entry(name, kind, digest, size)))
+            directory.size += size
+            signature.append(name + b"\0" + record)
+        directory.files += len(files)
+        directory.signature = b"".join(signature)
+
+    def _read_file(self, path: bytes) -> tuple[Digest, os.stat_result, bytes]:
+        """Digest, state and stat record of a file; the record is UNTRUSTED where a later change might not show."""
+        flags = _READ_FLAGS
+        if self._options.symlinks == "follow":
+            flags &= ~getattr(os, "O_NOFOLLOW", 0)
+        fd = os.open(path, flags)
+        try:
+            for _ in range(_TRIES):
+                started = self._clock()
+                found = os.fstat(fd)
+                digest = self._read_open_file(fd, found.st_size)
+                after = os.fstat(fd)
+                if digest is not None and stat_record(found) == stat_record(after):
+                    self._read += 1
+                    self._progress.advance(found.st_size, 1)
+                    return digest, found, UNTRUSTED if is_racy(found, started) else stat_record(found)
+                os.lseek(fd, 0, os.SEEK_SET)
+        finally:
+            os.close(fd)
+        raise FileChanged(os.fsdecode(path))
+
+    def _read_open_file(self, fd: int, size: int) -> Digest | None:
+        if size >= WHOLE_FROM:
+            return self._keep.file(fd, size)
+        content = os.read(fd, size + 1)
+        return self._keep.content(ObjectKind.BLOB, content) if len(content) == size else None
+
+    def _close(self, directory: _Directory) -> _Total:
+        encoded = directory.encoded
+        if encoded is None:
+            directory.entries.sort()
+            encoded = join_entries([entry for _, entry in directory.entries])
+        digest = self._keep.content(ObjectKind.TREE, encoded)
+        row = directory.row
+        if row is None or not directory.untouched or row.tree != encoded:
+            self._changed[directory.key] = DirectoryStats(directory.signature, encoded)
+        return _Total(digest, directory.size, directory.files)
+
+    def _single_file(self, path: bytes, found: os.stat_result) -> Captured:
+        name = os.path.basename(path)
+        key = self._key(path)
+        self._seen.add(key)
+        known = _known_files(self._rows.get(key)).get(name)
+        record = stat_record(found)
+        if known is not None and known[0] == record and self._keep.trusts(known[1].digest):
+            digest = known[1].digest
+        else:
+            digest, found, record = self._read_file(path)
+            entry = encode_entry(name, EntryKind.FILE, digest, found.st_size)
+            self._changed[key] = DirectoryStats(name + b"\0" + record, join_entries([entry]))
+        return Captured(digest, ObjectKind.BLOB, found.st_size, 1, bool(found.st_mode & 0o100), self._read)
+
+    @staticmethod
+    def _refuse_special(path: bytes, mode: int) -> None:
+        if kind := _KIND_NAMES.get(stat.S_IFMT(mode)):
+            raise UnsupportedFile(os.fsdecode(path), kind)
+
+
+def _known_files(row: DirectoryStats | None) -> dict[bytes, tuple[bytes, TreeEntry]]:
+    if row is None:
+        return {}
+    entries = {entry.name: entry for entry in decode_tree(row.tree).entries}
+    return {
+        name: (record, entries[name])
+        for name, record in split_signature(row.signature)
+        if record != UNTRUSTED and name in entries
+    }
+
+
+def stays_inside(target: bytes, depth: int) -> bool:
+    """Whether a symlink in a directory `depth` levels below a root never leads above that root."""
+    if target.startswith(b"/") or b"\0" in target or not target:
+        return False
+    for part in target.split(b"/"):
+        if part == b"..":
+            depth -= 1
+            if depth < 0:
+                return False
+        elif part not in (b"", b"."):
+            depth += 1
+    return True

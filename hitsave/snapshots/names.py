@@ -1,0 +1,40 @@
+"""Finding things inside trees by path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from hitsave.objects.digest import Digest
+from hitsave.objects.encoding import decode_tree
+from hitsave.objects.model import EntryKind, TreeEntry
+
+#: Gives the content of a tree.
+Load = Callable[[Digest], bytes]
+
+
+def entry_at(root: Digest, path: bytes, load: Load) -> TreeEntry | None:
+    """The entry at a path inside a tree; None where there is none. An empty path gives the root itself."""
+    found = TreeEntry(b"", EntryKind.TREE, root, 0, 0)
+    for name in path.split(b"/"):
+        if name in (b"", b"."):
+            continue
+        if found.kind is not EntryKind.TREE:
+            return None
+        inner = decode_tree(load(found.digest)).get(name)
+        if inner is None:
+            return None
+        found = inner
+    return found
+
+
+def walk(root: Digest, load: Load) -> Iterator[tuple[bytes, TreeEntry]]:
+    """Every entry beneath a tree with its path, directories before what they hold, by name."""
+    pending: list[tuple[bytes, TreeEntry]] = [(b"", TreeEntry(b"", EntryKind.TREE, root, 0, 0))]
+    while pending:
+        path, entry = pending.pop()
+        if path:
+            yield path, entry
+        if entry.kind is EntryKind.TREE:
+            prefix = path + b"/" if path else b""
+            tree = decode_tree(load(entry.digest))
+            pending += [(prefix + inner.name, inner) for inner in reversed(tree.entries)]

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Installs what the tests use besides Python packages, where that is possible; says what is missing otherwise.
+set -u
+missing=()
+command -v b3sum >/dev/null || missing+=(b3sum)
+command -v git >/dev/null || missing+=(git)
+[ ${#missing[@]} -eq 0 ] && exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}"; } >/dev/null 2>&1 && exit 0
+fi
+echo "not installed: ${missing[*]}; tests that compare with them are skipped (install them with your package manager)"
+exit 0
