@@ -125,11 +125,9 @@ class _Half:
         if self._block.entries:
             content = self._block.content()
             codec, stored = encode_block(content)
-            write_all(self._fd, self._open_and(stored, codec, len(content)))
+            builder = self._open()
+            write_all(self._fd, builder.block(codec, stored, len(content), self._block.entries))
             self._block = BlockBuilder()
-
-    def _open_and(self, stored: bytes | bytearray | memoryview, codec: int, raw: int) -> bytes | bytearray | memoryview:
-        return self._open().block(codec, stored, raw, self._block.entries)
 
     def finish(self) -> IndexedPack | None:
         self._flush()

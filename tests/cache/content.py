@@ -1,0 +1,41 @@
+"""Small datasets for tests of the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hitsave.cache.intake import Intake
+from hitsave.cache.store import Cache
+from hitsave.objects.digest import Digest, ObjectKind
+from hitsave.objects.encoding import encode_tree, tree_from
+from hitsave.objects.model import EntryKind, TreeEntry
+from hitsave.objects.refs import Ref, snapshot_ref
+
+
+def add_tree(intake: Intake, files: Mapping[bytes, bytes]) -> Digest:
+    """A tree of these files, all of it given to an intake."""
+    entries = [
+        TreeEntry(name, EntryKind.FILE, intake.add(ObjectKind.BLOB, content), len(content))
+        for name, content in files.items()
+    ]
+    return intake.add(ObjectKind.TREE, encode_tree(tree_from(entries)))
+
+
+def ref_to(digest: Digest, kind: ObjectKind = ObjectKind.TREE) -> Ref:
+    """A snapshot ref."""
+    return Ref(snapshot_ref(digest), digest, kind)
+
+
+def store(cache: Cache, files: Mapping[bytes, bytes]) -> Digest:
+    """Keep a tree of these files, owned by a snapshot ref."""
+    with cache.intake() as intake:
+        digest = add_tree(intake, files)
+        intake.publish([ref_to(digest)])
+    return digest
+
+
+def files_of(cache: Cache, tree: Digest) -> dict[bytes, bytes]:
+    """What `store` was given."""
+    from hitsave.objects.encoding import decode_tree
+
+    return {entry.name: cache.read(entry.digest) for entry in decode_tree(cache.read(tree)).entries}
