@@ -59,7 +59,7 @@ def write_tiny(folder: Path, scale: float) -> None:
         inner = folder / f"site-{number // 2500:02d}" / f"day-{number // 125:04d}"
         if number % 125 == 0:
             inner.mkdir(parents=True)
-        text = "".join(stream.choices(lines, k=stream.randint(24, 36)))
+        text = "".join(stream.choices(lines, k=stream.randint(29, 43)))
         _write(inner / f"record-{number:06d}.txt", f"record {number}\n{text}".encode())
 
 
@@ -100,7 +100,7 @@ WORKS = {
 
 
 def _lines(stream: random.Random, count: int) -> list[str]:
-    """Lines as in a log or a table: words that repeat, numbers that don't; about 74 bytes each."""
+    """Lines as in a log or a table: words that repeat, numbers that don't; about 61 bytes each."""
     lines = []
     for _ in range(count):
         first, second, third = stream.choices(WORDS, k=3)

@@ -148,9 +148,7 @@ class _Snapshot:
             return
         kept = opened.keep(place)
         if overwrite is None and str(kept.digest) != self.digest:
-            warnings.warn(
-                f"{place} was replaced; what was there is kept as {kept.digest}", UserWarning, stacklevel=4
-            )
+            warnings.warn(f"{place} was replaced; what was there is kept as {kept.digest}", UserWarning, stacklevel=4)
 
 
 @dataclass(frozen=True)

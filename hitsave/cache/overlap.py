@@ -1,4 +1,4 @@
-"""One thread beside the caller's, for work that releases the interpreter: hashing, compressing, writing."""
+"""Threads beside the caller's, for work that releases the interpreter: hashing, compressing, writing."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ Item = TypeVar("Item")
 
 
 class Overlap(Generic[Item]):
-    """Calls `action` for each submitted item, in order, in another thread. Leaving the block waits for the last.
+    """Calls `action` for each submitted item in another thread, in order where there is one. Leaving the block waits.
 
     What `action` raises is raised by the next `submit`, or at the end.
     """
 
-    def __init__(self, action: Callable[[Item], None], waiting: int = 4) -> None:
+    def __init__(self, action: Callable[[Item], None], waiting: int = 4, threads: int = 1) -> None:
         self._action = action
         self._queue: queue.Queue[Item | None] = queue.Queue(waiting)
         self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(threads)]
 
     def __enter__(self) -> Overlap[Item]:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def submit(self, item: Item) -> None:
@@ -44,7 +45,9 @@ class Overlap(Generic[Item]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._queue.put(None)
-        self._thread.join()
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join()
         if error is None and self._failure is not None:
             raise self._failure

@@ -1,0 +1,1 @@
+"""Remotes: an object store and nothing else, and what hitsave keeps in it."""

@@ -1,0 +1,1 @@
+"""Working files become objects and objects become working files; pointer files say which belong together."""

@@ -77,11 +77,18 @@ class Keep(Protocol):
 
 
 class NameOnly:
-    """Keeps nothing: `capture` then only tells the digest."""
+    """Keeps nothing but the trees, in memory: `capture` then tells the digest, and `trees` what is in it."""
+
+    def __init__(self) -> None:
+        self.trees: dict[Digest, bytes] = {}
 
     def content(self, kind: ObjectKind, content: bytes) -> Digest:
         """The digest alone."""
-        return blob_digest(content) if kind is ObjectKind.BLOB else tree_digest(content)
+        if kind is ObjectKind.BLOB:
+            return blob_digest(content)
+        digest = tree_digest(content)
+        self.trees[digest] = content
+        return digest
 
     def file(self, fd: int, size: int) -> Digest:
         """The digest alone."""

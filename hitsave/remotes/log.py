@@ -1,0 +1,348 @@
+"""The commit log of a remote (objects_spec.md, section 9), and the view that its newest commit gives.
+
+Invariants:
+- A commit names every index and every ref segment that holds; what it names was durable before it was written.
+- An object that is in an index of a commit is in the remote with everything beneath it: a push sends closures whole.
+- A number is taken once. Whoever finds it taken reads the new commit, makes sure that what he relied on is in it,
+  and tries the next number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from blake3 import blake3
+
+from hitsave.errors import (
+    MalformedObject,
+    ReliedOnLost,
+    RemoteConflict,
+    RemoteCorrupt,
+    RemoteNotFound,
+    RemoteUnsuitable,
+)
+from hitsave.objects.digest import Digest
+from hitsave.objects.refs import Ref, RefName
+from hitsave.packing.chunking import Chunking
+from hitsave.packing.commit import (
+    Commit,
+    RemoteFormat,
+    StoredFile,
+    commit_digest,
+    decode_commit,
+    decode_format,
+    encode_commit,
+    encode_format,
+)
+from hitsave.packing.index import Index, IndexedPack, Location, encode_index
+from hitsave.packing.refsegment import RefChanges, apply_refs, decode_refs, encode_refs
+from hitsave.remotes.transport import Transport
+
+FORMAT_KEY = "format"
+COMMITS = "commits/"
+#: A commit that would name more indexes, or ref segments, than this puts the smaller ones together.
+MOST_FILES = 16
+_TRIES = 1000
+
+
+def pack_key(digest: Digest) -> str:
+    """Where a pack lies in a remote."""
+    return f"packs/{digest.hex()[:2]}/{digest}.pack"
+
+
+def index_key(digest: Digest) -> str:
+    """Where an index lies in a remote."""
+    return f"indexes/{digest}.index"
+
+
+def refs_key(digest: Digest) -> str:
+    """Where a ref segment lies in a remote."""
+    return f"refs/{digest}.refs"
+
+
+def commit_key(number: int) -> str:
+    """Where a commit lies in a remote."""
+    return f"{COMMITS}{number:020}"
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who writes a commit, and when (seconds since 1970); both only for people to read."""
+
+    name: str
+    now: int
+
+
+class View:
+    """One consistent state of a remote: what its newest commit names. Never changes."""
+
+    def __init__(self, remote: Remote, commit: Commit | None, digest: Digest | None) -> None:
+        self._remote = remote
+        self.commit = commit
+        self.digest = digest
+        self._indexes: list[Index] | None = None
+        self._refs: dict[RefName, Ref] | None = None
+
+    @property
+    def number(self) -> int:
+        """The newest commit's number; 0 before the first."""
+        return self.commit.number if self.commit else 0
+
+    def indexes(self) -> list[Index]:
+        """The indexes that hold, fetched where they are not cached."""
+        if self._indexes is None:
+            files = self.commit.indexes if self.commit else ()
+            self._indexes = [self._remote.load_index(file) for file in files]
+        return self._indexes
+
+    def refs(self) -> dict[RefName, Ref]:
+        """The refs that hold."""
+        if self._refs is None:
+            files = self.commit.refs if self.commit else ()
+            self._refs = apply_refs(self._remote.load_refs(file) for file in files)
+        return self._refs
+
+    def find(self, digest: bytes) -> Location | None:
+        """Where an object, chunk or recipe lies."""
+        for index in self.indexes():
+            if location := index.find(digest):
+                return location
+        return None
+
+    def has(self, digest: bytes) -> bool:
+        """Whether an object or chunk is in the remote."""
+        return any(digest in index for index in self.indexes())
+
+    def pack_lengths(self) -> dict[Digest, int]:
+        """The length of every pack, in bytes."""
+        return {pack.digest: pack.length for index in self.indexes() for pack in index.packs}
+
+    def complete(self, abbreviation: str, most: int = 20) -> list[Digest]:
+        """The objects that an abbreviated digest may stand for, ascending."""
+        low = bytes.fromhex(abbreviation.ljust(64, "0"))
+        high = bytes.fromhex(abbreviation.ljust(64, "f"))
+        found: set[Digest] = set()
+        for index in self.indexes():
+            for digest in index.find_prefix(low, high):
+                found.add(digest)
+                if len(found) >= most:
+                    break
+        return sorted(found)
+
+
+class Remote:
+    """A store that holds a hitsave remote, and the folder in which its immutable small files are cached."""
+
+    def __init__(self, transport: Transport, format_record: RemoteFormat, cached: Path) -> None:
+        self.transport = transport
+        self.format = format_record
+        self._cached = cached / format_record.identity
+        self._cached.mkdir(parents=True, exist_ok=True)
+        self._known: View | None = None
+
+    @classmethod
+    def open(cls, transport: Transport, cached: Path, create: bool = False) -> Remote:
+        """Open a remote; with `create`, make one in an empty store. Raises RemoteUnsuitable, RemoteCorrupt."""
+        try:
+            record = transport.get(FORMAT_KEY)
+        except RemoteNotFound:
+            if not create:
+                raise RemoteUnsuitable(
+                    f"{transport.url}: there is no hitsave remote there; 'hitsave push' makes one"
+                ) from None
+            record = cls._create(transport)
+        try:
+            return cls(transport, decode_format(record), cached)
+        except MalformedObject as error:
+            raise RemoteCorrupt(transport.url, FORMAT_KEY, str(error)) from None
+
+    @staticmethod
+    def _create(transport: Transport) -> bytes:
+        if others := [key for key in transport.list("") if not key.startswith("probe/")][:3]:
+            raise RemoteUnsuitable(
+                f"{transport.url}: holds other files ({', '.join(others)}) and no hitsave remote; name an empty folder"
+            )
+        record = encode_format(RemoteFormat(secrets.token_hex(16), Chunking()))
+        try:
+            transport.put(FORMAT_KEY, record)
+        except RemoteConflict:
+            return transport.get(FORMAT_KEY)
+        transport.sync()
+        return record
+
+    # -- reading
+
+    def latest(self) -> View:
+        """The newest state. One listing and one read; nothing more where nothing has changed."""
+        known = self._known
+        keys = self.transport.list(COMMITS, commit_key(known.number - 1) if known and known.number else "")
+        if not keys:
+            if known and known.number:
+                raise RemoteCorrupt(self.transport.url, commit_key(known.number), "the newest commit is gone")
+            return View(self, None, None)
+        key = keys[-1]
+        content = self.transport.get(key)
+        digest = commit_digest(content)
+        if known and known.digest == digest:
+            return known
+        try:
+            commit = decode_commit(content)
+        except MalformedObject as error:
+            raise RemoteCorrupt(self.transport.url, key, str(error)) from None
+        if commit_key(commit.number) != key:
+            raise RemoteCorrupt(self.transport.url, key, f"holds commit {commit.number}")
+        self._check_descent(known, commit, key)
+        self._known = View(self, commit, digest)
+        return self._known
+
+    def _check_descent(self, known: View | None, commit: Commit, key: str) -> None:
+        if known is None or known.commit is None:
+            return
+        if commit.number <= known.number or (commit.number == known.number + 1 and commit.parent != known.digest):
+            raise RemoteCorrupt(self.transport.url, key, "does not descend from the commit read before")
+
+    def _load(self, file: StoredFile, key: str) -> bytes:
+        """A file that a commit names, from this machine's copy where there is one; checked against its digest."""
+        path = self._cached / key.rpartition("/")[2]
+        with contextlib.suppress(FileNotFoundError):
+            content = path.read_bytes()
+            if blake3(content).digest() == file.digest:
+                return content
+        try:
+            content = self.transport.get(key)
+        except RemoteNotFound:
+            raise RemoteCorrupt(self.transport.url, key, "is missing, and the newest commit names it") from None
+        if blake3(content).digest() != file.digest:
+            raise RemoteCorrupt(self.transport.url, key, "its content has another digest")
+        self._remember(path, content)
+        return content
+
+    @staticmethod
+    def _remember(path: Path, content: bytes) -> None:
+        temporary = path.with_name(f"{path.name}.{secrets.token_hex(6)}")
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+
+    def load_index(self, file: StoredFile) -> Index:
+        """An index that a commit names."""
+        key = index_key(file.digest)
+        try:
+            return Index(self._load(file, key))
+        except MalformedObject as error:
+            raise RemoteCorrupt(self.transport.url, key, str(error)) from None
+
+    def load_refs(self, file: StoredFile) -> RefChanges:
+        """A ref segment that a commit names."""
+        key = refs_key(file.digest)
+        try:
+            return decode_refs(self._load(file, key))
+        except MalformedObject as error:
+            raise RemoteCorrupt(self.transport.url, key, str(error)) from None
+
+    # -- writing
+
+    def append(
+        self,
+        view: View,
+        author: Author,
+        operation: str,
+        packs: Collection[IndexedPack],
+        refs: RefChanges,
+        relied_on: Iterable[bytes] = (),
+    ) -> View:
+        """Commit packs that were sent, and refs. The packs become visible now, all at once.
+
+        Raises ReliedOnLost where another writer's commit no longer has something that was not sent since `view` had it.
+        """
+        needed = list(relied_on)
+        session = secrets.token_hex(16)
+        for _ in range(_TRIES):
+            commit = self._next(view, author, operation, session, packs, refs)
+            self.transport.sync()
+            content = encode_commit(commit)
+            try:
+                self.transport.put(commit_key(commit.number), content)
+            except RemoteConflict:
+                view = self.latest()
+                if lost := [digest.hex() for digest in needed if not view.has(digest)]:
+                    raise ReliedOnLost(lost) from None
+                continue
+            self.transport.sync()
+            self._known = View(self, commit, commit_digest(content))
+            return self._known
+        raise RemoteUnsuitable(
+            f"{self.transport.url}: every commit number is taken at once; this store cannot be trusted"
+        )
+
+    def _next(
+        self,
+        view: View,
+        author: Author,
+        operation: str,
+        session: str,
+        packs: Collection[IndexedPack],
+        refs: RefChanges,
+    ) -> Commit:
+        previous = view.commit
+        indexes = previous.indexes if previous else ()
+        segments = previous.refs if previous else ()
+        if packs:
+            indexes += (self._put_index(packs),)
+        if refs:
+            segments += (self._put_refs(refs),)
+        return Commit(
+            number=view.number + 1,
+            parent=view.digest,
+            created=author.now,
+            author=author.name,
+            operation=operation,
+            session=session,
+            indexes=_merged(indexes, self._merge_indexes),
+            refs=_merged(segments, self._merge_refs),
+        )
+
+    def _put_index(self, packs: Iterable[IndexedPack]) -> StoredFile:
+        content = encode_index(packs)
+        return self._put(content, index_key, Index(content).entry_count)
+
+    def _put_refs(self, refs: RefChanges) -> StoredFile:
+        return self._put(encode_refs(refs), refs_key, len(refs))
+
+    def _put(self, content: bytes, key_of: Callable[[Digest], str], entries: int) -> StoredFile:
+        digest = Digest(blake3(content).digest())
+        key = key_of(digest)
+        with contextlib.suppress(RemoteConflict):  # The very same bytes were put before.
+            self.transport.put(key, content)
+        self._remember(self._cached / key.rpartition("/")[2], content)
+        return StoredFile(digest, len(content), entries)
+
+    def _merge_indexes(self, files: Collection[StoredFile]) -> StoredFile:
+        return self._put_index([pack for file in files for pack in self.load_index(file).tables()])
+
+    def _merge_refs(self, files: Collection[StoredFile]) -> StoredFile:
+        records: dict[RefName, Ref | None] = {}
+        for file in files:
+            records.update(self.load_refs(file))
+        return self._put_refs(records)
+
+
+def _merged(
+    files: tuple[StoredFile, ...], merge: Callable[[Collection[StoredFile]], StoredFile]
+) -> tuple[StoredFile, ...]:
+    """Keep a list of files short: the newest ones are put together until the rest is larger than they are.
+
+    Each entry is rewritten a number of times that grows with the logarithm of their count, and order is kept.
+    """
+    if len(files) <= MOST_FILES:
+        return files
+    first = len(files) - 1
+    total = files[first].entries
+    while first > 0 and (len(files) - first < MOST_FILES // 2 or files[first - 1].entries <= total):
+        first -= 1
+        total += files[first].entries
+    return (*files[:first], merge(files[first:]))

@@ -1,0 +1,85 @@
+"""What differs between two trees. Pure but for reading trees; sub-trees with one digest are not looked into."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from typing import NamedTuple
+
+from hitsave.objects.digest import Digest
+from hitsave.objects.encoding import decode_tree
+from hitsave.objects.model import EntryKind, TreeEntry
+
+
+class ChangeKind(StrEnum):
+    """How a path differs."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    CHANGED = "changed"
+    MODE = "mode"
+
+
+class Change(NamedTuple):
+    """One path that differs, with its entries before and after."""
+
+    path: bytes
+    kind: ChangeKind
+    old: TreeEntry | None
+    new: TreeEntry | None
+
+
+#: Gives the content of a tree.
+Load = Callable[[Digest], bytes]
+
+
+def diff_trees(old: Digest | None, new: Digest | None, load_old: Load, load_new: Load) -> Iterator[Change]:
+    """Every file, link and empty directory that differs, by path. None stands for no tree at all."""
+    pending: list[tuple[bytes, Digest | None, Digest | None]] = [(b"", old, new)]
+    while pending:
+        prefix, before_tree, after_tree = pending.pop()
+        if before_tree == after_tree:
+            continue
+        before = _entries(before_tree, load_old)
+        after = _entries(after_tree, load_new)
+        for name in sorted(before.keys() | after.keys()):
+            path = prefix + name
+            change, deeper = _compare(path, before.get(name), after.get(name))
+            if change is not None:
+                yield change
+            if deeper is not None:
+                pending.append((path + b"/", *deeper))
+
+
+def _entries(tree: Digest | None, load: Load) -> dict[bytes, TreeEntry]:
+    return {} if tree is None else {entry.name: entry for entry in decode_tree(load(tree)).entries}
+
+
+def _is_tree(entry: TreeEntry | None) -> bool:
+    return entry is not None and entry.kind is EntryKind.TREE
+
+
+def _compare(
+    path: bytes, old: TreeEntry | None, new: TreeEntry | None
+) -> tuple[Change | None, tuple[Digest | None, Digest | None] | None]:
+    """The change at a path itself, and the two trees to look into."""
+    if old == new:
+        return None, None
+    deeper = None
+    if _is_tree(old) or _is_tree(new):
+        deeper = (old.digest if old and _is_tree(old) else None, new.digest if new and _is_tree(new) else None)
+    old_leaf = old if _leaf(old) else None
+    new_leaf = new if _leaf(new) else None
+    if old_leaf is None and new_leaf is None:
+        return None, deeper
+    if old_leaf is None:
+        return Change(path, ChangeKind.ADDED, None, new_leaf), deeper
+    if new_leaf is None:
+        return Change(path, ChangeKind.REMOVED, old_leaf, None), deeper
+    same = old_leaf.digest == new_leaf.digest and EntryKind.SYMLINK not in (old_leaf.kind, new_leaf.kind)
+    return Change(path, ChangeKind.MODE if same else ChangeKind.CHANGED, old_leaf, new_leaf), deeper
+
+
+def _leaf(entry: TreeEntry | None) -> bool:
+    """Whether an entry is shown itself: files, links and empty directories."""
+    return entry is not None and (entry.kind is not EntryKind.TREE or entry.files == 0)

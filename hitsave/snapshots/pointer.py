@@ -1,0 +1,135 @@
+"""Pointer files (objects_spec.md, section 10): `PATH.hitsave` says in a few lines what PATH is.
+
+    hitsave 1
+    digest 6c5d...
+    kind tree
+    size 113498156
+    files 50000
+
+It is the only part of a dataset that git sees. One fact a line, in a fixed order, so that it is easy to read and a
+merge conflict shows what it is about.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from hitsave.errors import NameConflict, WorkspaceError
+from hitsave.objects.digest import Digest, ObjectKind, parse_digest
+
+SUFFIX = ".hitsave"
+_FIRST_LINE = "hitsave 1"
+_LARGEST = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """What a pointer file says; `size` in bytes. `executable` is of a single file only."""
+
+    digest: Digest
+    kind: ObjectKind
+    size: int
+    files: int
+    executable: bool = False
+
+
+def pointer_path(path: Path) -> Path:
+    """Where the pointer file of a path lies."""
+    return path.with_name(path.name + SUFFIX)
+
+
+def target_path(pointer: Path) -> Path:
+    """The path that a pointer file is about."""
+    return pointer.with_name(pointer.name.removesuffix(SUFFIX))
+
+
+def is_pointer(path: Path) -> bool:
+    """Whether a path has a pointer file's name."""
+    return path.name.endswith(SUFFIX) and len(path.name) > len(SUFFIX)
+
+
+def format_pointer(pointer: Pointer) -> str:
+    """The text of a pointer file."""
+    lines = [
+        _FIRST_LINE,
+        f"digest {pointer.digest}",
+        f"kind {pointer.kind.name.lower()}",
+        f"size {pointer.size}",
+        f"files {pointer.files}",
+    ]
+    if pointer.executable:
+        lines.append("executable yes")
+    return "\n".join(lines) + "\n"
+
+
+def parse_pointer(text: str, where: str) -> Pointer:
+    """The pointer that a text spells. Raises WorkspaceError, which names the file and the line."""
+    lines = text.splitlines()
+    if any(line.startswith(("<<<<<<<", "=======", ">>>>>>>")) for line in lines):
+        raise WorkspaceError(
+            f"{where}: holds a merge conflict; keep one side ('git checkout --ours' or '--theirs' {where}), "
+            "then run 'hitsave checkout'"
+        )
+    if not lines or lines[0] != _FIRST_LINE:
+        raise WorkspaceError(f"{where}: line 1: is not a pointer file of this version ({_FIRST_LINE!r} expected)")
+    values: dict[str, str] = {}
+    for number, line in enumerate(lines[1:], 2):
+        key, _, value = line.partition(" ")
+        if key not in ("digest", "kind", "size", "files", "executable") or key in values or not value:
+            raise WorkspaceError(f"{where}: line {number}: cannot be understood: {line[:60]!r}")
+        values[key] = value
+    try:
+        return Pointer(
+            digest=parse_digest(values["digest"]),
+            kind={"tree": ObjectKind.TREE, "blob": ObjectKind.BLOB}[values["kind"]],
+            size=_number(values["size"]),
+            files=_number(values["files"]),
+            executable={"yes": True, "no": False}[values.get("executable", "no")],
+        )
+    except KeyError as error:
+        raise WorkspaceError(f"{where}: {error.args[0]!r} is missing or not known") from None
+    except ValueError as error:
+        raise WorkspaceError(f"{where}: {error}") from None
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise ValueError(f"{text[:30]!r} is not a number")
+    return int(text)
+
+
+def load_pointer(path: Path) -> Pointer:
+    """The pointer in a file. Raises WorkspaceError, FileNotFoundError."""
+    with path.open("rb") as file:
+        content = file.read(_LARGEST + 1)
+    if len(content) > _LARGEST:
+        raise WorkspaceError(f"{path}: is too large to be a pointer file")
+    return parse_pointer(content.decode("utf-8", errors="replace"), os.fspath(path))
+
+
+def save_pointer(path: Path, pointer: Pointer) -> bool:
+    """Write a pointer file, wholly or not at all; False where it said the same already."""
+    content = format_pointer(pointer).encode()
+    try:
+        if path.read_bytes() == content:
+            return False
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise NameConflict(os.fspath(path), "its name is too long for a pointer file beside it") from None
+        raise
+    temporary = path.with_name(f".hitsave-{secrets.token_hex(6)}")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
+    return True
+
+
+def check_pointer_name(path: Path) -> None:
+    """Refuse, before anything is stored, a path whose pointer file could not have a name. Raises NameConflict."""
+    if len(os.fsencode(pointer_path(path).name)) > 255:
+        raise NameConflict(os.fspath(path), "its name is too long for a pointer file beside it (247 bytes at most)")

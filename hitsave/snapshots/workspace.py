@@ -1,0 +1,94 @@
+"""The user's project folder: what is a dataset in it, under which name, and where its pointer files are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hitsave.errors import WorkspaceError
+from hitsave.objects.digest import Digest
+from hitsave.objects.refs import RefName, dataset_ref
+from hitsave.snapshots.pointer import SUFFIX, is_pointer, pointer_path, target_path
+
+#: Folders of tools, which hold no pointer files of the user's.
+_PASSED_OVER = frozenset((b".git", b".hg", b".svn", b".venv", b"venv", b"node_modules", b"__pycache__", b".tox"))
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A project folder and the project's name, under which its datasets are owned."""
+
+    root: Path
+    project: str
+
+    @property
+    def in_git(self) -> bool:
+        """Whether the folder, or one above it, is a git repository."""
+        return any((folder / ".git").exists() for folder in (self.root, *self.root.parents))
+
+    def relative(self, path: Path) -> bytes:
+        """A path within the workspace, with `/` between its parts. Raises WorkspaceError where it lies outside."""
+        absolute = Path(os.path.abspath(path))
+        try:
+            inside = absolute.relative_to(self.root)
+        except ValueError:
+            try:
+                inside = (absolute.parent.resolve() / absolute.name).relative_to(self.root.resolve())
+            except ValueError:
+                raise WorkspaceError(f"{path}: lies outside of the workspace {self.root}") from None
+        return os.fsencode(inside.as_posix())
+
+    def dataset_ref(self, path: Path, digest: Digest) -> RefName:
+        """The ref of one version of the dataset at a path."""
+        return dataset_ref(self.project, self.relative(path), digest)
+
+    def dataset_above(self, path: Path) -> Path | None:
+        """The dataset that a path lies in, where it lies in one."""
+        absolute = Path(os.path.abspath(path))
+        for above in absolute.parents:
+            if above == self.root or self.root not in above.parents:
+                return None
+            if pointer_path(above).is_file():
+                return above
+        return None
+
+    def datasets(self, paths: Iterable[Path]) -> list[Path]:
+        """The datasets that paths stand for: a dataset, its pointer file, or a folder with pointer files beneath.
+
+        No paths stand for the whole workspace. Raises WorkspaceError where a path stands for nothing.
+        """
+        given = list(paths)
+        found: dict[Path, None] = {}
+        for path in given or [self.root]:
+            absolute = Path(os.path.abspath(path))
+            if is_pointer(absolute) and absolute.is_file():
+                found[target_path(absolute)] = None
+            elif pointer_path(absolute).is_file():
+                found[absolute] = None
+            elif absolute.is_dir():
+                beneath = sorted(find_pointers(absolute))
+                if not beneath and given:
+                    raise WorkspaceError(f"{path}: is no dataset and holds none; 'hitsave add {path}' makes it one")
+                found.update(dict.fromkeys(target_path(pointer) for pointer in beneath))
+            else:
+                raise WorkspaceError(f"{path}: there is no such dataset ({pointer_path(absolute).name} is missing)")
+        return list(found)
+
+
+def find_pointers(folder: Path) -> Iterator[Path]:
+    """Every pointer file beneath a folder; what lies inside of datasets is their content and is not looked at."""
+    pending = [os.fsencode(folder)]
+    suffix = SUFFIX.encode()
+    while pending:
+        directory = pending.pop()
+        with os.scandir(directory) as listing:
+            items = list(listing)
+        datasets = {item.name.removesuffix(suffix) for item in items if item.name.endswith(suffix)}
+        for item in items:
+            if item.is_dir(follow_symlinks=False):
+                if item.name not in _PASSED_OVER and item.name not in datasets:
+                    pending.append(item.path)
+            elif item.name.endswith(suffix) and item.name != suffix:
+                yield Path(os.fsdecode(item.path))
