@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -22,10 +22,21 @@ from hitsave.errors import ObjectError, WorkspaceError
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.repository import Repository
+from hitsave.snapshots import layout
+from hitsave.snapshots.partial import include_globs
 from hitsave.snapshots.place import put_link
 
-#: Tells by its path, with `/`, whether a file is wanted.
-Include = Callable[[str], bool]
+#: Patterns in the syntax of `.gitignore`, or a function that tells by a path, with `/`, whether a file is wanted.
+Include = str | Sequence[str] | Callable[[str], bool]
+
+
+def _wanted(include: Include | None) -> layout.Include | None:
+    if include is None or isinstance(include, str):
+        return include_globs([include] if include else [])
+    if callable(include):
+        tells = include
+        return lambda path: tells(os.fsdecode(path))
+    return include_globs(include)
 
 
 def _now() -> datetime:
@@ -34,12 +45,17 @@ def _now() -> datetime:
 
 @dataclass(frozen=True)
 class _Snapshot:
-    """What file and directory snapshots have in common."""
+    """What file and directory snapshots have in common.
+
+    `content_length` is in bytes. `relpath` is relative to the workspace, or to the directory snapshot that it was taken
+    out of; `place` is then where that stands in the workspace, where it is known.
+    """
 
     digest: str
     content_length: int
     relpath: Path | None = None
     time: datetime = field(default_factory=_now, compare=False)
+    place: Path | None = field(default=None, repr=False, compare=False)
     repository: Repository | None = field(default=None, repr=False, compare=False)
 
     _kind = ObjectKind.BLOB
@@ -54,6 +70,10 @@ class _Snapshot:
     @property
     def _digest(self) -> Digest:
         return Digest(bytes.fromhex(self.digest))
+
+    @property
+    def _own_place(self) -> Path | None:
+        return self.place or self.relpath
 
     @classmethod
     def snap(cls, path: str | os.PathLike[str], *, repository: Repository | None = None) -> Self:
@@ -125,9 +145,10 @@ class _Snapshot:
         `overwrite=False` (WorkspaceError). It is kept first, where the store does not have it, and the warning
         names its digest: nothing is lost.
         """
-        if self.relpath is None:
+        place = self._own_place
+        if place is None:
             raise WorkspaceError(f"{self.digest[:12]}: its place is not known; say where with restore_at(path)")
-        return self.restore_at(self._repository.absolute(self.relpath), overwrite)
+        return self.restore_at(self._repository.absolute(place), overwrite)
 
     def restore_at(self, path: str | os.PathLike[str], overwrite: bool | None = None) -> Path:
         """As `restore`, at another path."""
@@ -185,9 +206,9 @@ class DirectorySnapshot(_Snapshot):
         return self._repository.read_only_tree(self._digest)
 
     @property
-    def files(self) -> Mapping[str, FileSnapshot]:
-        """Every file, by its path inside the directory; only trees are fetched for this."""
-        return {path: self._file(path, entry) for path, entry in self._walk()}
+    def files(self) -> tuple[FileSnapshot, ...]:
+        """Every file, `relpath` being its path inside the directory; only trees are fetched for this."""
+        return tuple(self._file(path, entry) for path, entry in self._walk())
 
     def __getitem__(self, path: str) -> FileSnapshot | DirectorySnapshot:
         found = self._repository.entry_at(self._digest, os.fsencode(path))
@@ -195,7 +216,7 @@ class DirectorySnapshot(_Snapshot):
             raise KeyError(path)
         if found.kind is EntryKind.TREE:
             inner = self._place(path)
-            return DirectorySnapshot(str(found.digest), found.size, inner, self.time, self.repository)
+            return DirectorySnapshot(str(found.digest), found.size, Path(path), self.time, inner, self.repository)
         return self._file(path, found)
 
     def __iter__(self) -> Iterator[str]:
@@ -212,16 +233,16 @@ class DirectorySnapshot(_Snapshot):
             if entry.kind in (EntryKind.FILE, EntryKind.EXECUTABLE):
                 yield os.fsdecode(path), entry
 
-    def _place(self, path: str) -> Path:
-        inner = PurePosixPath(path)
-        return self.relpath / inner if self.relpath else Path(inner)
+    def _place(self, path: str) -> Path | None:
+        above = self._own_place
+        return above / PurePosixPath(path) if above else None
 
     def _file(self, path: str, entry: TreeEntry) -> FileSnapshot:
-        return FileSnapshot(str(entry.digest), entry.size, self._place(path), self.time, self.repository)
+        return FileSnapshot(str(entry.digest), entry.size, Path(path), self.time, self._place(path), self.repository)
 
     def restore_safe(self, include: Include | None = None) -> Path:
         """The path of a read-only directory under the cache; with `include`, of one with a part of the files."""
-        return self._repository.read_only_tree(self._digest, include, fetch=True)
+        return self._repository.read_only_tree(self._digest, _wanted(include), fetch=True)
 
     def restore_at(
         self, path: str | os.PathLike[str], overwrite: bool | None = None, include: Include | None = None

@@ -1,5 +1,394 @@
-"""Opens and wires: configuration, cache, workspace and remotes. It holds no rules; the modules below it do."""
+"""Opens and wires: settings, cache, workspace and remotes. It holds no rules; the modules below it do."""
 
 from __future__ import annotations
 
+import getpass
+import os
+import platform
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, Self
 
+from hitsave.cache.store import Cache
+from hitsave.config import Config, load
+from hitsave.errors import ConfigError, CorruptObject, ObjectNotFound, WorkspaceError
+from hitsave.maintenance import collect as collection
+from hitsave.maintenance import verify as verification
+from hitsave.naming import Named, Names
+from hitsave.objects.digest import Digest, ObjectKind
+from hitsave.objects.encoding import decode_tree
+from hitsave.objects.model import TreeEntry
+from hitsave.objects.refs import Namespace, Ref, RefName, public_ref, quote_name, snapshot_ref, unquote_name
+from hitsave.progress import Progress, Silent
+from hitsave.remotes import push as pushing
+from hitsave.remotes import verify as remote_verification
+from hitsave.remotes.fetch import Fetched, fetch
+from hitsave.remotes.log import Author, Remote
+from hitsave.remotes.opening import open_transport
+from hitsave.remotes.reader import Reader, Shelf
+from hitsave.snapshots import datasets, names, readonly
+from hitsave.snapshots.capture import Captured, NameOnly, capture
+from hitsave.snapshots.checkout import CheckedOut, Checkout
+from hitsave.snapshots.git import head_commit
+from hitsave.snapshots.layout import Include
+from hitsave.snapshots.materialise import Materialised
+from hitsave.snapshots.place import put_object
+from hitsave.snapshots.pointer import load_pointer, pointer_path
+from hitsave.snapshots.workspace import Workspace
+
+#: The folder of the cache where immutable small files of remotes are kept.
+_REMOTES_FOLDER = "remotes"
+
+
+class Pulled(NamedTuple):
+    """What a pull did: what came from the remote, and what was checked out."""
+
+    fetched: Fetched
+    checked_out: list[CheckedOut]
+
+
+class Repository:
+    """One workspace with its cache and remotes. Several can be open in one process."""
+
+    _opened: tuple[tuple[object, ...], Repository] | None = None
+
+    def __init__(self, config: Config, cache: Cache, progress: Progress) -> None:
+        self.config = config
+        self.cache = cache
+        self.progress = progress
+        self.workspace = Workspace(config.workspace, config.project)
+        self.names = Names(cache, self.workspace, self._shelf_if_any, self.load)
+        self._remotes: dict[str, Remote] = {}
+
+    @classmethod
+    def open(
+        cls, start: Path | None = None, environ: Mapping[str, str] | None = None, progress: Progress | None = None
+    ) -> Self:
+        """The repository of a folder (the current one). Raises ConfigError, CacheError."""
+        config = load(start or Path.cwd(), os.environ if environ is None else environ)
+        return cls(config, Cache.open(config.cache_dir), progress or Silent())
+
+    @classmethod
+    def default(cls) -> Repository:
+        """The repository of the current folder and environment; kept open as long as these stay the same."""
+        settings = sorted((key, value) for key, value in os.environ.items() if key.startswith("HITSAVE_"))
+        key = (os.getpid(), os.getcwd(), *settings)
+        if Repository._opened is None or Repository._opened[0] != key:
+            Repository._opened = (key, Repository.open())
+        return Repository._opened[1]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cache.close()
+
+    # -- paths and objects
+
+    def relative(self, path: Path) -> Path:
+        """A path as seen from the workspace; absolute where it lies outside."""
+        absolute = Path(os.path.abspath(path))
+        return absolute.relative_to(self.workspace.root) if absolute.is_relative_to(self.workspace.root) else absolute
+
+    def absolute(self, path: Path) -> Path:
+        """The place of a path that `relative` gave."""
+        return self.workspace.root / path
+
+    def resolve(self, text: str) -> Named:
+        """The object that a digest, its beginning, a ref, a pointer file, a path or REV:PATH stands for."""
+        return self.names.resolve(text)
+
+    def load(self, digest: Digest) -> bytes:
+        """A small object, from the cache or else the remote. Raises ObjectNotFound, CorruptObject."""
+        try:
+            return self.cache.read(digest)
+        except ObjectNotFound:
+            shelf = self._shelf_if_any()
+            if shelf is None:
+                raise
+        return shelf.reader.read(digest)
+
+    def size_of(self, digest: Digest) -> int:
+        """The bytes of a blob, or beneath a tree. Raises ObjectNotFound."""
+        info = self.cache.info(digest)
+        if info is None:
+            shelf = self._shelf_if_any()
+            if shelf is None:
+                raise ObjectNotFound(str(digest))
+            if shelf.kind_of(digest) is ObjectKind.BLOB:
+                return shelf.reader.size(digest)
+        elif info.kind is ObjectKind.BLOB:
+            return info.size
+        return decode_tree(self.load(digest)).size
+
+    def known_place(self, digest: Digest) -> Path | None:
+        """Where, in this workspace, an object was captured; None where no ref of this project tells."""
+        for ref in self.cache.refs():
+            if ref.digest == digest and (place := self._place_of(ref)) is not None:
+                return place
+        return None
+
+    def _place_of(self, ref: Ref) -> Path | None:
+        project, _, path = ref.path.partition("/")
+        if not path or unquote_name(project).decode() != self.config.project:
+            return None
+        return Path(os.fsdecode(unquote_name(path)))
+
+    def entry_at(self, root: Digest, path: bytes) -> TreeEntry | None:
+        """The entry at a path inside a tree."""
+        return names.entry_at(root, path, self.load)
+
+    def walk(self, root: Digest) -> Iterator[tuple[bytes, TreeEntry]]:
+        """Every entry beneath a tree, with its path."""
+        return names.walk(root, self.load)
+
+    def has_all(self, digest: Digest, kind: ObjectKind) -> bool:
+        """Whether an object and all beneath it is in the cache."""
+        return datasets.is_complete(self.cache, digest, kind)
+
+    # -- refs
+
+    def _make_ref(self, name: RefName, digest: Digest, kind: ObjectKind, path: Path) -> Ref:
+        project = quote_name(self.config.project.encode()).replace("/", "%2F")
+        inside = self.relative(path)
+        return Ref(
+            name=name,
+            digest=digest,
+            kind=kind,
+            created=int(time.time()),
+            by=_author_name(),
+            path="" if inside.is_absolute() else f"{project}/{quote_name(os.fsencode(inside.as_posix()))}",
+            git_commit=head_commit(self.workspace.root) if self.workspace.in_git else "",
+        )
+
+    def keep(self, path: Path, public: bool = False) -> Captured:
+        """Snapshot a file or directory. Raises SnapshotError."""
+        name_of = public_ref if public else snapshot_ref
+
+        def ref_of(captured: Captured) -> Ref:
+            return self._make_ref(name_of(captured.digest), captured.digest, captured.kind, path)
+
+        options = datasets.options_for(self.workspace, Path(os.path.abspath(path)), self.config.symlinks)
+        return datasets.keep(self.cache, path, options, ref_of, self.progress).captured
+
+    def identify(self, path: Path) -> Captured:
+        """The digest of a file or directory as it is now; nothing is stored."""
+        options = datasets.options_for(self.workspace, Path(os.path.abspath(path)), self.config.symlinks)
+        return capture(path, NameOnly(), self.cache.stats, options, self.progress)
+
+    # -- datasets
+
+    def find_datasets(self, paths: Iterable[Path]) -> list[Path]:
+        """The datasets that paths stand for; all of the workspace without any."""
+        return self.workspace.datasets(paths)
+
+    def add(self, path: Path) -> datasets.Added:
+        """Store a dataset and write its pointer file."""
+
+        def ref_of(name: RefName, captured: Captured) -> Ref:
+            return self._make_ref(name, captured.digest, captured.kind, path)
+
+        return datasets.add(
+            self.cache,
+            self.workspace,
+            path,
+            symlinks=self.config.symlinks,
+            ref_of=ref_of,
+            progress=self.progress,
+        )
+
+    def status(self, paths: Iterable[Path]) -> list[datasets.DatasetStatus]:
+        """How datasets stand."""
+        return datasets.status(self.cache, self.workspace, paths, self.config.symlinks, self.progress)
+
+    def checkout(self, path: Path, force: bool = False, include: Include | None = None) -> CheckedOut:
+        """Make the working files of a dataset match its pointer file."""
+        return Checkout(
+            self.cache, self.workspace, self.config.symlinks, self.config.links, force, include, self.progress
+        ).run(path)
+
+    def pull(
+        self, paths: Iterable[Path], remote: str | None = None, include: Include | None = None, force: bool = False
+    ) -> Pulled:
+        """Fetch what pointer files name, and check it out."""
+        wanted = list(paths)
+        fetched = self.fetch(wanted, remote, include)
+        done = []
+        for path in wanted:
+            try:
+                done.append(self.checkout(path, force, include))
+            except CorruptObject:  # It was set aside, so that it can be fetched again.
+                again = self.fetch([path], remote, include)
+                fetched = Fetched(*(sum(pair) for pair in zip(fetched, again, strict=True)))
+                done.append(self.checkout(path, force, include))
+        return Pulled(fetched, done)
+
+    def fetch(self, paths: Iterable[Path], remote: str | None = None, include: Include | None = None) -> Fetched:
+        """Bring what pointer files name into the cache. No remote is asked where everything is here."""
+        refs: list[Ref] = []
+        for path in paths:
+            pointer = load_pointer(pointer_path(path))
+            name = self.workspace.dataset_ref(path, pointer.digest)
+            refs.append(self._make_ref(name, pointer.digest, pointer.kind, path))
+        return self._fetch(refs, remote, include)
+
+    def _fetch(self, refs: Iterable[Ref], remote: str | None = None, include: Include | None = None) -> Fetched:
+        away: list[Ref] = []
+        for ref in refs:
+            if self._is_here(ref, include):
+                if self.cache.ref(ref.name) is None or include is None:
+                    self._own(ref, partial=include is not None)
+            else:
+                away.append(ref)
+        if not away:
+            return Fetched()
+        roots = [(ref.digest, ref.kind) for ref in away]
+        return fetch(self.remote(remote), self.cache, roots, away, include, self.progress)
+
+    def _is_here(self, ref: Ref, include: Include | None) -> bool:
+        if include is None or ref.kind is not ObjectKind.TREE:
+            return datasets.is_complete(self.cache, ref.digest, ref.kind)
+        return not readonly.missing_here(self.cache, ref.digest, include)
+
+    def _own(self, ref: Ref, partial: bool) -> None:
+        with self.cache.intake() as intake:
+            needed = self.cache.reachable([(ref.digest, ref.kind)])
+            intake.publish([ref], () if partial else needed, partial=partial)
+
+    # -- snapshots
+
+    def ensure(self, digest: Digest, kind: ObjectKind, include: Include | None = None) -> None:
+        """Fetch what is not here, and own it as a snapshot."""
+        if not self.has_all(digest, kind):
+            self._fetch([self._snapshot_ref(digest, kind)], include=include)
+
+    def _snapshot_ref(self, digest: Digest, kind: ObjectKind) -> Ref:
+        known = self.cache.ref(snapshot_ref(digest))
+        return known or self._make_ref(snapshot_ref(digest), digest, kind, Path("/"))
+
+    def open_blob(self, digest: Digest) -> BinaryIO:
+        """A blob for reading: from the cache, or else it is fetched."""
+        self.ensure(digest, ObjectKind.BLOB)
+        return self.cache.open_blob(digest)
+
+    def restore(self, text: str, place: Path, force: bool = False) -> Materialised:
+        """Write what a name stands for at a path. What stands there is refused, or kept first and then replaced."""
+        named = self.resolve(text)
+        self.ensure(named.digest, named.kind)
+        if os.path.lexists(place):
+            if not force:
+                raise WorkspaceError(f"{place}: exists; use --force to replace it (it is kept first)")
+            kept = self.keep(place)
+            self.progress.note(f"{place}: what was there is kept as {kept.digest.short}")
+        return put_object(
+            self.cache, named.digest, named.kind, place, named.executable, self.config.links, self.progress
+        )
+
+    def read_only_tree(self, digest: Digest, include: Include | None = None, fetch: bool = False) -> Path:
+        """A read-only directory under the cache."""
+        if fetch:
+            self.ensure(digest, ObjectKind.TREE, include)
+        return readonly.read_only_tree(self.cache, digest, include, self.progress)
+
+    def upload(self, digest: Digest, kind: ObjectKind) -> pushing.Pushed:
+        """Send a snapshot to the remote, owned there too."""
+        ref = self.cache.ref(public_ref(digest)) or self._snapshot_ref(digest, kind)
+        if self.cache.ref(ref.name) is None:
+            self._own(ref, partial=False)
+        return self._push([ref])
+
+    def is_uploaded(self, digest: Digest) -> bool:
+        """Whether the default remote has an object."""
+        shelf = self._shelf_if_any()
+        return shelf is not None and shelf.view.has(digest)
+
+    # -- remotes
+
+    def remote(self, name: str | None = None, create: bool = False) -> Remote:
+        """A remote by name, or the default one. Raises ConfigError, RemoteError."""
+        if self.config.offline:
+            raise ConfigError("HITSAVE_NO_CLOUD is set, so no remote is touched")
+        found = self.config.remote(name)
+        if found.name not in self._remotes:
+            folder = self.cache.folder(_REMOTES_FOLDER)
+            url = found.url if "://" in found.url else os.fspath(self.workspace.root / Path(found.url).expanduser())
+            self._remotes[found.name] = Remote.open(open_transport(url), folder, create)
+        return self._remotes[found.name]
+
+    def shelf(self, name: str | None = None) -> Shelf:
+        """The newest state of a remote, for looking things up."""
+        remote = self.remote(name)
+        view = remote.latest()
+        return Shelf(view, Reader(remote, view))
+
+    def _shelf_if_any(self) -> Shelf | None:
+        return self.shelf() if self.config.remotes and not self.config.offline else None
+
+    def push(self, paths: Iterable[Path] | None, remote: str | None = None) -> pushing.Pushed:
+        """Send what this project owns; with `paths`, what their pointer files name."""
+        if paths is None:
+            return self._push(self._whole(self._own_refs(), remote), remote)
+        refs: list[Ref] = []
+        for path in paths:
+            pointer = load_pointer(pointer_path(path))
+            name = self.workspace.dataset_ref(path, pointer.digest)
+            known = self.cache.ref(name)
+            refs.append(known or self._make_ref(name, pointer.digest, pointer.kind, path))
+        return self._push(refs, remote)
+
+    def _whole(self, refs: Iterable[Ref], remote: str | None) -> list[Ref]:
+        """Those refs of which everything is here; one that was pulled in part can be sent by nobody but its owner."""
+        chosen = list(refs)
+        partial = [ref for ref in chosen if self.cache.is_partial(ref.name)]
+        if partial:
+            held = self.remote(remote, create=True).latest().refs()
+            for ref in partial:
+                if ref.name not in held:
+                    self.progress.note(f"{ref.name}: was not pushed, since only a part of it is here")
+        return [ref for ref in chosen if ref not in partial]
+
+    def _own_refs(self) -> list[Ref]:
+        """The datasets of this project, and the snapshots that were taken in it. Nothing else leaves the machine."""
+        project = f"{quote_name(self.config.project.encode()).replace('/', '%2F')}/"
+        refs = [ref for ref in self.cache.refs(Namespace.DATASETS) if ref.name.name.startswith(project)]
+        for namespace in (Namespace.SNAPSHOTS, Namespace.PUBLIC):
+            refs += [ref for ref in self.cache.refs(namespace) if ref.path.startswith(project)]
+        return refs
+
+    def _push(self, refs: Iterable[Ref], remote: str | None = None) -> pushing.Pushed:
+        there = self.remote(remote, create=True)
+        author = Author(_author_name(), int(time.time()))
+        return pushing.push(there, self.cache, refs, author, self.progress)
+
+    # -- maintenance
+
+    def forget(self, wanted: Iterable[RefName]) -> list[Ref]:
+        """Drop refs by name."""
+        return collection.forget(self.cache, wanted, int(time.time()))
+
+    def collect(self, keep_seconds: int, dry_run: bool = False) -> collection.Collected:
+        """Collect what no ref reaches."""
+        done = collection.collect(self.cache, int(time.time()), keep_seconds, dry_run)
+        if not dry_run:
+            readonly.drop_unowned(self.cache)
+        return done
+
+    def undo(self) -> collection.Undone:
+        """Take back the last `forget` or `collect`."""
+        return collection.undo(self.cache)
+
+    def verify(self) -> verification.Report:
+        """Verify the cache."""
+        return verification.verify(self.cache, self.progress)
+
+    def verify_remote(self, name: str | None, sample: float | None) -> remote_verification.RemoteReport:
+        """Verify a remote, or a random part of its packs (0 to 1)."""
+        return remote_verification.verify(self.remote(name), sample, time.time_ns(), self.progress)
+
+
+def _author_name() -> str:
+    try:
+        return f"{getpass.getuser()}@{platform.node()}"
+    except (OSError, KeyError, ImportError):  # A container's user need not have a name.
+        return f"{os.getuid() if hasattr(os, 'getuid') else 'user'}@{platform.node()}"

@@ -1,4 +1,8 @@
-"""Refs in the cache's database. A ref whose objects are here in part only (after a partial pull) is marked so."""
+"""Refs in the cache's database, each with how much of what it needs is here.
+
+A ref is WHOLE when everything it needs was here as it was published. It is PARTIAL when only a part was asked for (a
+pull with --include), and DOUBTFUL when something, of whatever ref, was found to be lost since.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from hitsave.errors import RefError
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.refs import Namespace, Ref, RefName
 
+WHOLE, PARTIAL, DOUBTFUL = 0, 1, 2
 COLUMNS = "namespace, name, digest, kind, created, by, path, git"
 
 
@@ -49,7 +54,7 @@ def find_ref(database: Database, name: RefName) -> Ref | None:
 
 def owned_whole(database: Database, digest: Digest) -> bool:
     """Whether some ref holds this object, and everything beneath it is here."""
-    return bool(database.rows("SELECT 1 FROM refs WHERE digest = ? AND partial = 0 LIMIT 1", bytes(digest)))
+    return bool(database.rows(f"SELECT 1 FROM refs WHERE digest = ? AND partial = {WHOLE} LIMIT 1", bytes(digest)))
 
 
 def set_refs(connection: sqlite3.Connection, refs: Iterable[Ref], partial: bool) -> None:
@@ -62,13 +67,15 @@ def set_refs(connection: sqlite3.Connection, refs: Iterable[Ref], partial: bool)
         query = "SELECT digest, partial FROM refs WHERE namespace = ? AND name = ?"
         found = connection.execute(query, row[:2]).fetchone()
         if found is None:
-            connection.execute("INSERT INTO refs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, int(partial)))
+            connection.execute(
+                "INSERT INTO refs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, PARTIAL if partial else WHOLE)
+            )
         elif found[0] != ref.digest:
             raise RefError(f"{ref.name} holds {found[0].hex()} already")
-        elif found[1] and not partial:
-            connection.execute("UPDATE refs SET partial = 0 WHERE namespace = ? AND name = ?", row[:2])
+        elif found[1] != WHOLE and not partial:
+            connection.execute(f"UPDATE refs SET partial = {WHOLE} WHERE namespace = ? AND name = ?", row[:2])
 
 
-def mark_all_partial(connection: sqlite3.Connection) -> None:
+def doubt_all(connection: sqlite3.Connection) -> None:
     """Trust no ref to be whole: something that was here is lost."""
-    connection.execute("UPDATE refs SET partial = 1")
+    connection.execute(f"UPDATE refs SET partial = {DOUBTFUL} WHERE partial = {WHOLE}")

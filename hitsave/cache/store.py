@@ -26,7 +26,7 @@ from hitsave.cache.files import READ_ONLY, install, write_all
 from hitsave.cache.intake import Intake, hash_descriptor, object_file
 from hitsave.cache.moves import MoveJournal
 from hitsave.cache.packset import PackSet, pack_file
-from hitsave.cache.refs import all_refs, find_ref, mark_all_partial, owned_whole
+from hitsave.cache.refs import PARTIAL, all_refs, doubt_all, find_ref, owned_whole
 from hitsave.cache.stats import StatCache
 from hitsave.cache.sweep import Sweeper
 from hitsave.errors import CacheError, CorruptObject, ObjectNotFound
@@ -229,7 +229,7 @@ class Cache:
         with self.database.writing() as connection:
             connection.execute("DELETE FROM files WHERE digest = ?", (bytes(digest),))
             if not derived:
-                mark_all_partial(connection)
+                doubt_all(connection)
             with contextlib.suppress(FileNotFoundError):
                 os.rename(path, os.path.join(self._root, "quarantine", f"{digest}.{secrets.token_hex(4)}"))
 
@@ -276,8 +276,8 @@ class Cache:
         return owned_whole(self.database, digest)
 
     def is_partial(self, name: RefName) -> bool:
-        """Whether what a ref needs may be here in part only."""
-        query = "SELECT 1 FROM refs WHERE namespace = ? AND name = ? AND partial = 1"
+        """Whether only a part of what a ref needs was ever asked for."""
+        query = f"SELECT 1 FROM refs WHERE namespace = ? AND name = ? AND partial = {PARTIAL}"
         return bool(self.database.rows(query, name.namespace.value, name.name))
 
     def reachable(

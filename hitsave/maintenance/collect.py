@@ -30,6 +30,8 @@ from hitsave.cache.sweep import (
 )
 from hitsave.errors import CacheError, CorruptObject, MalformedObject, ObjectError, RefError
 from hitsave.objects.digest import Digest, ObjectKind
+from hitsave.objects.encoding import decode_tree
+from hitsave.objects.model import EntryKind
 from hitsave.objects.refs import Ref, RefName
 from hitsave.packing.index import IndexedPack
 
@@ -40,12 +42,13 @@ Marked = dict[Digest, ObjectKind]
 
 
 class Dead(NamedTuple):
-    """An object that nobody owns; size in bytes; the ref that owned it last, where that is known."""
+    """An object that nobody owns; size in bytes; the ref that owned it last and its path there, where that is known."""
 
     digest: Digest
     kind: ObjectKind
     size: int
-    former_owner: str | None
+    former_owner: str | None = None
+    former_path: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,24 +105,37 @@ def find_dead(cache: Cache, live: Marked) -> list[Dead]:
         for location in index.locations():
             digest = location.digest
             if digest not in live:
-                found[digest] = Dead(digest, ObjectKind(location.kind), location.length, owners.get(digest))
+                found[digest] = Dead(digest, ObjectKind(location.kind), location.length, *owners.get(digest, ()))
     for raw, size in cache.database.rows("SELECT digest, size FROM files"):
         digest = Digest(raw)
         if digest not in live and digest not in found:
-            found[digest] = Dead(digest, ObjectKind.BLOB, size, owners.get(digest))
+            found[digest] = Dead(digest, ObjectKind.BLOB, size, *owners.get(digest, ()))
     return [found[digest] for digest in sorted(found)]
 
 
-def _former_owners(cache: Cache) -> dict[Digest, str]:
-    owners: dict[Digest, str] = {}
+def _former_owners(cache: Cache) -> dict[Digest, tuple[str, bytes]]:
+    """Of each object that a dropped ref needs: the ref that was dropped last, and the path at which it has it."""
+    owners: dict[Digest, tuple[str, bytes]] = {}
     for row in cache.database.rows(f"SELECT {COLUMNS} FROM dropped_refs ORDER BY operation DESC"):
         ref = ref_of_row(row)
-        try:
-            for digest in cache.reachable([(ref.digest, ref.kind)]):
-                owners.setdefault(digest, str(ref.name))
-        except ObjectError:
-            continue  # Collected before: it owns nothing that is left.
+        pending = [(ref.digest, ref.kind, b"")]
+        while pending:
+            digest, kind, path = pending.pop()
+            if digest in owners:
+                continue
+            owners[digest] = (str(ref.name), path)
+            if kind is ObjectKind.TREE and (content := _read_if_any(cache, digest)) is not None:
+                for entry in decode_tree(content).entries:
+                    inner = ObjectKind.TREE if entry.kind is EntryKind.TREE else ObjectKind.BLOB
+                    pending.append((entry.digest, inner, path + b"/" + entry.name if path else entry.name))
     return owners
+
+
+def _read_if_any(cache: Cache, digest: Digest) -> bytes | None:
+    try:
+        return cache.read(digest)
+    except ObjectError:
+        return None  # Collected before, or lost: what is beneath it has no known owner.
 
 
 def collect(cache: Cache, now: int, keep_seconds: int = DEFAULT_KEEP_SECONDS, dry_run: bool = False) -> Collected:

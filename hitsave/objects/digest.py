@@ -67,17 +67,17 @@ def blob_digest(content: bytes | bytearray | memoryview) -> Digest:
     return Digest(blake3(content, max_threads=threads).digest())
 
 
-def tree_digest(encoded: bytes) -> Digest:
+def tree_digest(encoded: bytes | memoryview) -> Digest:
     """The digest of a tree in its canonical encoding."""
     return Digest(blake3(encoded, derive_key_context=TREE_CONTEXT).digest())
 
 
-def evaluation_digest(encoded: bytes) -> Digest:
+def evaluation_digest(encoded: bytes | memoryview) -> Digest:
     """The digest of an evaluation in its canonical encoding."""
     return Digest(blake3(encoded, derive_key_context=EVALUATION_CONTEXT).digest())
 
 
-def object_digest(kind: ObjectKind, content: bytes) -> Digest:
+def object_digest(kind: ObjectKind, content: bytes | memoryview) -> Digest:
     """The digest of any object, by its kind."""
     if kind is ObjectKind.BLOB:
         return blob_digest(content)

@@ -20,9 +20,14 @@ _FORBIDDEN_NAMES = (b"", b".", b"..")
 
 
 def encode_number(value: int) -> bytes:
-    """A number from 0 to 2^63 - 1 as little-endian base 128, seven bits a byte, in its shortest form."""
-    if value < 0x80:
+    """A number from 0 to 2^63 - 1 as little-endian base 128, seven bits a byte, in its shortest form.
+
+    Raises ValueError for any other number.
+    """
+    if 0 <= value < 0x80:
         return value.to_bytes(1, "little")
+    if not 0 <= value <= LARGEST_NUMBER:
+        raise ValueError(f"{value} is not a number from 0 to 2^63 - 1")
     out = bytearray()
     while value >= 0x80:
         out.append(value & 0x7F | 0x80)
@@ -75,12 +80,22 @@ def encode_tree(tree: Tree) -> bytes:
     """The canonical encoding. Raises ValueError where the value breaks a rule of section 3."""
     previous: bytes | None = None
     for entry in tree.entries:
-        if fault := name_fault(entry.name):
+        if fault := name_fault(entry.name) or _entry_fault(entry):
             raise ValueError(fault)
         if previous is not None and entry.name <= previous:
             raise ValueError("entries must be sorted by name, each name once")
         previous = entry.name
     return join_entries([encode_entry(*entry) for entry in tree.entries])
+
+
+def _entry_fault(entry: TreeEntry) -> str | None:
+    if entry.kind not in _KINDS:
+        return f"unknown kind {entry.kind}"
+    if len(entry.digest) != DIGEST_SIZE:
+        return f"a digest has {DIGEST_SIZE} bytes, not {len(entry.digest)}"
+    if entry.kind != EntryKind.TREE and entry.files != 1:
+        return f"what is not a tree counts as one file, not {entry.files}"
+    return None
 
 
 def tree_from(entries: Iterable[TreeEntry]) -> Tree:

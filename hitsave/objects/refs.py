@@ -1,7 +1,7 @@
 """Refs: who owns what (objects_spec.md, section 8). A ref is the only thing that changes in a store.
 
 A ref's full name is `NAMESPACE/NAME`. Names are printable ASCII text: bytes outside of it, and `%`, are written
-as `%XX`, so that any path of any file system has exactly one name.
+as `%XX`, and nothing else is, so that any path of any file system has exactly one name.
 """
 
 from __future__ import annotations
@@ -13,7 +13,18 @@ from enum import StrEnum
 from hitsave.objects.digest import Digest, ObjectKind
 
 _UNSAFE = re.compile(rb"[^!-$&-~]")
-_FULL_NAME = re.compile(r"(evaluations|datasets|snapshots|public)/((?:[!-$&-~]|%[0-9A-F]{2})+)")
+_UNSAFE_OR_SLASH = re.compile(rb"[^!-$&-.0-~]")
+
+_QUOTED = "%(?:[018-9A-F][0-9A-F]|20|25|7F)"
+_TEXT = re.compile(f"(?:[!-$&-~]|{_QUOTED})+")
+_DIGEST = re.compile("[0-9a-f]{64}")
+#: What a name may be, by its namespace. A dataset's begins with its project, where `/` is quoted as well.
+_FORMS = {
+    "evaluations": _TEXT,
+    "datasets": re.compile(f"(?=.)(?:[!-$&-.0-~]|{_QUOTED}|%2F)*(?:/(?:[!-$&-~]|{_QUOTED})*)?"),
+    "snapshots": _DIGEST,
+    "public": _DIGEST,
+}
 
 
 class Namespace(StrEnum):
@@ -25,9 +36,10 @@ class Namespace(StrEnum):
     PUBLIC = "public"
 
 
-def quote_name(name: bytes) -> str:
-    """Any bytes as a ref name: printable ASCII stays, everything else becomes `%XX`."""
-    return _UNSAFE.sub(lambda match: f"%{match.group()[0]:02X}", name).decode("ascii")
+def quote_name(name: bytes, *, slash: bool = False) -> str:
+    """Any bytes as a ref name: printable ASCII stays, everything else becomes `%XX`, with `slash` also `/`."""
+    unsafe = _UNSAFE_OR_SLASH if slash else _UNSAFE
+    return unsafe.sub(lambda match: b"%%%02X" % match.group()[0], name).decode("ascii")
 
 
 def unquote_name(name: str) -> bytes:
@@ -48,15 +60,16 @@ class RefName:
 
 def parse_ref_name(text: str) -> RefName:
     """The ref name that `NAMESPACE/NAME` spells. Raises ValueError."""
-    match = _FULL_NAME.fullmatch(text)
-    if match is None:
+    namespace, _, name = text.partition("/")
+    form = _FORMS.get(namespace)
+    if form is None or not form.fullmatch(name):
         raise ValueError(f"{text!r} is not a ref name (NAMESPACE/NAME)")
-    return RefName(Namespace(match[1]), match[2])
+    return RefName(Namespace(namespace), name)
 
 
 def dataset_ref(project: str, path: bytes, digest: Digest) -> RefName:
     """The ref of one version of a dataset: `datasets/PROJECT/PATH@DIGEST`."""
-    return RefName(Namespace.DATASETS, f"{quote_name(project.encode())}/{quote_name(path)}@{digest}")
+    return RefName(Namespace.DATASETS, f"{quote_name(project.encode(), slash=True)}/{quote_name(path)}@{digest}")
 
 
 def snapshot_ref(digest: Digest) -> RefName:

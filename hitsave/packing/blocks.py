@@ -19,6 +19,8 @@ BLOCK_TARGET = 256 * 1024
 #: No block decodes to more than this; a larger claim is refused before anything is decoded.
 LARGEST_BLOCK = 1 << 30
 
+#: A frame of no content is not longer than this.
+_LARGEST_EMPTY_FRAME = 64
 _LEVEL = 1
 _SAMPLE = 4096
 _WORTHWHILE = 0.97
@@ -103,7 +105,7 @@ def decode_block(codec: int, stored: bytes | memoryview, raw_length: int) -> byt
     if codec == Codec.RAW:
         content: bytes | memoryview = stored
     elif codec == Codec.ZSTD:
-        content = _decompress(stored, raw_length)
+        content = decompress_frame(stored, raw_length, "block")
     else:
         raise MalformedObject("block", f"unknown codec {codec}")
     if len(content) != raw_length:
@@ -111,13 +113,29 @@ def decode_block(codec: int, stored: bytes | memoryview, raw_length: int) -> byt
     return content
 
 
-def _decompress(stored: bytes | memoryview, raw_length: int) -> bytes:
+def decompress_frame(stored: bytes | memoryview, length: int, what: str) -> bytes:
+    """What `stored` holds: one zstandard frame of `length` bytes, and nothing else. Raises MalformedObject.
+
+    No memory is taken for a frame that claims another length.
+    """
     try:
-        if zstandard.get_frame_parameters(stored[:18]).content_size != raw_length:
-            raise MalformedObject("block", "its frame claims another length")
-        return zstandard.ZstdDecompressor().decompress(stored, max_output_size=raw_length)
+        if zstandard.get_frame_parameters(stored[:18]).content_size != length:
+            raise MalformedObject(what, "its frame claims another length")
+        if length == 0:
+            _check_empty_frame(stored)
+            return b""
+        return zstandard.ZstdDecompressor().decompress(stored, max_output_size=length, allow_extra_data=False)
     except zstandard.ZstdError as error:
-        raise MalformedObject("block", f"cannot be decompressed ({error})") from None
+        raise MalformedObject(what, f"cannot be decompressed ({error})") from None
+
+
+def _check_empty_frame(stored: bytes | memoryview) -> None:
+    """The library looks no further where a frame claims no content. Raises ZstdError."""
+    decoder = zstandard.ZstdDecompressor().decompressobj()
+    content = decoder.decompress(stored[:_LARGEST_EMPTY_FRAME])
+    whole = decoder.eof and not decoder.unused_data and len(stored) <= _LARGEST_EMPTY_FRAME
+    if content or not whole or stored[:4] != zstandard.FRAME_HEADER:
+        raise zstandard.ZstdError("not one frame of no content")
 
 
 def entry_content(block: bytes | memoryview, digest: bytes, offset: int, length: int) -> bytes | memoryview:

@@ -6,28 +6,65 @@ Keys sorted, no white space, ASCII only, integers and strings and lists and obje
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+from typing import Any, NoReturn
 
 from hitsave.errors import MalformedObject
 from hitsave.objects.digest import Digest, parse_digest
+from hitsave.objects.encoding import LARGEST_NUMBER
+
+_TOKEN = re.compile(r"[0-9a-f]{32}")
 
 
 def encode_json(value: Any) -> bytes:
-    """The canonical spelling, with its line feed."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode() + b"\n"
+    """The canonical spelling, with its line feed. Raises ValueError for what no record may hold."""
+    _check(value)
+    return _ENCODER.encode(value).encode() + b"\n"
 
 
 def decode_json(data: bytes, what: str) -> dict[str, Any]:
     """The object that `data` spells. Raises MalformedObject for anything but its canonical spelling."""
     try:
-        value = json.loads(data)
+        value = _DECODER.decode(data.decode())
+        canonical = _spells(data, value)
     except (ValueError, RecursionError):
         raise MalformedObject(what, "is not JSON") from None
     if not isinstance(value, dict):
         raise MalformedObject(what, "is not a JSON object")
-    if encode_json(value) != data:
+    if not canonical:
         raise MalformedObject(what, "is not in canonical form")
     return value
+
+
+def _spells(data: bytes, value: Any) -> bool:
+    try:
+        return encode_json(value) == data
+    except ValueError:
+        return False
+
+
+def _check(value: Any) -> None:
+    """Raises ValueError unless a value is made of objects, lists, whole numbers and Unicode text."""
+    kind = type(value)
+    if kind is str:
+        value.encode()
+    elif kind is dict:
+        for key, member in value.items():
+            _check(key)
+            _check(member)
+    elif kind is list:
+        for member in value:
+            _check(member)
+    elif kind is not int:
+        raise ValueError(f"{value!r} has no place in a record")
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
 
 
 class Fields:
@@ -49,10 +86,19 @@ class Fields:
         return value
 
     def number(self, key: str, default: int | None = None) -> int:
-        """An integer that is not negative."""
+        """An integer from 0 to 2^63 - 1."""
         value: int = self._get(key, int, default)
         if value < 0:
             raise MalformedObject(self._what, f"{key!r} is negative")
+        if value > LARGEST_NUMBER:
+            raise MalformedObject(self._what, f"{key!r} is larger than 2^63 - 1")
+        return value
+
+    def token(self, key: str) -> str:
+        """A random name: 32 lower-case hex digits."""
+        value = self.text(key)
+        if not _TOKEN.fullmatch(value):
+            raise MalformedObject(self._what, f"{key!r} is not 32 lower-case hex digits")
         return value
 
     def digest(self, key: str) -> Digest:

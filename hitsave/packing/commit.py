@@ -13,10 +13,13 @@ from blake3 import blake3
 
 from hitsave.errors import MalformedObject
 from hitsave.objects.digest import Digest
+from hitsave.packing.blocks import LARGEST_BLOCK
 from hitsave.packing.canonical import Fields, decode_json, encode_json
 from hitsave.packing.chunking import Chunking
 
 FORMAT_VERSION = 1
+#: Chunks are not cut smaller than this; nor larger than a block may be.
+SMALLEST_CHUNK = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ def decode_commit(data: bytes) -> Commit:
         raise MalformedObject("commit", f"has format {version}; this hitsave reads {FORMAT_VERSION}")
     number = fields.number("number")
     has_parent = fields.text("parent") != ""
-    if has_parent != (number > 1):
+    if number == 0 or has_parent != (number > 1):
         raise MalformedObject("commit", "only the first one has no parent, and its number is 1")
     return Commit(
         number=number,
@@ -100,7 +103,7 @@ def decode_commit(data: bytes) -> Commit:
         created=fields.number("created"),
         author=fields.text("author"),
         operation=fields.text("operation"),
-        session=fields.text("session"),
+        session=fields.token("session"),
         indexes=_decode_files(fields.rows("indexes")),
         refs=_decode_files(fields.rows("refs")),
     )
@@ -120,6 +123,7 @@ def decode_format(data: bytes) -> RemoteFormat:
         raise MalformedObject("remote format", f"is version {version}; this hitsave reads {FORMAT_VERSION}")
     chunking = values.get("chunking")
     cut = Fields(chunking if isinstance(chunking, dict) else {}, "remote format")
-    if cut.text("algorithm") != "fixed" or cut.number("size") < 4096:
+    size = cut.number("size")
+    if cut.text("algorithm") != "fixed" or not SMALLEST_CHUNK <= size <= LARGEST_BLOCK:
         raise MalformedObject("remote format", "cuts large objects in a way that is not known here")
-    return RemoteFormat(fields.text("identity"), Chunking("fixed", cut.number("size")))
+    return RemoteFormat(fields.token("identity"), Chunking("fixed", size))

@@ -13,19 +13,31 @@ is two short reads, of the fan-out and of one bucket. An index is immutable and 
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
+from itertools import accumulate
 from mmap import mmap
 from typing import NamedTuple
 
 from hitsave.errors import MalformedObject
 from hitsave.objects.digest import Digest
-from hitsave.packing.pack import ENTRY_RECORD, Block, PackTable
+from hitsave.packing.blocks import LARGEST_BLOCK, Codec
+from hitsave.packing.pack import (
+    BLOCK_RECORD,
+    COUNTS,
+    ENTRY_RECORD,
+    HEADER_SIZE,
+    TRAILER,
+    Block,
+    PackTable,
+    check_records,
+)
 
 INDEX_MAGIC = b"HSIX\x01"
 
-_HEADER = struct.Struct("<5sB2xIIQ8x")
+_HEADER = struct.Struct("<5sBHIIQQ")
 _PACK = struct.Struct("<32sQII")
 _BLOCK = struct.Struct("<QIIIB3x")
+_BLOCK_PADDING = (21, 22, 23)
 _FANOUT = struct.Struct("<I")
 _BUCKET = 16
 _MOST_BITS = 20
@@ -74,7 +86,7 @@ def encode_index(packs: Iterable[IndexedPack]) -> bytes:
         entries += pack.table.records if first == 0 else _shifted(pack.table.records, first)
     entries.sort()
     bits = _fanout_bits(len(entries))
-    header = _HEADER.pack(INDEX_MAGIC, bits, len(pack_records), len(block_records), len(entries))
+    header = _HEADER.pack(INDEX_MAGIC, bits, 0, len(pack_records), len(block_records), len(entries), 0)
     return b"".join([header, *pack_records, *block_records, _encode_fanout(entries, bits), *entries])
 
 
@@ -90,42 +102,52 @@ def _fanout_bits(entries: int) -> int:
     return min(max((entries // _BUCKET).bit_length(), 0), _MOST_BITS)
 
 
-def _encode_fanout(entries: Sequence[bytes], bits: int) -> bytes:
+def _encode_fanout(entries: Iterable[bytes], bits: int) -> bytes:
     counts = [0] * (1 << bits)
     shift = 32 - bits
     for entry in entries:
         counts[int.from_bytes(entry[:4], "big") >> shift] += 1
-    total = 0
-    for bucket, count in enumerate(counts):
-        total += count
-        counts[bucket] = total
-    return struct.pack(f"<{len(counts)}I", *counts)
+    return struct.pack(f"<{len(counts)}I", *accumulate(counts))
 
 
 class Index:
-    """An index in its encoded form: bytes, or a mapped file. Nothing is decoded before it is asked for."""
+    """An index in its encoded form: bytes, or a mapped file. Nothing is decoded before it is asked for.
+
+    Opening checks the header and the packs, a lookup the entry that it finds, `verify` everything.
+    """
 
     __slots__ = ("_bits", "_blocks_at", "_data", "_entries_at", "_fanout_at", "_packs", "entry_count")
 
     def __init__(self, data: bytes | mmap) -> None:
-        """Raises MalformedObject where the header does not fit the length."""
+        """Raises MalformedObject where header, length and packs do not fit each other. Costs nothing per entry."""
         if len(data) < _HEADER.size:
             raise MalformedObject("index", "is too short")
-        magic, bits, packs, blocks, entries = _HEADER.unpack(data[: _HEADER.size])
+        magic, bits, gap, packs, blocks, entries, rest = _HEADER.unpack(data[: _HEADER.size])
         if magic != INDEX_MAGIC or bits > _MOST_BITS:
             raise MalformedObject("index", "does not begin with the magic bytes of version 1", 0)
+        if gap or rest:
+            raise MalformedObject("index", "has non-zero padding in its header")
         self._data = data
         self._bits = bits
         self._blocks_at = _HEADER.size + packs * _PACK.size
         self._fanout_at = self._blocks_at + blocks * _BLOCK.size
         self._entries_at = self._fanout_at + (_FANOUT.size << bits)
-        self.entry_count = entries
+        self.entry_count: int = entries
         if self._entries_at + entries * _STEP != len(data):
             raise MalformedObject("index", "has another length than its header says")
         self._packs = tuple(
             PackSummary(Digest(digest), length, first, count)
             for digest, length, first, count in _PACK.iter_unpack(data[_HEADER.size : self._blocks_at])
         )
+        counted = 0
+        for pack in self._packs:
+            if pack.first_block != counted:
+                raise MalformedObject("index", f"the blocks of pack {pack.digest.short} do not follow the pack before")
+            counted += pack.blocks
+        if counted != blocks:
+            raise MalformedObject("index", f"has {blocks} blocks, and {counted} in its packs")
+        if int.from_bytes(data[self._entries_at - _FANOUT.size : self._entries_at], "little") != entries:
+            raise MalformedObject("index", "its fan-out is not that of its entries")
 
     @property
     def packs(self) -> tuple[PackSummary, ...]:
@@ -136,7 +158,7 @@ class Index:
         return self._search(digest) >= 0
 
     def find(self, digest: bytes) -> Location | None:
-        """Where an object is; None where no pack of this index holds it. Microseconds."""
+        """Where an object is; None where no pack of this index holds it. Microseconds. Raises MalformedObject."""
         at = self._search(digest)
         return None if at < 0 else self._location(at)
 
@@ -153,21 +175,25 @@ class Index:
 
     def digests(self) -> Iterator[tuple[Digest, int]]:
         """Every entry's digest and kind, ascending; a digest comes once for each pack that holds it."""
-        for at in range(self._entries_at, len(self._data), _STEP):
-            record = self._data[at : at + _STEP]
+        for record in self._records():
             yield Digest(record[:32]), record[44]
 
     def locations(self) -> Iterator[Location]:
-        """Every entry, by ascending digest."""
+        """Every entry, by ascending digest. Raises MalformedObject."""
         for at in range(self._entries_at, len(self._data), _STEP):
             yield self._location(at)
 
     def tables(self, leave_out: Collection[bytes] = ()) -> list[IndexedPack]:
-        """What each pack holds, as `encode_index` takes it: for merging, without the packs left out."""
+        """What each pack holds, as `encode_index` takes it: for merging, without the packs left out.
+
+        Raises MalformedObject.
+        """
         records: list[list[bytes]] = [[] for _ in self._packs]
         owners = [number for number, pack in enumerate(self._packs) for _ in range(pack.blocks)]
-        for at in range(self._entries_at, len(self._data), _STEP):
-            digest, block, offset, length, kind = ENTRY_RECORD.unpack(self._data[at : at + _STEP])
+        for record in self._records():
+            digest, block, offset, length, kind = ENTRY_RECORD.unpack(record)
+            if block >= len(owners):
+                raise _no_block(block)
             owner = owners[block]
             first = self._packs[owner].first_block
             records[owner].append(ENTRY_RECORD.pack(digest, block - first, offset, length, kind))
@@ -183,6 +209,37 @@ class Index:
             for number, pack in enumerate(self._packs)
             if pack.digest not in leave_out
         ]
+
+    def verify(self) -> None:
+        """Check everything, with what opening and lookups pass over. Raises MalformedObject. Seconds per million."""
+        blocks: list[Block] = []
+        ends: list[int] = []
+        for pack in self._packs:
+            end = HEADER_SIZE
+            for number in range(pack.first_block, pack.first_block + pack.blocks):
+                block, _ = self._block(number)
+                if block.offset != end or block.codec not in (Codec.RAW, Codec.ZSTD) or block.raw > LARGEST_BLOCK:
+                    raise MalformedObject("index", f"block {number} is not where it must be, or of no known form")
+                end += block.stored
+                blocks.append(block)
+            ends.append(end)
+        if any(any(self._data[self._blocks_at + at : self._fanout_at : _BLOCK.size]) for at in _BLOCK_PADDING):
+            raise MalformedObject("index", "a block record has non-zero padding")
+        check_records(self._records(), blocks, "index")
+        if _encode_fanout(self._records(), self._bits) != self._data[self._fanout_at : self._entries_at]:
+            raise MalformedObject("index", "its fan-out is not that of its entries")
+        held = [0] * len(blocks)
+        for record in self._records():
+            held[ENTRY_RECORD.unpack(record)[1]] += 1
+        for pack, end in zip(self._packs, ends, strict=True):
+            entries = sum(held[pack.first_block : pack.first_block + pack.blocks])
+            table = COUNTS.size + pack.blocks * BLOCK_RECORD.size + entries * ENTRY_RECORD.size
+            if pack.length != end + table + TRAILER.size:
+                raise MalformedObject("index", f"pack {pack.digest.short} has another length than its entries need")
+
+    def _records(self) -> Iterator[bytes]:
+        for at in range(self._entries_at, len(self._data), _STEP):
+            yield self._data[at : at + _STEP]
 
     def _search(self, digest: bytes) -> int:
         bucket = int.from_bytes(digest[:4], "big") >> (32 - self._bits)
@@ -214,16 +271,25 @@ class Index:
         at = self._fanout_at + bucket * _FANOUT.size
         return min(int.from_bytes(self._data[at : at + 4], "little"), self.entry_count)
 
-    def _block(self, number: int) -> tuple[Block, int]:
+    def _block(self, number: int) -> tuple[Block, PackSummary]:
         at = self._blocks_at + number * _BLOCK.size
         if at >= self._fanout_at:
-            raise MalformedObject("index", f"names block {number}, which it does not have")
-        offset, stored, raw, pack, codec = _BLOCK.unpack(self._data[at : at + _BLOCK.size])
+            raise _no_block(number)
+        offset, stored, raw, owner, codec = _BLOCK.unpack(self._data[at : at + _BLOCK.size])
+        if owner >= len(self._packs):
+            raise MalformedObject("index", f"names pack {owner}, which it does not have")
+        pack = self._packs[owner]
+        if not 0 <= number - pack.first_block < pack.blocks:
+            raise MalformedObject("index", f"block {number} is not one of pack {owner}")
         return Block(offset, stored, raw, codec), pack
 
     def _location(self, at: int) -> Location:
         digest, number, offset, length, kind = ENTRY_RECORD.unpack(self._data[at : at + _STEP])
         block, pack = self._block(number)
-        if pack >= len(self._packs):
-            raise MalformedObject("index", f"names pack {pack}, which it does not have")
-        return Location(Digest(digest), kind, self._packs[pack].digest, block, offset, length)
+        if offset + length > block.raw or not 1 <= kind <= 4:
+            raise MalformedObject("index", f"entry {Digest(digest).short} lies outside of its block")
+        return Location(Digest(digest), kind, pack.digest, block, offset, length)
+
+
+def _no_block(number: int) -> MalformedObject:
+    return MalformedObject("index", f"names block {number}, which it does not have")

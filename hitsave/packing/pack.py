@@ -13,7 +13,7 @@ index can be built again from packs alone.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -34,6 +34,7 @@ BLOCK_RECORD = struct.Struct("<IIB3x")
 ENTRY_RECORD = struct.Struct("<32sIIIB3x")
 COUNTS = struct.Struct("<II")
 TRAILER = struct.Struct("<QI32s4s")
+_BLOCK_PADDING = (9, 10, 11)
 
 
 class Block(NamedTuple):
@@ -156,14 +157,14 @@ def decode_table(table: bytes, table_offset: int, table_digest: bytes) -> PackTa
     """The table of a pack, checked against its digest and for consistency. Raises MalformedObject."""
     if blake3(table).digest() != table_digest:
         raise MalformedObject("pack", "its table has another digest than the trailer says", table_offset)
-    block_count, entry_count = COUNTS.unpack_from(table)
+    block_count, entry_count = COUNTS.unpack_from(table) if len(table) >= COUNTS.size else (0, 0)
     entries_at = COUNTS.size + block_count * BLOCK_RECORD.size
     if len(table) != entries_at + entry_count * ENTRY_RECORD.size:
         raise MalformedObject("pack", "its table has another length than its counts say", table_offset)
     blocks = _decode_blocks(table[COUNTS.size : entries_at], table_offset)
     step = ENTRY_RECORD.size
     records = tuple(table[at : at + step] for at in range(entries_at, len(table), step))
-    _check_records(records, blocks)
+    check_records(records, blocks, "pack")
     return PackTable(blocks, records)
 
 
@@ -175,19 +176,22 @@ def _decode_blocks(data: bytes, table_offset: int) -> tuple[Block, ...]:
             raise MalformedObject("pack", f"block {len(blocks)} has an unknown codec or an impossible length")
         blocks.append(Block(offset, stored, raw, codec))
         offset += stored
+    if any(any(data[at :: BLOCK_RECORD.size]) for at in _BLOCK_PADDING):
+        raise MalformedObject("pack", "a block record has non-zero padding")
     if offset != table_offset:
         raise MalformedObject("pack", "its blocks do not end where its table begins", table_offset)
     return tuple(blocks)
 
 
-def _check_records(records: tuple[bytes, ...], blocks: tuple[Block, ...]) -> None:
+def check_records(records: Iterable[bytes], blocks: Sequence[Block], what: str) -> None:
+    """Refuse entry records that are not sorted, or not of these blocks. Raises MalformedObject."""
     previous = b""
     for record in records:
         if record <= previous:
-            raise MalformedObject("pack", "its entries are not in ascending order")
+            raise MalformedObject(what, "its entries are not in ascending order")
         previous = record
         digest, block, offset, length, kind = ENTRY_RECORD.unpack(record)
         if block >= len(blocks) or offset + length > blocks[block].raw or not 1 <= kind <= 4:
-            raise MalformedObject("pack", f"entry {Digest(digest).short} lies outside of its block")
+            raise MalformedObject(what, f"entry {Digest(digest).short} lies outside of its block")
         if record[45:] != b"\0\0\0":
-            raise MalformedObject("pack", f"entry {Digest(digest).short} has non-zero padding")
+            raise MalformedObject(what, f"entry {Digest(digest).short} has non-zero padding")

@@ -16,11 +16,13 @@ import zstandard
 from hitsave.errors import MalformedObject
 from hitsave.objects.digest import ObjectKind
 from hitsave.objects.refs import Ref, RefName, parse_ref_name
+from hitsave.packing.blocks import LARGEST_BLOCK, decompress_frame
 from hitsave.packing.canonical import Fields, decode_json, encode_json
 
 _HEADER = struct.Struct("<8sQ")
 _MAGIC = b"HSRS\x01\0\0\0"
-_LARGEST = 1 << 32
+_KINDS = {kind.name.lower(): kind for kind in ObjectKind}
+_MEMBERS = frozenset(("name", "dropped", "digest", "kind", "created", "by", "path", "git"))
 
 #: What each name holds now: a ref, or None where it was dropped.
 RefChanges = Mapping[RefName, Ref | None]
@@ -50,14 +52,9 @@ def decode_refs(data: bytes) -> dict[RefName, Ref | None]:
     if len(data) < _HEADER.size:
         raise MalformedObject("ref segment", "is too short")
     magic, length = _HEADER.unpack_from(data)
-    if magic != _MAGIC or length > _LARGEST:
+    if magic != _MAGIC or length > LARGEST_BLOCK:
         raise MalformedObject("ref segment", "does not begin with the magic bytes of version 1", 0)
-    try:
-        lines = zstandard.ZstdDecompressor().decompress(data[_HEADER.size :], max_output_size=length or 1)
-    except zstandard.ZstdError as error:
-        raise MalformedObject("ref segment", f"cannot be decompressed ({error})") from None
-    if len(lines) != length:
-        raise MalformedObject("ref segment", "decodes to another length than it says")
+    lines = decompress_frame(data[_HEADER.size :], length, "ref segment")
     records: dict[RefName, Ref | None] = {}
     previous: RefName | None = None
     for line in lines.splitlines(keepends=True):
@@ -70,18 +67,23 @@ def decode_refs(data: bytes) -> dict[RefName, Ref | None]:
 
 
 def _decode_record(line: bytes) -> tuple[RefName, Ref | None]:
-    fields = Fields(decode_json(line, "ref segment"), "ref segment")
+    values = decode_json(line, "ref segment")
+    fields = Fields(values, "ref segment")
     try:
         name = parse_ref_name(fields.text("name"))
-        if fields.number("dropped", 0):
-            return name, None
-        kind = ObjectKind[fields.text("kind").upper()]
+        ref = None if fields.number("dropped", 0) else _decode_ref(name, fields)
     except (ValueError, KeyError) as error:
         raise MalformedObject("ref segment", f"a record is not valid: {error}") from None
-    return name, Ref(
+    if _encode_record(name, ref) != {key: values[key] for key in values.keys() & _MEMBERS}:
+        raise MalformedObject("ref segment", f"the record of {name} is not in its one form")
+    return name, ref
+
+
+def _decode_ref(name: RefName, fields: Fields) -> Ref:
+    return Ref(
         name=name,
+        kind=_KINDS[fields.text("kind")],
         digest=fields.digest("digest"),
-        kind=kind,
         created=fields.number("created"),
         by=fields.text("by", ""),
         path=fields.text("path", ""),

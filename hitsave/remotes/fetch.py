@@ -1,7 +1,7 @@
 """Brings what refs own from a remote into the cache.
 
-Trees come first, for they say what else is needed. A pack of which at least half is wanted comes whole and becomes a
-pack of the cache; of others, only the blocks that are needed are read. Large blobs are put together from their chunks.
+Trees come first, for they say what else is needed. A pack of small objects of which at least half is wanted comes whole
+and becomes a pack of the cache; of others, only the blocks that are needed are read. Large blobs are put together from their chunks.
 Everything is checked: chunk, then object; and only then published, all at once.
 """
 
@@ -167,7 +167,7 @@ class _Transfer:
         rest: list[Location] = []
         for pack, wanted in by_pack.items():
             blocks = {location.block.offset: location.block.stored for location in wanted}
-            if 2 * sum(blocks.values()) >= lengths[pack]:
+            if 2 * sum(blocks.values()) >= lengths[pack] and self._view.holds_small_objects(pack):
                 self._fetch_pack(pack, wanted)
             else:
                 rest += wanted

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from blake3 import blake3
 
+from hitsave.cache.intake import WHOLE_FROM
 from hitsave.errors import (
     MalformedObject,
     ReliedOnLost,
@@ -28,6 +29,7 @@ from hitsave.errors import (
 )
 from hitsave.objects.digest import Digest
 from hitsave.objects.refs import Ref, RefName
+from hitsave.packing.blocks import EntryKindInPack
 from hitsave.packing.chunking import Chunking
 from hitsave.packing.commit import (
     Commit,
@@ -68,6 +70,22 @@ def refs_key(digest: Digest) -> str:
 def commit_key(number: int) -> str:
     """Where a commit lies in a remote."""
     return f"{COMMITS}{number:020}"
+
+
+def refuse_strangers(transport: Transport) -> None:
+    """Refuse a store that holds anything but a remote of a version that is known here. Raises RemoteUnsuitable."""
+    try:
+        record = transport.get(FORMAT_KEY)
+    except RemoteNotFound:
+        if others := [key for key in transport.list("") if not key.startswith("probe/")][:3]:
+            raise RemoteUnsuitable(
+                f"{transport.url}: holds other files ({', '.join(others)}) and no hitsave remote; name an empty folder"
+            ) from None
+        return
+    try:
+        decode_format(record)
+    except MalformedObject as error:
+        raise RemoteUnsuitable(f"{transport.url}: its file 'format' is not of a remote known here: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +140,15 @@ class View:
         """The length of every pack, in bytes."""
         return {pack.digest: pack.length for index in self.indexes() for pack in index.packs}
 
+    def holds_small_objects(self, pack: Digest) -> bool:
+        """Whether all that is in a pack are objects which a cache keeps in packs: no recipes, and nothing large."""
+        for index in self.indexes():
+            others = [summary.digest for summary in index.packs if summary.digest != pack]
+            if len(others) < len(index.packs):
+                entries = index.tables(leave_out=others)[0].table.entries()
+                return all(e.kind != EntryKindInPack.RECIPE and e.length < WHOLE_FROM for e in entries)
+        return False
+
     def complete(self, abbreviation: str, most: int = 20) -> list[Digest]:
         """The objects that an abbreviated digest may stand for, ascending."""
         low = bytes.fromhex(abbreviation.ljust(64, "0"))
@@ -163,10 +190,7 @@ class Remote:
 
     @staticmethod
     def _create(transport: Transport) -> bytes:
-        if others := [key for key in transport.list("") if not key.startswith("probe/")][:3]:
-            raise RemoteUnsuitable(
-                f"{transport.url}: holds other files ({', '.join(others)}) and no hitsave remote; name an empty folder"
-            )
+        refuse_strangers(transport)
         record = encode_format(RemoteFormat(secrets.token_hex(16), Chunking()))
         try:
             transport.put(FORMAT_KEY, record)
@@ -269,6 +293,7 @@ class Remote:
                 self.transport.put(commit_key(commit.number), content)
             except RemoteConflict:
                 view = self.latest()
+                refs = {name: ref for name, ref in refs.items() if ref is None or name not in view.refs()}
                 if lost := [digest.hex() for digest in needed if not view.has(digest)]:
                     raise ReliedOnLost(lost) from None
                 continue

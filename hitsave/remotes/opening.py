@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from hitsave.errors import RemoteConflict, RemoteNotFound, RemoteUnsuitable
 from hitsave.remotes.folder import FolderTransport
+from hitsave.remotes.log import refuse_strangers
 from hitsave.remotes.transport import Transport
 
 
@@ -22,6 +23,12 @@ def open_transport(url: str) -> Transport:
     if "://" in url:
         raise RemoteUnsuitable(f"{url}: this version reaches local folders only; give a path or a file:// URL")
     return FolderTransport(Path(os.path.abspath(os.path.expanduser(url))))
+
+
+def check_remote(transport: Transport) -> None:
+    """Whether a store can be used as a remote. Raises RemoteUnsuitable, with the reason, RemoteError."""
+    refuse_strangers(transport)
+    probe(transport)
 
 
 def probe(transport: Transport) -> None:

@@ -8,6 +8,7 @@ otherwise. Everything is checked against its digest while it is sent.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from typing import NamedTuple
 from blake3 import blake3
 
 from hitsave.cache.store import Cache
-from hitsave.errors import CorruptObject, MalformedObject, ObjectNotFound, ReliedOnLost
+from hitsave.errors import CorruptObject, MalformedObject, ObjectNotFound, ReliedOnLost, RemoteConflict
 from hitsave.objects.digest import Digest, ObjectKind, blob_digest
 from hitsave.objects.graph import links
 from hitsave.objects.refs import Ref, RefName
@@ -82,7 +83,7 @@ def push(remote: Remote, cache: Cache, refs: Iterable[Ref], author: Author, prog
 def _send(remote: Remote, cache: Cache, view: View, refs: Sequence[Ref], author: Author, progress: Progress) -> Pushed:
     wanted = _find_wanted(cache, view, refs)
     progress.start("pushing", wanted.size)
-    packs, verbatim = _send_packed(remote, cache, wanted, progress)
+    packs = _send_packed(remote, cache, wanted, progress)
     packs += _send_whole(remote, view, wanted, progress)
     remote.append(view, author, "push", packs, {ref.name: ref for ref in refs}, wanted.relied_on)
     sent = sum(pack.length for pack in packs)
@@ -125,9 +126,8 @@ def _want(cache: Cache, digest: Digest, wanted: _Wanted) -> None:
 # -- objects out of packs
 
 
-def _send_packed(remote: Remote, cache: Cache, wanted: _Wanted, progress: Progress) -> tuple[list[IndexedPack], int]:
+def _send_packed(remote: Remote, cache: Cache, wanted: _Wanted, progress: Progress) -> list[IndexedPack]:
     sent: list[IndexedPack] = []
-    verbatim = 0
     tables = _tables(cache, wanted.packed.keys())
     with PackStream(remote.transport) as stream:
         rest = _Reblocker(stream)
@@ -136,14 +136,14 @@ def _send_packed(remote: Remote, cache: Cache, wanted: _Wanted, progress: Progre
             path = cache.pack_path(digest)
             if len(needed) == len(pack.table.records):
                 _check_name(path, digest)
-                remote.transport.put_file(pack_key(digest), path)
+                with contextlib.suppress(RemoteConflict):  # The very same bytes: a push that died had sent them.
+                    remote.transport.put_file(pack_key(digest), path)
                 sent.append(pack)
-                verbatim += 1
             else:
                 rest.copy(path, pack, needed)
             progress.advance(sum(needed.values()), len(needed))
         rest.flush()
-    return sent + stream.packs, verbatim
+    return sent + stream.packs
 
 
 def _tables(cache: Cache, packs: Iterable[Digest]) -> dict[Digest, IndexedPack]:
@@ -264,12 +264,17 @@ def _send_file(
             progress.advance(length)
     if whole.digest() != digest:
         raise CorruptObject(str(digest), os.fspath(path), "its content has another digest; nothing was pushed")
-    recipe = encode_recipe(Recipe(digest, size, tuple(chunks)))
-    codec, stored = encode_block(recipe)
-    entry = BlockEntry(digest, EntryKindInPack.RECIPE, 0, len(recipe))
-    stream.add(EncodedBlock(codec, stored, len(recipe), (entry,)))
+    if len(chunks) > 1:  # A single chunk has the name of the blob itself.
+        _send_recipe(stream, Recipe(digest, size, tuple(chunks)))
     progress.advance(0, 1)
     return found
+
+
+def _send_recipe(stream: PackStream, recipe: Recipe) -> None:
+    content = encode_recipe(recipe)
+    codec, stored = encode_block(content)
+    entry = BlockEntry(recipe.blob, EntryKindInPack.RECIPE, 0, len(content))
+    stream.add(EncodedBlock(codec, stored, len(content), (entry,)))
 
 
 def _read_exactly(fd: int, length: int) -> bytes:

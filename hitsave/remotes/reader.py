@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from hitsave.errors import MalformedObject, ObjectNotFound, RemoteCorrupt, RemoteNotFound
-from hitsave.objects.digest import Digest
+from hitsave.objects.digest import Digest, ObjectKind, blob_digest
 from hitsave.packing.blocks import EntryKindInPack, decode_block, entry_content
 from hitsave.packing.index import Location
 from hitsave.packing.pack import Block
 from hitsave.packing.packreader import check_entry
-from hitsave.packing.recipe import Recipe, decode_recipe
+from hitsave.packing.recipe import Chunk, Recipe, decode_recipe
 from hitsave.remotes.log import Remote, View, pack_key
 
 #: Bytes between two blocks that are cheaper to read than another request.
@@ -54,6 +54,22 @@ def coalesce(locations: Iterable[Location]) -> Iterator[Range]:
         yield current
 
 
+class Shelf(NamedTuple):
+    """A view of a remote with a reader of it: where objects are looked up that are not in the cache."""
+
+    view: View
+    reader: Reader
+
+    def complete(self, abbreviation: str) -> list[Digest]:
+        """The objects that an abbreviated digest may stand for."""
+        return self.view.complete(abbreviation)
+
+    def kind_of(self, digest: Digest) -> ObjectKind:
+        """The kind of an object. Raises ObjectNotFound."""
+        kind = self.reader.locate(digest).kind
+        return ObjectKind.BLOB if kind == EntryKindInPack.RECIPE else ObjectKind(kind)
+
+
 class Reader:
     """Reads from one view; keeps the blocks that it decoded last."""
 
@@ -76,7 +92,10 @@ class Reader:
         if location.kind != EntryKindInPack.RECIPE:
             return content
         recipe = self._recipe(location, content)
-        return b"".join(bytes(self.entry(self.locate(chunk.digest))) for chunk in recipe.chunks)
+        whole = b"".join(bytes(self._chunk(chunk, digest)) for chunk in recipe.chunks)
+        if blob_digest(whole) != digest:
+            raise self._corrupt(location.pack, f"the recipe of {digest} makes other content")
+        return whole
 
     def recipe(self, digest: Digest) -> Recipe | None:
         """How a large object is made; None for a small one."""
@@ -94,10 +113,20 @@ class Reader:
         at = 0
         for chunk in recipe.chunks:
             if at + chunk.length > offset and at < offset + length:
-                content = bytes(self.entry(self.locate(chunk.digest)))
+                content = bytes(self._chunk(chunk, digest))
                 pieces.append(content[max(offset - at, 0) : offset + length - at])
             at += chunk.length
         return b"".join(pieces)
+
+    def _chunk(self, chunk: Chunk, blob: Digest) -> bytes | memoryview:
+        location = self.locate(chunk.digest)
+        content = self.entry(location)
+        if len(content) != chunk.length:
+            raise self._corrupt(location.pack, f"a chunk of {blob} has another length than its recipe says")
+        return content
+
+    def _corrupt(self, pack: Digest, reason: str) -> RemoteCorrupt:
+        return RemoteCorrupt(self._remote.transport.url, pack_key(pack), reason)
 
     def size(self, digest: Digest) -> int:
         """The length of an object in bytes."""
@@ -137,29 +166,25 @@ class Reader:
         except RemoteNotFound:
             raise RemoteCorrupt(self._remote.transport.url, key, "is missing, and an index names it") from None
         if len(content) != length:
-            raise RemoteCorrupt(self._remote.transport.url, key, "is shorter than its index says")
+            raise self._corrupt(pack, "is shorter than its index says")
         return content
 
     def _decode(self, pack: Digest, block: Block, stored: bytes | memoryview) -> bytes | memoryview:
         try:
             return decode_block(block.codec, stored, block.raw)
         except MalformedObject as error:
-            raise RemoteCorrupt(
-                self._remote.transport.url, pack_key(pack), f"the block at {block.offset}: {error}"
-            ) from None
+            raise self._corrupt(pack, f"the block at {block.offset}: {error}") from None
 
     def _take(self, location: Location, content: bytes | memoryview) -> bytes | memoryview:
         try:
             piece = entry_content(content, location.digest, location.offset, location.length)
             check_entry(location.digest, location.kind, piece)
         except MalformedObject as error:
-            raise RemoteCorrupt(
-                self._remote.transport.url, pack_key(location.pack), f"object {location.digest}: {error}"
-            ) from None
+            raise self._corrupt(location.pack, f"object {location.digest}: {error}") from None
         return piece
 
     def _recipe(self, location: Location, content: bytes) -> Recipe:
         try:
             return decode_recipe(content, location.digest)
         except MalformedObject as error:
-            raise RemoteCorrupt(self._remote.transport.url, pack_key(location.pack), str(error)) from None
+            raise self._corrupt(location.pack, str(error)) from None

@@ -1,4 +1,4 @@
-"""The verbs on datasets: add, status, checkout. A dataset is a path of the workspace with a pointer file beside it.
+"""Keeping datasets, and how they stand. A dataset is a path of the workspace with a pointer file beside it.
 
 Order of `add`: contents and their ref are published in the cache, then the pointer file is written, then `.gitignore`.
 A pointer file never names what is not stored. Adding what is stored and owned already changes nothing and reads nothing.
@@ -7,24 +7,20 @@ A pointer file never names what is not stored. Adding what is stored and owned a
 from __future__ import annotations
 
 import os
-import secrets
-import stat
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from hitsave.cache.files import remove_tree
 from hitsave.cache.store import Cache
-from hitsave.errors import ObjectNotFound, ReliedOnLost, UnsavedChanges, WorkspaceError
+from hitsave.errors import ObjectNotFound, ReliedOnLost, WorkspaceError
 from hitsave.objects.digest import Digest, ObjectKind
-from hitsave.objects.refs import Ref, RefName, quote_name
+from hitsave.objects.refs import Ref, RefName
 from hitsave.progress import Progress
 from hitsave.snapshots.capture import Captured, CaptureOptions, IntoIntake, NameOnly, capture
-from hitsave.snapshots.diff import Change, diff_trees
+from hitsave.snapshots.diff import Change, ChangeKind, diff_trees
 from hitsave.snapshots.gitignore import add_to_gitignore
 from hitsave.snapshots.ignore import rules_above
-from hitsave.snapshots.materialise import DEFAULT_LINKS, materialise_blob, materialise_tree
 from hitsave.snapshots.pointer import (
     Pointer,
     check_pointer_name,
@@ -33,7 +29,6 @@ from hitsave.snapshots.pointer import (
     pointer_path,
     save_pointer,
 )
-from hitsave.snapshots.update import update_tree
 from hitsave.snapshots.workspace import Workspace
 
 #: Makes the ref of a captured path: the clock, the user and the git commit are the caller's to know.
@@ -68,29 +63,24 @@ class State(StrEnum):
     """How a dataset's working files stand to its pointer file."""
 
     CLEAN = "clean"
+    PARTIAL = "partial"
     MODIFIED = "modified"
     MISSING = "missing"
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetStatus:
-    """One dataset: its state, what differs (where the old tree is here), and whether the cache has all of it."""
+    """One dataset: its state, what differs (where the old tree is here), and whether the cache has all of it.
+
+    `absent` counts files that were left out by a pull with --include; they are no changes.
+    """
 
     path: Path
     pointer: Pointer
     state: State
     changes: tuple[Change, ...]
     in_cache: bool
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedOut:
-    """One dataset after `checkout`: how many files were written and removed."""
-
-    path: Path
-    digest: Digest
-    written: int
-    removed: int
+    absent: int = 0
 
 
 def keep(cache: Cache, path: Path, options: CaptureOptions, make_ref: MakeRef, progress: Progress) -> Kept:
@@ -124,18 +114,20 @@ def add(
     path: Path,
     *,
     symlinks: str,
-    ref_of: Callable[[RefName, Captured, str], Ref],
+    ref_of: Callable[[RefName, Captured], Ref],
     progress: Progress,
 ) -> Added:
     """Store a dataset and write its pointer file. Raises WorkspaceError, SnapshotError."""
     path = Path(os.path.abspath(path))
     _check_addable(workspace, path)
-    relative = workspace.relative(path)
-    options = _options(workspace, path, symlinks)
+    workspace.relative(path)  # Refuses what lies outside before anything is read.
+    options = options_for(workspace, path, symlinks)
+    _refuse_partial(cache, workspace, path, options, progress)
 
     def make_ref(captured: Captured) -> Ref:
-        return ref_of(workspace.dataset_ref(path, captured.digest), captured, quote_name(relative))
+        return ref_of(workspace.dataset_ref(path, captured.digest), captured)
 
+    progress.start(f"adding {path.name}")
     kept = keep(cache, path, options, make_ref, progress)
     found = kept.captured
     executable = found.executable and found.kind is ObjectKind.BLOB
@@ -164,6 +156,25 @@ def _check_addable(workspace: Workspace, path: Path) -> None:
     check_pointer_name(path)
 
 
+def _refuse_partial(
+    cache: Cache, workspace: Workspace, path: Path, options: CaptureOptions, progress: Progress
+) -> None:
+    """Adding what was pulled in part would drop the rest from the dataset, which nobody means. Raises WorkspaceError."""
+    try:
+        pointer = load_pointer(pointer_path(path))
+    except (FileNotFoundError, WorkspaceError):
+        return
+    if pointer.kind is ObjectKind.TREE and cache.is_partial(workspace.dataset_ref(path, pointer.digest)):
+        names = NameOnly()
+        found = capture(path, names, cache.stats, options, progress)
+        changes = tree_changes(cache, pointer.digest, found, names)
+        if left_out := len(_left_out(cache, changes)):
+            raise WorkspaceError(
+                f"{path}: only a part of it is here, and adding it would drop the other {left_out} files; "
+                f"run 'hitsave pull {path.name}' first"
+            )
+
+
 def status(
     cache: Cache, workspace: Workspace, paths: Iterable[Path], symlinks: str, progress: Progress
 ) -> list[DatasetStatus]:
@@ -177,38 +188,47 @@ def _status_of(cache: Cache, workspace: Workspace, path: Path, symlinks: str, pr
     if not os.path.lexists(path):
         return DatasetStatus(path, pointer, State.MISSING, (), in_cache)
     names = NameOnly()
-    found = _identify(cache, workspace, path, symlinks, progress, names)
-    if _matches(found, pointer):
+    found = capture(path, names, cache.stats, options_for(workspace, path, symlinks), progress)
+    if matches(found, pointer):
         return DatasetStatus(path, pointer, State.CLEAN, (), in_cache)
-    return DatasetStatus(path, pointer, State.MODIFIED, _changes(cache, pointer, found, names), in_cache)
+    changes = tree_changes(cache, pointer.digest, found, names) if pointer.kind is ObjectKind.TREE else ()
+    left_out: set[bytes] = set()
+    if cache.is_partial(workspace.dataset_ref(path, pointer.digest)):
+        left_out = _left_out(cache, changes)
+    own = tuple(change for change in changes if change.path not in left_out)
+    state = State.PARTIAL if left_out and not own else State.MODIFIED
+    return DatasetStatus(path, pointer, state, own, in_cache, len(left_out))
 
 
-def _identify(
-    cache: Cache, workspace: Workspace, path: Path, symlinks: str, progress: Progress, names: NameOnly
-) -> Captured:
-    return capture(path, names, cache.stats, _options(workspace, path, symlinks), progress)
-
-
-def _options(workspace: Workspace, path: Path, symlinks: str) -> CaptureOptions:
+def options_for(workspace: Workspace, path: Path, symlinks: str) -> CaptureOptions:
+    """How the dataset at a path is captured."""
     return CaptureOptions(symlinks, rules_above(os.fsencode(path.parent), os.fsencode(workspace.root)))
 
 
-def _matches(found: Captured, pointer: Pointer) -> bool:
+def matches(found: Captured, pointer: Pointer) -> bool:
+    """Whether working files are what a pointer file says."""
     return found.digest == pointer.digest and found.kind is pointer.kind and found.executable == pointer.executable
 
 
-def _changes(cache: Cache, pointer: Pointer, found: Captured, names: NameOnly) -> tuple[Change, ...]:
-    """What differs from the pointer's tree; empty where that is not here, or one of the two is a file."""
-    if pointer.kind is not ObjectKind.TREE or found.kind is not ObjectKind.TREE:
+def tree_changes(cache: Cache, old: Digest, found: Captured, names: NameOnly) -> tuple[Change, ...]:
+    """What working files differ in from a tree; empty where that is not here, or they are no directory."""
+    if found.kind is not ObjectKind.TREE:
         return ()
 
     def load(digest: Digest) -> bytes:
         return names.trees[digest] if digest in names.trees else cache.read(digest)
 
     try:
-        return tuple(diff_trees(pointer.digest, found.digest, load, load))
+        return tuple(diff_trees(old, found.digest, load, load))
     except ObjectNotFound:
         return ()
+
+
+def _left_out(cache: Cache, changes: Iterable[Change]) -> set[bytes]:
+    """The paths that are missing because they were never fetched."""
+    removed = {change.path: change.old for change in changes if change.kind is ChangeKind.REMOVED and change.old}
+    missing = cache.missing(entry.digest for entry in removed.values())
+    return {path for path, entry in removed.items() if entry.digest in missing}
 
 
 def is_complete(cache: Cache, digest: Digest, kind: ObjectKind) -> bool:
@@ -219,65 +239,3 @@ def is_complete(cache: Cache, digest: Digest, kind: ObjectKind) -> bool:
         return not cache.missing(cache.reachable([(digest, kind)]))
     except ObjectNotFound:
         return False
-
-
-def checkout(
-    cache: Cache,
-    workspace: Workspace,
-    path: Path,
-    *,
-    symlinks: str,
-    links: Sequence[str] = DEFAULT_LINKS,
-    force: bool = False,
-    progress: Progress,
-) -> CheckedOut:
-    """Make working files match the pointer file. Raises UnsavedChanges where that would lose something."""
-    pointer = load_pointer(pointer_path(path))
-    if not os.path.lexists(path):
-        return _write_new(cache, path, pointer, links, progress)
-    names = NameOnly()
-    found = _identify(cache, workspace, path, symlinks, progress, names)
-    if _matches(found, pointer):
-        return CheckedOut(path, pointer.digest, 0, 0)
-    if not is_complete(cache, found.digest, found.kind):
-        if not force:
-            changed = [os.fsdecode(change.path) for change in _changes(cache, pointer, found, names)]
-            raise UnsavedChanges(os.fspath(path), changed or [path.name])
-        _keep_without_owner(cache, path, _options(workspace, path, symlinks), progress)
-    if found.kind is ObjectKind.TREE and pointer.kind is ObjectKind.TREE and not path.is_symlink():
-        done = update_tree(cache, found.digest, pointer.digest, path, links=links, force=force, progress=progress)
-        return CheckedOut(path, pointer.digest, done.files, done.removed)
-    return _replace(cache, path, pointer, links, progress)
-
-
-def _keep_without_owner(cache: Cache, path: Path, options: CaptureOptions, progress: Progress) -> None:
-    """Even what is to be discarded is kept until the next collection: a slip of the hand can be mended."""
-    with cache.intake() as intake:
-        into = IntoIntake(intake)
-        captured = capture(path, into, cache.stats, options, progress)
-        intake.publish([])
-    progress.note(f"{path}: what was discarded is kept as {captured.digest.short} until the next 'hitsave gc'")
-
-
-def _write_new(cache: Cache, path: Path, pointer: Pointer, links: Sequence[str], progress: Progress) -> CheckedOut:
-    if pointer.kind is ObjectKind.TREE:
-        done = materialise_tree(cache, pointer.digest, path, links=links, progress=progress)
-    else:
-        done = materialise_blob(cache, pointer.digest, path, executable=pointer.executable, links=links)
-    return CheckedOut(path, pointer.digest, done.files, 0)
-
-
-def _replace(cache: Cache, path: Path, pointer: Pointer, links: Sequence[str], progress: Progress) -> CheckedOut:
-    """A file where a directory was, or the other way round, or another file."""
-    was_directory = stat.S_ISDIR(os.lstat(path).st_mode)
-    if pointer.kind is ObjectKind.BLOB and not was_directory:
-        return _write_new(cache, path, pointer, links, progress)
-    aside = path.with_name(f".hitsave-{secrets.token_hex(6)}")
-    os.rename(path, aside)
-    try:
-        done = _write_new(cache, path, pointer, links, progress)
-    except BaseException:
-        os.rename(aside, path)
-        raise
-    remove_tree(os.fspath(aside)) if was_directory else os.unlink(aside)
-    return done

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-
-import pygit2
+from typing import TYPE_CHECKING
 
 from hitsave.errors import WorkspaceError
 
+if TYPE_CHECKING:
+    import pygit2
+
 
 def _open(folder: Path) -> pygit2.Repository | None:
+    import pygit2  # Takes longer than most commands need in all, so only who asks git something pays for it.
+
     found = pygit2.discover_repository(os.fspath(folder))
     return pygit2.Repository(found) if found else None
 
@@ -25,6 +29,8 @@ def head_commit(folder: Path) -> str:
 
 def file_at(folder: Path, revision: str, path: Path) -> bytes:
     """The content of a file at a revision. Raises WorkspaceError."""
+    import pygit2
+
     repository = _open(folder)
     if repository is None:
         raise WorkspaceError(f"{folder}: is not in a git repository, so {revision!r} means nothing")
@@ -35,6 +41,9 @@ def file_at(folder: Path, revision: str, path: Path) -> bytes:
     inside = os.path.relpath(os.path.realpath(path.parent), os.path.realpath(repository.workdir))
     name = os.path.normpath(os.path.join(inside, path.name))
     try:
-        return bytes(commit.tree[name].data)
-    except (KeyError, AttributeError):
-        raise WorkspaceError(f"{revision}: has no file {name}") from None
+        found = commit.tree[name]
+    except KeyError:
+        found = None
+    if not isinstance(found, pygit2.Blob):
+        raise WorkspaceError(f"{revision}: has no file {name}")
+    return bytes(found.data)

@@ -36,7 +36,7 @@ def _reflink(source: str, target: bytes, mode: int) -> bool:
 
 def _clone_on_mac(source: str, target: bytes, mode: int) -> bool:
     try:
-        cloned = ctypes.CDLL(None, use_errno=True).clonefile(os.fsencode(source), target, 0) == 0
+        cloned = bool(ctypes.CDLL(None, use_errno=True).clonefile(os.fsencode(source), target, 0) == 0)
     except (OSError, AttributeError):
         return False
     if cloned:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from hitsave.cache.files import remove_tree, write_all
 from hitsave.cache.overlap import Overlap
 from hitsave.cache.store import Cache
+from hitsave.config import DEFAULT_LINKS
 from hitsave.errors import NameConflict, ObjectNotFound, SnapshotError
 from hitsave.objects.digest import Digest
 from hitsave.objects.model import EntryKind, TreeEntry
@@ -23,7 +24,6 @@ from hitsave.snapshots.capture import stays_inside
 from hitsave.snapshots.layout import Include, Layout, PlannedFile, plan_layout, refuse_collisions
 from hitsave.snapshots.links import place_file
 
-DEFAULT_LINKS = ("reflink", "copy")
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 _WRITERS = 2
 _BATCH_BYTES = 512 * 1024
@@ -172,6 +172,8 @@ def materialise_blob(
     *,
     executable: bool = False,
     links: Sequence[str] = DEFAULT_LINKS,
+    read_only: bool = False,
+    progress: Progress | None = None,
 ) -> Materialised:
     """Write a file at `destination`, in place of a file that stands there."""
     info = cache.info(digest)
@@ -184,7 +186,7 @@ def materialise_blob(
     kind = EntryKind.EXECUTABLE if executable else EntryKind.FILE
     planned = PlannedFile(b"", TreeEntry(b"file", kind, digest, info.size))
     try:
-        FileWriter(cache, links).write([(temporary, planned)])
+        FileWriter(cache, links, read_only, progress).write([(temporary, planned)])
         os.replace(temporary, os.fsencode(destination))
     except BaseException:
         if os.path.lexists(temporary):

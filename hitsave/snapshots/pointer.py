@@ -20,6 +20,7 @@ from pathlib import Path
 
 from hitsave.errors import NameConflict, WorkspaceError
 from hitsave.objects.digest import Digest, ObjectKind, parse_digest
+from hitsave.objects.encoding import LARGEST_NUMBER
 
 SUFFIX = ".hitsave"
 _FIRST_LINE = "hitsave 1"
@@ -67,14 +68,17 @@ def format_pointer(pointer: Pointer) -> str:
 
 
 def parse_pointer(text: str, where: str) -> Pointer:
-    """The pointer that a text spells. Raises WorkspaceError, which names the file and the line."""
-    lines = text.splitlines()
+    """The pointer that a text spells. Raises WorkspaceError, which names the file and the line.
+
+    Lines may end as git's `autocrlf` makes them end. Nothing else ends a line, whatever Python takes for an end.
+    """
+    lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
     if any(line.startswith(("<<<<<<<", "=======", ">>>>>>>")) for line in lines):
         raise WorkspaceError(
             f"{where}: holds a merge conflict; keep one side ('git checkout --ours' or '--theirs' {where}), "
             "then run 'hitsave checkout'"
         )
-    if not lines or lines[0] != _FIRST_LINE:
+    if lines[0] != _FIRST_LINE:
         raise WorkspaceError(f"{where}: line 1: is not a pointer file of this version ({_FIRST_LINE!r} expected)")
     values: dict[str, str] = {}
     for number, line in enumerate(lines[1:], 2):
@@ -83,7 +87,7 @@ def parse_pointer(text: str, where: str) -> Pointer:
             raise WorkspaceError(f"{where}: line {number}: cannot be understood: {line[:60]!r}")
         values[key] = value
     try:
-        return Pointer(
+        pointer = Pointer(
             digest=parse_digest(values["digest"]),
             kind={"tree": ObjectKind.TREE, "blob": ObjectKind.BLOB}[values["kind"]],
             size=_number(values["size"]),
@@ -94,10 +98,15 @@ def parse_pointer(text: str, where: str) -> Pointer:
         raise WorkspaceError(f"{where}: {error.args[0]!r} is missing or not known") from None
     except ValueError as error:
         raise WorkspaceError(f"{where}: {error}") from None
+    if pointer.kind is ObjectKind.TREE and pointer.executable:
+        raise WorkspaceError(f"{where}: a tree cannot be executable")
+    if pointer.kind is ObjectKind.BLOB and pointer.files != 1:
+        raise WorkspaceError(f"{where}: a blob is 1 file, not {pointer.files}")
+    return pointer
 
 
 def _number(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
+    if not text.isascii() or not text.isdigit() or int(text) > LARGEST_NUMBER:
         raise ValueError(f"{text[:30]!r} is not a number")
     return int(text)
 

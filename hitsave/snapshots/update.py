@@ -16,13 +16,14 @@ from pathlib import Path
 
 from hitsave.cache.files import remove_tree
 from hitsave.cache.store import Cache
+from hitsave.config import DEFAULT_LINKS
 from hitsave.errors import ObjectNotFound, UnsavedChanges
 from hitsave.objects.digest import Digest
 from hitsave.objects.model import EntryKind
 from hitsave.progress import Progress
 from hitsave.snapshots.diff import Change, ChangeKind, diff_trees
 from hitsave.snapshots.layout import Layout, PlannedFile, plan_layout, refuse_collisions
-from hitsave.snapshots.materialise import DEFAULT_LINKS, FileWriter, Materialised, refuse_links_out
+from hitsave.snapshots.materialise import FileWriter, Materialised, refuse_links_out
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""The `hitsave` command: parse, one call, render."""

@@ -1,0 +1,96 @@
+"""`hitsave config`."""
+
+from __future__ import annotations
+
+import click
+
+from hitsave.cli.output import emit, emit_json, json_option
+from hitsave.cli.session import Session, pass_session
+
+
+@click.group("config")
+def command() -> None:
+    """Read and change settings.
+
+    Environment variables come first, then the workspace's hitsave.toml or [tool.hitsave] in pyproject.toml, then your
+    own config.toml. Keys: cache_dir, project, symlinks (ignore, store, follow), links (reflink, hardlink, symlink,
+    copy), remotes.NAME.
+    """
+
+
+def _values(session: Session) -> dict[str, str | list[str]]:
+    config = session.config
+    values: dict[str, str | list[str]] = {
+        "cache_dir": str(config.cache_dir),
+        "project": config.project,
+        "symlinks": config.symlinks,
+        "links": list(config.links),
+    }
+    return values | {f"remotes.{remote.name}": remote.url for remote in config.remotes}
+
+
+def _show(value: str | list[str]) -> str:
+    return value if isinstance(value, str) else ", ".join(value)
+
+
+@command.command("get")
+@click.argument("key")
+@pass_session
+def get(session: Session, key: str) -> None:
+    """Print the value that holds here."""
+    from hitsave.config import check_key
+    from hitsave.errors import ConfigError
+
+    check_key(key)
+    values = _values(session)
+    if key not in values:
+        raise ConfigError(f"{key} is not set")
+    emit(_show(values[key]))
+
+
+@command.command("list")
+@json_option
+@pass_session
+def list_(session: Session, as_json: bool) -> None:
+    """Print every setting that holds here."""
+    values = _values(session)
+    if as_json:
+        emit_json(values)
+    for key, value in () if as_json else values.items():
+        emit(f"{key} = {_show(value)}")
+
+
+@command.command("set")
+@click.argument("key")
+@click.argument("value")
+@click.option("--global", "personal", is_flag=True, help="In your own settings, for all workspaces.")
+@pass_session
+def set_(session: Session, key: str, value: str, personal: bool) -> None:
+    """Set a value, in the workspace's settings unless it is of this machine only."""
+    from hitsave.config import PERSONAL_KEYS, change, parse_value, writable_source
+
+    config = session.config
+    parsed = parse_value(key, value)
+    source = writable_source(config.workspace, config.config_dir, personal or key in PERSONAL_KEYS)
+    change(source, key, parsed)
+    session.say(f"{key} is set in {source.label}")
+
+
+@command.command("unset")
+@click.argument("key")
+@click.option("--global", "personal", is_flag=True, help="In your own settings.")
+@pass_session
+def unset(session: Session, key: str, personal: bool) -> None:
+    """Take a value out of the settings."""
+    from hitsave.config import PERSONAL_KEYS, change, sources
+    from hitsave.errors import ConfigError
+
+    config = session.config
+    own = personal or key in PERSONAL_KEYS
+    changed = [
+        source
+        for source in sources(config.workspace, config.config_dir)
+        if source.personal is own and source.path.exists() and change(source, key, None)
+    ]
+    if not changed:
+        raise ConfigError(f"{key} is not set {'in your own settings' if own else 'in the workspace'}")

@@ -1,0 +1,33 @@
+"""`hitsave fetch`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hitsave.cli.output import count, emit_json, json_option, paths_argument, show_size
+from hitsave.cli.session import Session, pass_session
+
+
+@click.command("fetch")
+@paths_argument
+@click.option("--include", "globs", multiple=True, metavar="GLOB", help="Only files that match, as in .gitignore.")
+@click.option("--remote", metavar="NAME", help="The remote; the first one where none is named.")
+@json_option
+@pass_session
+def command(
+    session: Session, paths: tuple[Path, ...], globs: tuple[str, ...], remote: str | None, as_json: bool
+) -> None:
+    """Fetch what pointer files name into the cache; working files stay as they are."""
+    from hitsave.snapshots.partial import include_globs
+
+    repository = session.repository
+    done = repository.fetch(repository.find_datasets(paths), remote, include_globs(globs))
+    session.end_progress()
+    if as_json:
+        emit_json(done._asdict())
+    elif done.received:
+        session.say(f"{count(done.objects, 'object')}, {show_size(done.size)}: {show_size(done.received)} received")
+    else:
+        session.say("everything is in the cache already")

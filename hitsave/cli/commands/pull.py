@@ -1,0 +1,45 @@
+"""`hitsave pull`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hitsave.cli.output import count, emit_json, json_option, paths_argument, show_path, show_size
+from hitsave.cli.session import Session, pass_session
+
+
+@click.command("pull")
+@paths_argument
+@click.option("--include", "globs", multiple=True, metavar="GLOB", help="Only files that match, as in .gitignore.")
+@click.option("--remote", metavar="NAME", help="The remote; the first one where none is named.")
+@click.option("-f", "--force", is_flag=True, help="Give up changes that were not added.")
+@json_option
+@pass_session
+def command(
+    session: Session, paths: tuple[Path, ...], globs: tuple[str, ...], remote: str | None, force: bool, as_json: bool
+) -> None:
+    """Fetch what pointer files name, or a part of it, and check it out."""
+    from hitsave.snapshots.partial import include_globs
+
+    repository = session.repository
+    done = repository.pull(repository.find_datasets(paths), remote, include_globs(globs), force)
+    session.end_progress()
+    if as_json:
+        checked_out = [
+            {"path": str(item.path), "digest": str(item.digest), "written": item.written, "removed": item.removed}
+            for item in done.checked_out
+        ]
+        emit_json({"fetched": done.fetched._asdict(), "checked_out": checked_out})
+        return
+    for item in done.checked_out:
+        written = f"{count(item.written, 'file')} written, {show_size(item.size)}"
+        removed = f", {count(item.removed, 'file')} removed" if item.removed else ""
+        changed = item.written or item.removed
+        session.say(f"{show_path(item.path)}: {written + removed if changed else 'as it should be'}")
+    fetched = done.fetched
+    if fetched.received:
+        session.say(
+            f"{count(fetched.objects, 'object')}, {show_size(fetched.size)}: {show_size(fetched.received)} received"
+        )

@@ -1,0 +1,35 @@
+"""`hitsave push`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hitsave.cli.output import count, emit_json, json_option, paths_argument, show_size
+from hitsave.cli.session import Session, pass_session
+
+
+@click.command("push")
+@paths_argument
+@click.option("--remote", metavar="NAME", help="The remote; the first one where none is named.")
+@json_option
+@pass_session
+def command(session: Session, paths: tuple[Path, ...], remote: str | None, as_json: bool) -> None:
+    """Send what this project owns and the remote lacks.
+
+    Without PATH these are all versions of its datasets, and the snapshots taken in it; with PATH, what the pointer
+    files name. Nothing else leaves this machine.
+    """
+    repository = session.repository
+    done = repository.push(repository.find_datasets(paths) if paths else None, remote)
+    session.end_progress()
+    if as_json:
+        emit_json(done._asdict())
+    elif done.refs == 0:
+        session.say("everything is there already; nothing was sent")
+    else:
+        session.say(
+            f"{count(done.objects, 'object')}, {show_size(done.size)}: {show_size(done.sent)} sent "
+            f"in {count(done.packs, 'pack')}, {count(done.refs, 'ref')} made"
+        )

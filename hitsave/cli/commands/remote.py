@@ -1,0 +1,69 @@
+"""`hitsave remote`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from hitsave.cli.output import emit, emit_json, json_option
+from hitsave.cli.session import Session, pass_session
+
+
+@click.group("remote")
+def command() -> None:
+    """Name the stores that are shared with others. The first one is the default."""
+
+
+@command.command("add")
+@click.argument("name")
+@click.argument("url")
+@click.option("--global", "personal", is_flag=True, help="In your own settings, for all workspaces.")
+@pass_session
+def add(session: Session, name: str, url: str, personal: bool) -> None:
+    """Name a remote: a folder, for now. It is tried first, and refused where it would lose data."""
+    from hitsave.config import change, check_key, writable_source
+    from hitsave.errors import ConfigError
+    from hitsave.remotes.opening import check_remote, open_transport
+
+    config = session.config
+    check_key(f"remotes.{name}")
+    if any(remote.name == name for remote in config.remotes):
+        raise ConfigError(f"there is a remote {name!r} already; 'hitsave remote remove {name}' first")
+    if "://" not in url:
+        url = os.path.abspath(os.path.expanduser(url))
+    check_remote(open_transport(url))
+    source = writable_source(config.workspace, config.config_dir, personal)
+    change(source, f"remotes.{name}", url)
+    session.say(f"{name} is {url} (in {Path(source.label)})")
+
+
+@command.command("list")
+@json_option
+@pass_session
+def list_(session: Session, as_json: bool) -> None:
+    """List the remotes, the default first."""
+    remotes = session.config.remotes
+    if as_json:
+        emit_json([remote._asdict() for remote in remotes])
+    for remote in () if as_json else remotes:
+        emit(f"{remote.name}\t{remote.url}")
+
+
+@command.command("remove")
+@click.argument("name")
+@pass_session
+def remove(session: Session, name: str) -> None:
+    """Forget the name of a remote; what is in it stays."""
+    from hitsave.config import change, sources
+    from hitsave.errors import ConfigError
+
+    config = session.config
+    changed = [
+        source
+        for source in sources(config.workspace, config.config_dir)
+        if source.path.exists() and change(source, f"remotes.{name}", None)
+    ]
+    if not changed:
+        raise ConfigError(f"there is no remote {name!r} in any settings file")

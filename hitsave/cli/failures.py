@@ -1,0 +1,66 @@
+"""Errors become one line on stderr and an exit code. A traceback is shown for what is a fault of hitsave's own."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+
+import click
+
+from hitsave.errors import HitsaveError
+
+FAILED = 1
+WRONG_USAGE = 2
+INTERRUPTED = 130
+
+_HINTS = {
+    errno.ENOSPC: "the disk is full; nothing was half-written, free some space and run it again",
+    errno.EDQUOT: "your quota is used up; nothing was half-written, free some space and run it again",
+    errno.EROFS: "the file system is read-only",
+    errno.EMFILE: "too many open files; raise the limit with 'ulimit -n'",
+}
+
+
+def explain(error: BaseException) -> int:
+    """Show an error as a user should see it; the exit code."""
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else FAILED
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        _say("interrupted; what was finished is kept, run it again to go on")
+        return INTERRUPTED
+    if isinstance(error, click.UsageError):
+        _say(error.format_message())
+        if error.ctx is not None:
+            click.echo(f"see '{error.ctx.command_path} --help'", err=True)
+        return WRONG_USAGE
+    if isinstance(error, BrokenPipeError):
+        # Whoever read our output has seen enough. Nothing more may be written, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    if isinstance(error, click.ClickException):
+        _say(error.format_message())
+    elif isinstance(error, HitsaveError):
+        _say(str(error))
+    elif isinstance(error, OSError):
+        _say(_describe(error))
+    elif isinstance(error, MemoryError):
+        _say("not enough memory")
+    else:
+        traceback.print_exception(error)
+        _say("this is a fault of hitsave itself; please report it with the lines above")
+    return FAILED
+
+
+def _describe(error: OSError) -> str:
+    reason = _HINTS.get(error.errno or 0) or error.strerror or str(error)
+    if error.filename is None:
+        return reason
+    return f"{os.fsdecode(error.filename)}: {reason}"
+
+
+def _say(text: str) -> None:
+    click.echo("hitsave: " + text.replace("\n", "\\n"), err=True)

@@ -1,0 +1,102 @@
+"""The command line's entry: a table of commands, each imported only when it is run."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hitsave._version import __version__
+from hitsave.cli.session import Session
+
+#: Every command with its line in `hitsave --help`; `hash-object` lives in commands/hash_object.py.
+COMMANDS = {
+    "add": "keep files and directories as datasets, with a pointer file each",
+    "status": "show what differs between pointer files, working files, cache and remote",
+    "checkout": "make working files match their pointer files",
+    "push": "send what is owned to a remote",
+    "pull": "fetch what pointer files name, and check it out",
+    "fetch": "fetch what pointer files name into the cache alone",
+    "forget": "drop refs, so that gc may collect what they own",
+    "gc": "collect what no ref reaches",
+    "undo": "bring back what the last forget or gc dropped",
+    "snapshot": "keep a file or directory by its digest alone, or restore one",
+    "remote": "name the stores that are shared with others",
+    "config": "read and change settings",
+    "fsck": "verify every byte and every ref",
+    "hash-object": "print the digest of files and directories",
+    "cat-file": "show an object, its kind or its size",
+    "ls-tree": "list a directory in the store",
+    "show-ref": "list refs",
+    "rev-parse": "print the digest that a name stands for",
+}
+
+
+class CommandTable(click.Group):
+    """Knows the commands by name and loads the one that is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of a day's work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command; None where there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"hitsave.cli.commands.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with a suggestion for a slip."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(name, COMMANDS, 1)
+            hint = f"did you mean {near[0]!r}?" if near else "'hitsave --help' lists them"
+            ctx.fail(f"there is no command {name!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table, without loading a command."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=CommandTable, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="hitsave %(version)s")
+@click.option("-C", "folder", metavar="PATH", type=click.Path(path_type=Path), help="Run as if started in PATH.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress and no notes; results and errors only.")
+@click.pass_context
+def hitsave(ctx: click.Context, folder: Path | None, quiet: bool) -> None:
+    """Keep large files and slow results in a content-addressed store, with git's manners."""
+    ctx.obj = ctx.with_resource(Session(folder, quiet))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line; its exit code: 0 done, 1 refused or failed, 2 wrong usage."""
+    try:
+        outcome: Any = hitsave.main(args=list(arguments), prog_name="hitsave", standalone_mode=False)
+        sys.stdout.flush()
+    except BaseException as error:
+        from hitsave.cli.failures import explain
+
+        return explain(error)
+    return outcome if isinstance(outcome, int) else 0
+
+
+def main() -> None:
+    """The `hitsave` script."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            # Names of files are bytes; one that is not UTF-8 comes out as it went in.
+            reconfigure(errors="surrogateescape")
+    sys.exit(run(sys.argv[1:]))

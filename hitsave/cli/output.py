@@ -1,0 +1,60 @@
+"""How results look: one line each on stdout, or JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_CONTROL = re.compile(r'[\x00-\x1f\x7f"\\]')
+_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
+
+#: For commands that a program might read.
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+#: One or more paths, none of which need exist.
+paths_argument = click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
+
+
+def emit(text: str) -> None:
+    """One line on stdout."""
+    click.echo(text)
+
+
+def emit_json(value: Any) -> None:
+    """A value on stdout. Names that are not UTF-8 hold lone surrogates, as `os.fsdecode` makes them."""
+    click.echo(json.dumps(value, indent=2))
+
+
+def show_path(path: Path | bytes | str) -> str:
+    """A path on one line: relative where it lies below; quoted as git does where it holds control characters."""
+    text = os.fsdecode(path)
+    if os.path.isabs(text):
+        inside = os.path.relpath(text)
+        text = text if inside.startswith("..") else inside
+    if not any(ord(letter) < 32 or letter == "\x7f" for letter in text):
+        return text
+    escaped = _CONTROL.sub(lambda found: _NAMED.get(found[0], f"\\{ord(found[0]):03o}"), text)
+    return f'"{escaped}"'
+
+
+def show_size(size: int) -> str:
+    """Bytes for people: 999 B, 1.2 kB, 3.4 GB."""
+    if size < 1000:
+        return f"{size} B"
+    amount = float(size)
+    for unit in ("kB", "MB", "GB", "TB", "PB"):
+        amount /= 1000
+        if amount < 999.5:
+            return f"{amount:.1f} {unit}"
+    return f"{amount:.0f} PB"
+
+
+def count(number: int, what: str) -> str:
+    """`1 file`, `3 files`."""
+    return f"{number} {what}" if number == 1 else f"{number:,} {what}s"

@@ -1,0 +1,322 @@
+"""Settings, and where they come from. `load` alone looks at files and the environment; the rest is pure.
+
+What is said first, holds: `HITSAVE_*` variables, then the workspace's `hitsave.toml` or `[tool.hitsave]` in its
+`pyproject.toml` (shared with the team, no secrets), then the user's own `config.toml`.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import platformdirs
+
+from hitsave.errors import ConfigError
+
+SYMLINKS = ("ignore", "store", "follow")
+LINKS = ("reflink", "hardlink", "symlink", "copy")
+DEFAULT_LINKS = ("reflink", "copy")
+#: The name of the remote that HITSAVE_REMOTE stands for.
+ENVIRONMENT_REMOTE = "HITSAVE_REMOTE"
+
+_MARKERS = ("hitsave.toml", "pyproject.toml", ".git")
+_REMOTES = "remotes"
+
+
+class RemoteConfig(NamedTuple):
+    """A remote by its name."""
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings, resolved.
+
+    `workspace` is the project folder, `project` the name that its datasets are owned under. The first of `remotes` is
+    the default. `offline` forbids touching any of them.
+    """
+
+    workspace: Path
+    project: str
+    cache_dir: Path
+    config_dir: Path
+    symlinks: str = "ignore"
+    links: tuple[str, ...] = DEFAULT_LINKS
+    remotes: tuple[RemoteConfig, ...] = ()
+    offline: bool = False
+
+    def remote(self, name: str | None = None) -> RemoteConfig:
+        """A remote by name, or the default one. Raises ConfigError."""
+        if not self.remotes:
+            raise ConfigError("no remote is set; name one with 'hitsave remote add NAME URL', or set HITSAVE_REMOTE")
+        if name is None:
+            return self.remotes[0]
+        for remote in self.remotes:
+            if remote.name == name:
+                return remote
+        known = ", ".join(remote.name for remote in self.remotes)
+        raise ConfigError(f"there is no remote {name!r} (there are: {known})")
+
+
+class Source(NamedTuple):
+    """A file of settings: where they lie in it, and whether it is the user's own."""
+
+    path: Path
+    table: tuple[str, ...]
+    personal: bool
+
+    @property
+    def label(self) -> str:
+        """How messages name it."""
+        return f"{self.path} [{'.'.join(self.table)}]" if self.table else os.fspath(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one source says. A value that is None is not said there."""
+
+    values: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
+    remotes: tuple[RemoteConfig, ...] = ()
+
+
+def _parse_text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("must be a text that is not empty")
+    return value
+
+
+def _parse_symlinks(value: Any) -> str:
+    if value not in SYMLINKS:
+        raise ValueError(f"must be one of {', '.join(SYMLINKS)}")
+    return str(value)
+
+
+def _parse_links(value: Any) -> tuple[str, ...]:
+    kinds = [kind.strip() for kind in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(kinds, list) or not kinds or not all(kind in LINKS for kind in kinds):
+        raise ValueError(f"must be a list of {', '.join(LINKS)}, tried in their order")
+    return tuple(kinds)
+
+
+#: Every setting that is not a remote, with its check; what parses also serves for the words of a command line.
+KEYS: dict[str, Callable[[Any], str | tuple[str, ...]]] = {
+    "cache_dir": _parse_text,
+    "project": _parse_text,
+    "symlinks": _parse_symlinks,
+    "links": _parse_links,
+}
+#: Settings of one machine, which have no place in files that a team shares.
+PERSONAL_KEYS = frozenset(("cache_dir",))
+
+
+def check_key(key: str) -> None:
+    """Raises ConfigError, with a suggestion, where there is no such setting."""
+    if key in KEYS or (key.startswith(f"{_REMOTES}.") and key.count(".") == 1 and not key.endswith(".")):
+        return
+    import difflib
+
+    known = [*KEYS, f"{_REMOTES}.NAME"]
+    near = difflib.get_close_matches(key, known, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+    raise ConfigError(f"there is no setting {key!r}; {hint}")
+
+
+def parse_value(key: str, value: Any) -> str | tuple[str, ...]:
+    """The value of a setting. Raises ConfigError."""
+    check_key(key)
+    try:
+        return KEYS.get(key, _parse_text)(value)
+    except ValueError as error:
+        raise ConfigError(f"{key}: {error}, not {value!r}") from None
+
+
+def parse(table: Mapping[str, Any], label: str, personal: bool) -> Settings:
+    """What a table of settings says. Raises ConfigError, which names the source."""
+    try:
+        remotes = table.get(_REMOTES, {})
+        if not isinstance(remotes, Mapping):
+            raise ConfigError(f"{_REMOTES}: must be a table of NAME = URL")
+        values = {key: parse_value(key, value) for key, value in table.items() if key != _REMOTES}
+        if not personal and (misplaced := PERSONAL_KEYS & values.keys()):
+            raise ConfigError(f"{min(misplaced)}: is of one machine; 'hitsave config set' puts it into your own file")
+        named = tuple(RemoteConfig(name, str(parse_value(f"{_REMOTES}.{name}", url))) for name, url in remotes.items())
+    except ConfigError as error:
+        raise ConfigError(f"{label}: {error}") from None
+    return Settings(values, named)
+
+
+def resolve(
+    workspace: Path,
+    sources: Iterable[Settings],
+    environ: Mapping[str, str],
+    project: str,
+    config_dir: Path,
+    default_cache: Path,
+) -> Config:
+    """Put sources together, the first one that says something holding. `project` is used where none names one."""
+    values: dict[str, Any] = {}
+    remotes: dict[str, RemoteConfig] = {}
+    if url := environ.get("HITSAVE_REMOTE"):
+        remotes[ENVIRONMENT_REMOTE] = RemoteConfig(ENVIRONMENT_REMOTE, url)
+    if folder := environ.get("HITSAVE_LOCAL_CACHE_DIR"):
+        values["cache_dir"] = folder
+    for source in sources:
+        for key, value in source.values.items():
+            values.setdefault(key, value)
+        for remote in source.remotes:
+            remotes.setdefault(remote.name, remote)
+    return Config(
+        workspace=workspace,
+        project=values.get("project", project),
+        cache_dir=Path(values["cache_dir"]).expanduser() if "cache_dir" in values else default_cache,
+        config_dir=config_dir,
+        symlinks=values.get("symlinks", "ignore"),
+        links=values.get("links", DEFAULT_LINKS),
+        remotes=tuple(remotes.values()),
+        offline=environ.get("HITSAVE_NO_CLOUD", "") not in ("", "0", "false"),
+    )
+
+
+# -- files
+
+
+def find_workspace(start: Path) -> Path:
+    """The nearest folder, from `start` upwards, that has settings or is a git repository; `start` where none is."""
+    start = Path(os.path.abspath(start))
+    for folder in (start, *start.parents):
+        if any((folder / marker).exists() for marker in _MARKERS):
+            return folder
+    return start
+
+
+def config_folder(environ: Mapping[str, str]) -> Path:
+    """Where the user's own settings lie."""
+    if folder := environ.get("HITSAVE_CONFIG_DIR"):
+        return Path(os.path.abspath(folder))
+    return platformdirs.user_config_path("hitsave")
+
+
+def sources(workspace: Path, config_dir: Path) -> list[Source]:
+    """The files that may hold settings, the strongest first."""
+    return [
+        Source(workspace / "hitsave.toml", (), personal=False),
+        Source(workspace / "pyproject.toml", ("tool", "hitsave"), personal=False),
+        Source(config_dir / "config.toml", (), personal=True),
+    ]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not valid TOML ({error})") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def load_settings(source: Source) -> Settings:
+    """What a file says; nothing where it is missing. Raises ConfigError."""
+    table: Any = _read(source.path)
+    for name in source.table:
+        table = table.get(name, {}) if isinstance(table, dict) else {}
+    if not isinstance(table, dict):
+        raise ConfigError(f"{source.label}: must be a table")
+    return parse(table, source.label, source.personal)
+
+
+def load(start: Path, environ: Mapping[str, str]) -> Config:
+    """The settings that hold in a folder. Raises ConfigError."""
+    workspace = find_workspace(start)
+    config_dir = config_folder(environ)
+    return resolve(
+        workspace,
+        [load_settings(source) for source in sources(workspace, config_dir)],
+        environ,
+        _project_name(workspace),
+        config_dir,
+        platformdirs.user_cache_path("hitsave"),
+    )
+
+
+def _project_name(workspace: Path) -> str:
+    """The name in pyproject.toml, or that of the git repository that was cloned, or the folder's."""
+    project = _read(workspace / "pyproject.toml").get("project", {})
+    named = project.get("name") if isinstance(project, dict) else None
+    if isinstance(named, str) and named:
+        return named
+    return _origin_name(workspace) or workspace.name or "root"
+
+
+def _origin_name(workspace: Path) -> str:
+    try:
+        lines = (workspace / ".git" / "config").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    section = ""
+    for line in map(str.strip, lines):
+        if line.startswith("["):
+            section = line
+        elif section == '[remote "origin"]' and line.partition("=")[0].strip() == "url":
+            url = line.partition("=")[2].strip().rstrip("/")
+            return url.replace("\\", "/").replace(":", "/").rpartition("/")[2].removesuffix(".git")
+    return ""
+
+
+# -- changing them
+
+
+def writable_source(workspace: Path, config_dir: Path, personal: bool) -> Source:
+    """Where a new setting goes: the user's own file, or the workspace's, pyproject.toml if it has settings already."""
+    shared, project, own = sources(workspace, config_dir)
+    if personal:
+        return own
+    table: Any = _read(project.path).get("tool", {})
+    return project if not shared.path.exists() and isinstance(table, dict) and "hitsave" in table else shared
+
+
+def change(source: Source, key: str, value: str | tuple[str, ...] | None) -> bool:
+    """Set a value in a file, or take it out (None); comments and order stay. False where it was not there."""
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    check_key(key)
+    try:
+        text = source.path.read_text(encoding="utf-8") if source.path.exists() else ""
+        document: Any = tomlkit.parse(text)
+    except (TOMLKitError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{source.path}: is not valid TOML ({error})") from None
+    table = document
+    *tables, name = (*source.table, *key.split(".", 1))
+    for inner in tables:
+        if inner not in table:
+            if value is None:
+                return False
+            table[inner] = tomlkit.table()
+        table = table[inner]
+    if value is None:
+        if name not in table:
+            return False
+        del table[name]
+    else:
+        table[name] = list(value) if isinstance(value, tuple) else value
+    _write(source.path, tomlkit.dumps(document))
+    return True
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".hitsave-{secrets.token_hex(6)}")
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written ({error.strerror})") from None

@@ -1,0 +1,160 @@
+"""What a word stands for: a digest or its beginning, a ref, a pointer file, a path of the workspace, REV:PATH."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from hitsave.cache.store import Cache
+from hitsave.errors import AmbiguousDigest, ObjectNotFound, RefError, WorkspaceError
+from hitsave.objects.digest import Digest, ObjectKind, is_abbreviation
+from hitsave.objects.model import EntryKind
+from hitsave.objects.refs import Ref, RefName, parse_ref_name
+from hitsave.snapshots.git import file_at
+from hitsave.snapshots.names import entry_at
+from hitsave.snapshots.pointer import Pointer, is_pointer, load_pointer, parse_pointer, pointer_path
+from hitsave.snapshots.workspace import Workspace
+
+
+class Named(NamedTuple):
+    """An object that a word stands for. `executable` is known of what has a pointer file or stands in a tree."""
+
+    digest: Digest
+    kind: ObjectKind
+    executable: bool = False
+
+
+class Elsewhere(Protocol):
+    """Objects that are not in the cache."""
+
+    def complete(self, abbreviation: str) -> list[Digest]:
+        """What an abbreviated digest may stand for."""
+
+    def kind_of(self, digest: Digest) -> ObjectKind:
+        """The kind of an object that is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Resolves words. `elsewhere` gives the remote, where there is one, and is called only when the cache is no help."""
+
+    cache: Cache
+    workspace: Workspace
+    elsewhere: Callable[[], Elsewhere | None]
+    load: Callable[[Digest], bytes]
+
+    def resolve(self, text: str) -> Named:
+        """The object that `text` stands for. Raises ObjectNotFound, AmbiguousDigest, RefError, WorkspaceError."""
+        if is_abbreviation(text):
+            found = self._by_digest(text)
+            if found is not None:
+                return found
+        if (pointer := self._by_path(Path(text))) is not None:
+            return pointer
+        if "/" in text and (ref := self._by_ref(text)) is not None:
+            return ref
+        if ":" in text:
+            return self._by_parts(text)
+        if is_abbreviation(text):
+            raise ObjectNotFound(text, "the cache, nor in the remote")
+        raise WorkspaceError(f"{text}: is no digest (7 hex digits or more), ref, pointer file or dataset")
+
+    def ref_named(self, text: str) -> RefName:
+        """The one ref that a name stands for. Raises RefError, which lists them where there are several.
+
+        A full name, whose digest may be abbreviated; PATH@DIGEST of this workspace; or a digest that one ref holds.
+        """
+        found = [ref.name for ref in self.cache.refs() if self._means(text, ref)]
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise RefError(f"there is no ref {text}; 'hitsave show-ref' lists them")
+        raise RefError(f"{text} could be {', '.join(map(str, found[:10]))}; name one of them")
+
+    def _means(self, text: str, ref: Ref) -> bool:
+        if text == str(ref.name) or (is_abbreviation(text) and str(ref.digest).startswith(text)):
+            return True
+        before, at, digest = text.rpartition("@")
+        if not at:
+            before, digest = text, ""
+        elif not is_abbreviation(digest) or not str(ref.digest).startswith(digest):
+            return False
+        owner = str(ref.name).rpartition("@")[0]
+        return owner != "" and owner in (before, self._dataset_name(Path(before)))
+
+    def _dataset_name(self, path: Path) -> str:
+        try:
+            return str(self.workspace.dataset_ref(path, Digest(bytes(32)))).rpartition("@")[0]
+        except WorkspaceError:
+            return ""
+
+    def _by_digest(self, text: str) -> Named | None:
+        if len(text) == 64:
+            digest = Digest(bytes.fromhex(text))
+            if info := self.cache.info(digest):
+                return Named(digest, info.kind)
+        elif (found := self._one_of(text, self.cache.complete(text))) is not None:
+            info = self.cache.info(found)
+            if info is not None:
+                return Named(found, info.kind)
+        there = self.elsewhere()
+        if there is None:
+            return None
+        found = self._one_of(text, there.complete(text))
+        return None if found is None else Named(found, there.kind_of(found))
+
+    @staticmethod
+    def _one_of(text: str, candidates: list[Digest]) -> Digest | None:
+        if len(candidates) > 1:
+            raise AmbiguousDigest(text, [str(digest) for digest in candidates])
+        return candidates[0] if candidates else None
+
+    def _by_ref(self, text: str) -> Named | None:
+        try:
+            name = parse_ref_name(text)
+        except ValueError:
+            return None
+        ref = self.cache.ref(name)
+        if ref is None:
+            raise RefError(f"there is no ref {name}; 'hitsave show-ref' lists them")
+        return Named(ref.digest, ref.kind)
+
+    def _by_path(self, path: Path) -> Named | None:
+        """The object of a pointer file, of the dataset at a path, or of a path inside of one."""
+        try:
+            if is_pointer(path) and path.is_file():
+                return _named(load_pointer(path))
+            if pointer_path(path).is_file():
+                return _named(load_pointer(pointer_path(path)))
+        except OSError:
+            return None
+        if above := self.workspace.dataset_above(path):
+            pointer = load_pointer(pointer_path(above))
+            return self._inside(Named(pointer.digest, pointer.kind), Path(os.path.abspath(path)).relative_to(above))
+        return None
+
+    def _by_parts(self, text: str) -> Named:
+        """`DIGEST:PATH` inside a tree, or `REV:PATH` in git."""
+        before, _, after = text.partition(":")
+        if is_abbreviation(before) and (found := self._by_digest(before)) is not None:
+            return self._inside(found, after)
+        path = Path(after)
+        pointer = path if is_pointer(path) else pointer_path(path)
+        content = file_at(self.workspace.root, before, Path(os.path.abspath(pointer)))
+        return _named(parse_pointer(content.decode("utf-8", errors="replace"), f"{before}:{pointer}"))
+
+    def _inside(self, root: Named, path: Path | str) -> Named:
+        if root.kind is not ObjectKind.TREE:
+            raise WorkspaceError(f"{root.digest.short} is a file, so there is no {path} in it")
+        entry = entry_at(root.digest, os.fsencode(path), self.load)
+        if entry is None:
+            raise WorkspaceError(f"{root.digest.short} has no {path}")
+        kind = ObjectKind.TREE if entry.kind is EntryKind.TREE else ObjectKind.BLOB
+        return Named(entry.digest, kind, entry.kind is EntryKind.EXECUTABLE)
+
+
+def _named(pointer: Pointer) -> Named:
+    return Named(pointer.digest, pointer.kind, pointer.executable)

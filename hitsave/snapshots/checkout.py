@@ -1,0 +1,127 @@
+"""Working files follow their pointer files; what was not saved stays, unless it is given up with force.
+
+What the cache could bring back is never in danger: a directory whose tree is in the cache, or that only lacks files of
+a version that is, can be changed freely. Everything else is UnsavedChanges.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hitsave.cache.store import Cache
+from hitsave.config import DEFAULT_LINKS
+from hitsave.errors import UnsavedChanges
+from hitsave.objects.digest import Digest, ObjectKind
+from hitsave.objects.refs import Namespace
+from hitsave.progress import Progress, Silent
+from hitsave.snapshots.capture import Captured, CaptureOptions, IntoIntake, NameOnly, capture
+from hitsave.snapshots.datasets import is_complete, matches, options_for, tree_changes
+from hitsave.snapshots.diff import ChangeKind
+from hitsave.snapshots.layout import Include
+from hitsave.snapshots.materialise import Materialised, materialise_tree
+from hitsave.snapshots.partial import merge_trees
+from hitsave.snapshots.place import put_object
+from hitsave.snapshots.pointer import Pointer, load_pointer, pointer_path
+from hitsave.snapshots.update import update_tree
+from hitsave.snapshots.workspace import Workspace
+
+_VERSIONS_LOOKED_AT = 20
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedOut:
+    """One dataset after `checkout`: how many files were written and removed; `size` in bytes written."""
+
+    path: Path
+    digest: Digest
+    written: int
+    removed: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """How to check out. With `include`, only the files that it wants, by their paths inside, are touched."""
+
+    cache: Cache
+    workspace: Workspace
+    symlinks: str = "ignore"
+    links: Sequence[str] = DEFAULT_LINKS
+    force: bool = False
+    include: Include | None = None
+    progress: Progress = Silent()
+
+    def run(self, path: Path) -> CheckedOut:
+        """Make working files match their pointer file. Raises UnsavedChanges, ObjectNotFound, NameConflict."""
+        pointer = load_pointer(pointer_path(path))
+        self.progress.start(f"checking out {path.name}", pointer.size)
+        done = self._make(path, pointer)
+        return CheckedOut(path, pointer.digest, done.files, done.removed, done.size)
+
+    def _make(self, path: Path, pointer: Pointer) -> Materialised:
+        if not os.path.lexists(path):
+            return self._write_new(path, pointer)
+        options = options_for(self.workspace, path, self.symlinks)
+        names = NameOnly()
+        found = capture(path, names, self.cache.stats, options)
+        if matches(found, pointer):
+            return Materialised(0, 0)
+        self._make_sure_of(path, pointer, found, names, options)
+        if found.kind is not ObjectKind.TREE or pointer.kind is not ObjectKind.TREE or path.is_symlink():
+            return self._write_new(path, pointer)
+        target = self._target(found.digest, pointer.digest)
+        return update_tree(
+            self.cache, found.digest, target, path, links=self.links, force=self.force, progress=self.progress
+        )
+
+    def _target(self, found: Digest, wanted: Digest) -> Digest:
+        if self.include is None:
+            return wanted
+        with self.cache.intake() as intake:
+            merged = merge_trees(
+                found, wanted, self.include, self.cache.read, lambda tree: intake.add(ObjectKind.TREE, tree)
+            )
+            intake.publish([])
+        return merged
+
+    def _make_sure_of(
+        self, path: Path, pointer: Pointer, found: Captured, names: NameOnly, options: CaptureOptions
+    ) -> None:
+        """Nothing of what is there may be lost: it is in the cache already, or was given up and is put there now."""
+        if is_complete(self.cache, found.digest, found.kind):
+            return
+        safe = self._only_lacks_files(path, pointer, found, names)
+        if not safe and not self.force:
+            changes = tree_changes(self.cache, pointer.digest, found, names) if pointer.kind is found.kind else ()
+            raise UnsavedChanges(os.fspath(path), [os.fsdecode(change.path) for change in changes] or [path.name])
+        with self.cache.intake() as intake:
+            kept = capture(path, IntoIntake(intake), self.cache.stats, options)
+            intake.publish([])
+        if not safe:
+            kept_as = kept.digest.short
+            self.progress.note(f"{path}: what was discarded is kept as {kept_as} until the next 'hitsave gc'")
+
+    def _only_lacks_files(self, path: Path, pointer: Pointer, found: Captured, names: NameOnly) -> bool:
+        """Whether some version of the dataset has all that is there, so that files are missing and nothing else."""
+        if found.kind is not ObjectKind.TREE:
+            return False
+        versions = [pointer.digest] if pointer.kind is ObjectKind.TREE else []
+        prefix = self.workspace.dataset_ref(path, pointer.digest).name.rpartition("@")[0] + "@"
+        refs = [ref for ref in self.cache.refs(Namespace.DATASETS) if ref.name.name.startswith(prefix)]
+        refs.sort(key=lambda ref: ref.created, reverse=True)
+        versions += [ref.digest for ref in refs[:_VERSIONS_LOOKED_AT] if ref.kind is ObjectKind.TREE]
+        for version in versions:
+            changes = tree_changes(self.cache, version, found, names)
+            if changes and all(change.kind is ChangeKind.REMOVED for change in changes):
+                return True
+        return False
+
+    def _write_new(self, path: Path, pointer: Pointer) -> Materialised:
+        if pointer.kind is ObjectKind.TREE and self.include is not None:
+            return materialise_tree(
+                self.cache, pointer.digest, path, links=self.links, include=self.include, progress=self.progress
+            )
+        return put_object(self.cache, pointer.digest, pointer.kind, path, pointer.executable, self.links, self.progress)

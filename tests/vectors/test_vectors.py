@@ -1,0 +1,512 @@
+"""Every test vector of objects_spec.md holds for this implementation."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+from blake3 import blake3
+
+from hitsave.cache.packfile import verify_pack
+from hitsave.errors import MalformedObject, WorkspaceError
+from hitsave.objects.digest import (
+    EVALUATION_CONTEXT,
+    TREE_CONTEXT,
+    Digest,
+    ObjectKind,
+    blob_digest,
+    evaluation_digest,
+    parse_digest,
+    tree_digest,
+)
+from hitsave.objects.encoding import decode_number, decode_tree, encode_number, encode_tree
+from hitsave.objects.model import EntryKind, Tree, TreeEntry
+from hitsave.objects.refs import Ref, RefName, dataset_ref, parse_ref_name, quote_name, unquote_name
+from hitsave.packing.blocks import BlockEntry, Codec, EntryKindInPack, decode_block, entry_content
+from hitsave.packing.canonical import decode_json, encode_json
+from hitsave.packing.chunking import Chunking
+from hitsave.packing.commit import (
+    Commit,
+    RemoteFormat,
+    StoredFile,
+    commit_digest,
+    decode_commit,
+    decode_format,
+    encode_commit,
+    encode_format,
+)
+from hitsave.packing.index import Index, IndexedPack, Location, encode_index
+from hitsave.packing.pack import ENTRY_RECORD, Block, PackBuilder, PackTable
+from hitsave.packing.packreader import pack_contents
+from hitsave.packing.recipe import RECIPE_CONTEXT, Chunk, Recipe, decode_recipe, encode_recipe
+from hitsave.packing.refsegment import decode_refs, encode_refs
+from hitsave.remotes.log import commit_key, index_key, pack_key, refs_key
+from hitsave.snapshots.pointer import Pointer, format_pointer, load_pointer
+from tests.vectors.document import BadVector, Vector, read_vectors
+
+VECTORS = read_vectors()
+#: At least so many vectors that hold, and so many that are refused, must be in the document.
+LEAST = {
+    "blob": (7, 0),
+    "derived": (3, 0),
+    "digest": (1, 4),
+    "number": (8, 7),
+    "tree": (10, 31),
+    "block": (5, 9),
+    "pack": (6, 30),
+    "index": (3, 9),
+    "chunking": (5, 0),
+    "recipe": (3, 9),
+    "quoting": (5, 0),
+    "dataset ref": (2, 0),
+    "ref name": (4, 9),
+    "ref records": (4, 23),
+    "ref segment": (3, 8),
+    "json": (5, 17),
+    "key": (5, 0),
+    "remote format": (2, 8),
+    "commit": (2, 20),
+    "pointer": (7, 17),
+}
+
+
+def of_format(name: str) -> list[Any]:
+    """The vectors of one format, as parameters."""
+    return [pytest.param(vector, id=vector.name) for vector in VECTORS if vector.format == name]
+
+
+def check_refused(vector: Vector, decode: Callable[[], object], error: type[Exception] = MalformedObject) -> None:
+    """Decoding must raise this error, with the reason that the document gives."""
+    with pytest.raises(error) as raised:
+        decode()
+    assert vector.get("refuse") in str(raised.value)
+
+
+# -- the document
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_the_document_has_vectors_of_every_format(name: str) -> None:
+    counted = Counter(vector.refusal for vector in VECTORS if vector.format == name)
+    assert counted[False] >= LEAST[name][0]
+    assert counted[True] >= LEAST[name][1]
+
+
+def test_every_vector_of_the_document_is_run() -> None:
+    assert {vector.format for vector in VECTORS} == set(LEAST)
+
+
+def test_vectors_have_names_of_their_own() -> None:
+    assert not [name for name, count in Counter(vector.name for vector in VECTORS).items() if count > 1]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "```vector\nformat: blob\nbites: 00\n```",
+        "```vector\nformat: blob\nbytes: 00\nbytes: 00\n```",
+        "```vector\nformat: blob\nnonsense\n```",
+        "```vector\nformat: blob",
+    ],
+    ids=["unknown key", "key twice", "no key", "no end"],
+)
+def test_a_slip_in_a_vector_is_noticed(tmp_path: Path, lines: str) -> None:
+    document = tmp_path / "document.md"
+    document.write_text(f"## 1 Section\n\n{lines}\n")
+    with pytest.raises(BadVector):
+        read_vectors(document)
+
+
+# -- section 2
+
+
+@pytest.mark.parametrize("vector", of_format("blob"))
+def test_blob(vector: Vector) -> None:
+    assert str(blob_digest(vector.content())) == vector.get("digest")
+
+
+@pytest.mark.skipif(shutil.which("b3sum") is None, reason="b3sum is not installed")
+@pytest.mark.parametrize("vector", of_format("blob"))
+def test_b3sum_gives_the_same_name(vector: Vector) -> None:
+    found = subprocess.run(["b3sum", "--no-names"], input=vector.content(), capture_output=True, check=True).stdout
+    assert found.decode().strip() == vector.get("digest")
+
+
+@pytest.mark.parametrize("vector", of_format("derived"))
+def test_derived(vector: Vector) -> None:
+    context = vector.get("context")
+    assert context in (TREE_CONTEXT, EVALUATION_CONTEXT, RECIPE_CONTEXT)
+    assert blake3(vector.hex(), derive_key_context=context).digest() == vector.hex("digest")
+    if context == TREE_CONTEXT:
+        assert str(tree_digest(vector.hex())) == vector.get("digest")
+    if context == EVALUATION_CONTEXT:
+        assert str(evaluation_digest(vector.hex())) == vector.get("digest")
+
+
+@pytest.mark.parametrize("vector", of_format("digest"))
+def test_digest(vector: Vector) -> None:
+    text = vector.content().decode()
+    if vector.refusal:
+        check_refused(vector, lambda: parse_digest(text), ValueError)
+    else:
+        assert parse_digest(text) == vector.hex("value")
+        assert str(Digest(vector.hex("value"))) == text
+
+
+# -- sections 3 and 4
+
+
+@pytest.mark.parametrize("vector", of_format("number"))
+def test_number(vector: Vector) -> None:
+    data = vector.hex()
+    if vector.refusal:
+        check_refused(vector, lambda: decode_number(data, 0, "number"))
+    else:
+        assert encode_number(vector.json()) == data
+        assert decode_number(data, 0, "number") == (vector.json(), len(data))
+
+
+def tree_of(value: list[dict[str, Any]]) -> Tree:
+    """The tree that a vector's value spells."""
+    return Tree(
+        tuple(
+            TreeEntry(
+                bytes.fromhex(entry["hex"]) if "hex" in entry else entry["name"].encode("ascii"),
+                EntryKind[entry["kind"].upper()],
+                parse_digest(entry["digest"]),
+                entry["size"],
+                entry.get("files", 1),
+            )
+            for entry in value
+        )
+    )
+
+
+@pytest.mark.parametrize("vector", of_format("tree"))
+def test_tree(vector: Vector) -> None:
+    data = vector.hex()
+    if vector.refusal:
+        check_refused(vector, lambda: decode_tree(data))
+    else:
+        tree = tree_of(vector.json())
+        assert encode_tree(tree) == data
+        assert decode_tree(data) == tree
+        assert str(tree_digest(data)) == vector.get("digest")
+
+
+# -- section 5
+
+
+@pytest.mark.parametrize("vector", of_format("block"))
+def test_block(vector: Vector) -> None:
+    def decode() -> bytes:
+        content = decode_block(int(vector.get("codec")), vector.hex(), int(vector.get("length")))
+        if vector.has("entry"):
+            content = entry_content(content, bytes(32), *vector.json("entry"))
+        return bytes(content)
+
+    if vector.refusal:
+        check_refused(vector, decode)
+    else:
+        assert decode() == vector.hex("content")
+
+
+def pack_entries(rows: list[list[Any]]) -> tuple[bytes, ...]:
+    """The entry records that rows of [digest, block, offset, length, kind] spell, in their order."""
+    return tuple(
+        ENTRY_RECORD.pack(parse_digest(digest), block, offset, length, EntryKindInPack[kind.upper()])
+        for digest, block, offset, length, kind in rows
+    )
+
+
+def build_pack(value: dict[str, Any]) -> tuple[bytes, PackBuilder]:
+    """The pack that a vector's value spells; its blocks are stored as they are."""
+    builder = PackBuilder(bytes.fromhex(value["nonce"]))
+    data = bytearray(builder.header())
+    for number, block in enumerate(value["blocks"]):
+        content = bytes.fromhex(block["content"])
+        entries = [
+            BlockEntry(parse_digest(digest), EntryKindInPack[kind.upper()], offset, length)
+            for digest, where, offset, length, kind in value["entries"]
+            if where == number
+        ]
+        data += builder.block(Codec[block["codec"].upper()], content, len(content), entries)
+    return bytes(data + builder.finish()), builder
+
+
+@pytest.mark.parametrize("vector", of_format("pack"))
+def test_pack(vector: Vector, tmp_path: Path) -> None:
+    data = vector.hex()
+    name = parse_digest(vector.get("digest")) if vector.has("digest") else Digest(blake3(data).digest())
+    path = tmp_path / "pack"
+    path.write_bytes(data)
+    if vector.refusal:
+        check_refused(vector, lambda: verify_pack(path, name))
+        return
+    value = vector.json()
+    pack = verify_pack(path, name)
+    assert (pack.digest, pack.length) == (name, len(data))
+    assert pack.table.records == pack_entries(value["entries"])
+    contents = [bytes.fromhex(block["content"]) for block in value["blocks"]]
+    assert [(block.codec, block.raw) for block in pack.table.blocks] == [
+        (Codec[block["codec"].upper()], len(content)) for block, content in zip(value["blocks"], contents, strict=True)
+    ]
+    found = list(pack_contents(lambda offset, length: data[offset : offset + length], pack))
+    assert len(found) == len(value["entries"])
+    for entry, content in found:
+        assert bytes(content) == contents[entry.block][entry.offset : entry.offset + entry.length]
+    if not vector.decode_only:
+        encoded, builder = build_pack(value)
+        assert encoded == data
+        assert (builder.digest, builder.length, builder.table) == (pack.digest, pack.length, pack.table)
+
+
+# -- section 6
+
+
+def packs_of(value: list[dict[str, Any]]) -> list[IndexedPack]:
+    """The packs that a vector's value spells."""
+    return [
+        IndexedPack(
+            parse_digest(pack["digest"]),
+            pack["length"],
+            PackTable(
+                tuple(
+                    Block(offset, stored, raw, Codec[codec.upper()]) for offset, stored, raw, codec in pack["blocks"]
+                ),
+                pack_entries(pack["entries"]),
+            ),
+        )
+        for pack in value
+    ]
+
+
+def locations_in(packs: list[IndexedPack]) -> list[Location]:
+    """Where everything lies."""
+    return [
+        Location(Digest(digest), kind, pack.digest, pack.table.blocks[block], offset, length)
+        for pack in packs
+        for digest, block, offset, length, kind in pack.table.entries()
+    ]
+
+
+@pytest.mark.parametrize("vector", of_format("index"))
+def test_index(vector: Vector) -> None:
+    data = vector.hex()
+    if vector.refusal:
+        check_refused(vector, lambda: list(Index(data).locations()))
+        return
+    packs = packs_of(vector.json())
+    assert encode_index(packs) == data
+    assert str(Digest(blake3(data).digest())) == vector.get("digest")
+    index = Index(data)
+    assert index.tables() == packs
+    expected = locations_in(packs)
+    assert index.entry_count == len(expected)
+    assert sorted(index.locations()) == sorted(expected)
+    for location in expected:
+        assert index.find(location.digest) in expected
+    assert index.find(blake3(b"elsewhere").digest()) is None
+
+
+# -- section 7
+
+
+@pytest.mark.parametrize("vector", of_format("chunking"))
+def test_chunking(vector: Vector) -> None:
+    value = vector.json()
+    cuts = [list(cut) for cut in Chunking(value["algorithm"], value["size"]).cuts(value["length"])]
+    assert cuts == vector.json("cuts")
+
+
+@pytest.mark.parametrize("vector", of_format("recipe"))
+def test_recipe(vector: Vector) -> None:
+    data = vector.hex()
+    if vector.refusal:
+        check_refused(vector, lambda: decode_recipe(data, parse_digest(vector.get("blob"))))
+        return
+    value = vector.json()
+    chunks = tuple(Chunk(parse_digest(digest), length) for digest, length in value["chunks"])
+    recipe = Recipe(parse_digest(value["blob"]), value["size"], chunks)
+    assert encode_recipe(recipe) == data
+    assert decode_recipe(data, recipe.blob) == recipe
+
+
+# -- section 8
+
+
+@pytest.mark.parametrize("vector", of_format("quoting"))
+def test_quoting(vector: Vector) -> None:
+    text = vector.json("text")
+    assert quote_name(vector.hex()) == text
+    assert unquote_name(text) == vector.hex()
+
+
+@pytest.mark.parametrize("vector", of_format("dataset ref"))
+def test_dataset_ref(vector: Vector) -> None:
+    value = vector.json()
+    name = dataset_ref(value["project"], bytes.fromhex(value["path"]), parse_digest(value["digest"]))
+    assert str(name) == vector.json("text")
+    assert parse_ref_name(str(name)) == name
+
+
+@pytest.mark.parametrize("vector", of_format("ref name"))
+def test_ref_name(vector: Vector) -> None:
+    text = vector.json("text")
+    if vector.refusal:
+        check_refused(vector, lambda: parse_ref_name(text), ValueError)
+    else:
+        name = parse_ref_name(text)
+        assert {"namespace": name.namespace.value, "name": name.name} == vector.json()
+        assert str(name) == text
+
+
+def in_frame(lines: bytes) -> bytes:
+    """A ref segment with these decoded lines."""
+    return b"HSRS\x01\0\0\0" + struct.pack("<Q", len(lines)) + zstandard.ZstdCompressor().compress(lines)
+
+
+def out_of_frame(segment: bytes) -> bytes:
+    """The decoded lines of a ref segment."""
+    assert segment[:8] == b"HSRS\x01\0\0\0"
+    lines = zstandard.ZstdDecompressor().decompress(segment[16:])
+    assert struct.pack("<Q", len(lines)) == segment[8:16]
+    return lines
+
+
+def records_of(value: list[dict[str, Any]]) -> dict[RefName, Ref | None]:
+    """The records that a vector's value spells."""
+    records: dict[RefName, Ref | None] = {}
+    for record in value:
+        name = parse_ref_name(record["name"])
+        records[name] = (
+            None
+            if "dropped" in record
+            else Ref(
+                name=name,
+                digest=parse_digest(record["digest"]),
+                kind=ObjectKind[record["kind"].upper()],
+                created=record["created"],
+                by=record.get("by", ""),
+                path=record.get("path", ""),
+                git_commit=record.get("git", ""),
+            )
+        )
+    return records
+
+
+@pytest.mark.parametrize("vector", of_format("ref records"))
+def test_ref_records(vector: Vector) -> None:
+    lines = vector.content() if vector.has("line") or vector.has("text") else b""
+    if vector.refusal:
+        check_refused(vector, lambda: decode_refs(in_frame(lines)))
+        return
+    records = records_of(vector.json())
+    assert out_of_frame(encode_refs(records)) == lines
+    assert decode_refs(in_frame(lines)) == records
+    assert list(decode_refs(in_frame(lines))) == list(records)
+
+
+@pytest.mark.parametrize("vector", of_format("ref segment"))
+def test_ref_segment(vector: Vector) -> None:
+    data = vector.hex()
+    if vector.refusal:
+        check_refused(vector, lambda: decode_refs(data))
+    else:
+        assert decode_refs(data) == records_of(vector.json())
+
+
+# -- section 9
+
+
+@pytest.mark.parametrize("vector", of_format("json"))
+def test_canonical_json(vector: Vector) -> None:
+    data = vector.content()
+    if vector.refusal:
+        check_refused(vector, lambda: decode_json(data, "record"))
+    else:
+        assert encode_json(vector.json()) == data
+        assert decode_json(data, "record") == vector.json()
+
+
+KEYS: dict[str, Callable[[Any], str]] = {
+    "pack": lambda value: pack_key(parse_digest(value)),
+    "index": lambda value: index_key(parse_digest(value)),
+    "ref segment": lambda value: refs_key(parse_digest(value)),
+    "commit": commit_key,
+}
+
+
+@pytest.mark.parametrize("vector", of_format("key"))
+def test_key(vector: Vector) -> None:
+    ((kind, value),) = vector.json().items()
+    assert KEYS[kind](value) == vector.json("text")
+
+
+@pytest.mark.parametrize("vector", of_format("remote format"))
+def test_remote_format(vector: Vector) -> None:
+    data = vector.content()
+    if vector.refusal:
+        check_refused(vector, lambda: decode_format(data))
+        return
+    value = vector.json()
+    record = RemoteFormat(value["identity"], Chunking(value["chunking"]["algorithm"], value["chunking"]["size"]))
+    assert encode_format(record) == data
+    assert decode_format(data) == record
+
+
+def stored_files(rows: list[dict[str, Any]]) -> tuple[StoredFile, ...]:
+    """The files that a vector's value spells."""
+    return tuple(StoredFile(parse_digest(row["digest"]), row["length"], row["entries"]) for row in rows)
+
+
+@pytest.mark.parametrize("vector", of_format("commit"))
+def test_commit(vector: Vector) -> None:
+    data = vector.content()
+    if vector.refusal:
+        check_refused(vector, lambda: decode_commit(data))
+        return
+    value = vector.json()
+    commit = Commit(
+        number=value["number"],
+        parent=parse_digest(value["parent"]) if value["parent"] else None,
+        created=value["created"],
+        author=value["author"],
+        operation=value["operation"],
+        session=value["session"],
+        indexes=stored_files(value["indexes"]),
+        refs=stored_files(value["refs"]),
+    )
+    assert encode_commit(commit) == data
+    assert decode_commit(data) == commit
+    assert str(commit_digest(data)) == vector.get("digest")
+
+
+# -- section 10
+
+
+@pytest.mark.parametrize("vector", of_format("pointer"))
+def test_pointer(vector: Vector, tmp_path: Path) -> None:
+    path = tmp_path / "images.hitsave"
+    path.write_bytes(vector.content())
+    if vector.refusal:
+        check_refused(vector, lambda: load_pointer(path), WorkspaceError)
+        return
+    value = vector.json()
+    pointer = Pointer(
+        digest=parse_digest(value["digest"]),
+        kind=ObjectKind[value["kind"].upper()],
+        size=value["size"],
+        files=value["files"],
+        executable=value.get("executable", False),
+    )
+    assert load_pointer(path) == pointer
+    if not vector.decode_only:
+        assert format_pointer(pointer).encode() == vector.content()
