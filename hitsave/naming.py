@@ -39,7 +39,7 @@ class Elsewhere(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Resolves words. `elsewhere` gives the remote, where there is one, and is called only when the cache is no help."""
+    """Resolves words. `elsewhere` gives the remote, if there is one, and is called when the cache is no help."""
 
     cache: Cache
     workspace: Workspace

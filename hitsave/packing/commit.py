@@ -121,9 +121,9 @@ def decode_format(data: bytes) -> RemoteFormat:
     fields = Fields(values, "remote format")
     if (version := fields.number("format")) != FORMAT_VERSION:
         raise MalformedObject("remote format", f"is version {version}; this hitsave reads {FORMAT_VERSION}")
-    chunking = values.get("chunking")
-    cut = Fields(chunking if isinstance(chunking, dict) else {}, "remote format")
-    size = cut.number("size")
-    if cut.text("algorithm") != "fixed" or not SMALLEST_CHUNK <= size <= LARGEST_BLOCK:
+    cutting = values.get("chunking")
+    cut = Fields(cutting if isinstance(cutting, dict) else {}, "remote format")
+    chunking = Chunking(cut.text("algorithm"), cut.number("size"))
+    if chunking.algorithm != "fixed" or not SMALLEST_CHUNK <= chunking.size <= LARGEST_BLOCK:
         raise MalformedObject("remote format", "cuts large objects in a way that is not known here")
-    return RemoteFormat(fields.token("identity"), Chunking("fixed", size))
+    return RemoteFormat(fields.token("identity"), chunking)

@@ -1,8 +1,8 @@
 """Brings what refs own from a remote into the cache.
 
 Trees come first, for they say what else is needed. A pack of small objects of which at least half is wanted comes whole
-and becomes a pack of the cache; of others, only the blocks that are needed are read. Large blobs are put together from their chunks.
-Everything is checked: chunk, then object; and only then published, all at once.
+and becomes a pack of the cache; of others, only the blocks that are needed are read. Large blobs are put together from
+their chunks. Everything is checked: chunk, then object; and only then published, all at once.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from hitsave.remotes.reader import Reader
 
 
 class RemoteFault(NamedTuple):
-    """Something that is lost or wrong in a remote: the object where it is known, the key or ref, why, and whose it is."""
+    """Something that is lost or wrong: the object where it is known, the key or ref, why, and whose it is."""
 
     digest: Digest | None
     where: str

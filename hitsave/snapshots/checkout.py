@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hitsave.cache.store import Cache
@@ -52,7 +52,7 @@ class Checkout:
     links: Sequence[str] = DEFAULT_LINKS
     force: bool = False
     include: Include | None = None
-    progress: Progress = Silent()
+    progress: Progress = field(default_factory=Silent)
 
     def run(self, path: Path) -> CheckedOut:
         """Make working files match their pointer file. Raises UnsavedChanges, ObjectNotFound, NameConflict."""

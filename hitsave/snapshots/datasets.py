@@ -1,7 +1,7 @@
 """Keeping datasets, and how they stand. A dataset is a path of the workspace with a pointer file beside it.
 
 Order of `add`: contents and their ref are published in the cache, then the pointer file is written, then `.gitignore`.
-A pointer file never names what is not stored. Adding what is stored and owned already changes nothing and reads nothing.
+A pointer file never names what is not stored. Adding what is stored and owned already changes and reads nothing.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class DatasetStatus:
 
 
 def keep(cache: Cache, path: Path, options: CaptureOptions, make_ref: MakeRef, progress: Progress) -> Kept:
-    """Store a file or directory and own it by a ref. Reads only what the stat cache does not know, or the cache lost."""
+    """Store a file or directory, owned by a ref. Reads only what the stat cache does not know, or the cache lost."""
     distrusted: frozenset[bytes] = frozenset()
     for _ in range(_TRIES):
         with cache.intake() as intake:
@@ -159,7 +159,7 @@ def _check_addable(workspace: Workspace, path: Path) -> None:
 def _refuse_partial(
     cache: Cache, workspace: Workspace, path: Path, options: CaptureOptions, progress: Progress
 ) -> None:
-    """Adding what was pulled in part would drop the rest from the dataset, which nobody means. Raises WorkspaceError."""
+    """Adding what was pulled in part would drop the rest, which nobody means. Raises WorkspaceError."""
     try:
         pointer = load_pointer(pointer_path(path))
     except (FileNotFoundError, WorkspaceError):

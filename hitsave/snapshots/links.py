@@ -1,4 +1,4 @@
-"""The ways to make a working file out of a file of the cache: share its blocks, share the file, point to it, copy it."""
+"""Ways to make a working file out of a file of the cache: share its blocks, share the file, point to it, copy it."""
 
 from __future__ import annotations
 

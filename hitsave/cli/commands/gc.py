@@ -67,7 +67,7 @@ def command(session: Session, dry_run: bool, keep: int, as_json: bool) -> None:
 
 def _line(dead: Dead) -> str:
     name = show_path(b"/" + dead.former_path).lstrip("/") if dead.former_path else "-"
-    owner = dead.former_owner or "never owned"
+    owner = re.sub(r"@([0-9a-f]{12})[0-9a-f]{52}$", r"@\1", dead.former_owner or "never owned")
     return f"{dead.digest.short}  {dead.kind.name.lower():<5} {show_size(dead.size):>9}  {owner}  {name}"
 
 
