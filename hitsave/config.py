@@ -253,7 +253,7 @@ def _project_name(workspace: Path) -> str:
     named = project.get("name") if isinstance(project, dict) else None
     if isinstance(named, str) and named:
         return named
-    return _origin_name(workspace) or workspace.name or "root"
+    return _origin_name(workspace) or workspace.name.encode("utf-8", "replace").decode() or "root"
 
 
 def _origin_name(workspace: Path) -> str:

@@ -389,6 +389,7 @@ class Repository:
 
 def _author_name() -> str:
     try:
-        return f"{getpass.getuser()}@{platform.node()}"
+        user = getpass.getuser()
     except (OSError, KeyError, ImportError):  # A container's user need not have a name.
-        return f"{os.getuid() if hasattr(os, 'getuid') else 'user'}@{platform.node()}"
+        user = str(os.getuid()) if hasattr(os, "getuid") else "user"
+    return f"{user}@{platform.node()}".encode("utf-8", "replace").decode()

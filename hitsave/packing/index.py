@@ -211,7 +211,7 @@ class Index:
         ]
 
     def verify(self) -> None:
-        """Check everything, with what opening and lookups pass over. Raises MalformedObject. Seconds per million."""
+        """Check everything, with what opening and lookups pass over. Raises MalformedObject. A second per million."""
         blocks: list[Block] = []
         ends: list[int] = []
         for pack in self._packs:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
-from hitsave.objects.digest import Digest
-from hitsave.objects.encoding import decode_tree
-from hitsave.objects.model import EntryKind, TreeEntry
+from hitsave.objects.digest import Digest, tree_digest
+from hitsave.objects.encoding import decode_tree, encode_tree
+from hitsave.objects.model import EntryKind, Tree, TreeEntry
 
 
 class ChangeKind(StrEnum):
@@ -35,20 +35,20 @@ Load = Callable[[Digest], bytes]
 
 def diff_trees(old: Digest | None, new: Digest | None, load_old: Load, load_new: Load) -> Iterator[Change]:
     """Every file, link and empty directory that differs, by path. None stands for no tree at all."""
-    pending: list[tuple[bytes, Digest | None, Digest | None]] = [(b"", old, new)]
+    pending: list[tuple[Change | None, bytes, tuple[Digest | None, Digest | None] | None]] = [(None, b"", (old, new))]
     while pending:
-        prefix, before_tree, after_tree = pending.pop()
-        if before_tree == after_tree:
+        change, prefix, trees = pending.pop()
+        if change is not None:
+            yield change
+        if trees is None or trees[0] == trees[1]:
             continue
-        before = _entries(before_tree, load_old)
-        after = _entries(after_tree, load_new)
-        for name in sorted(before.keys() | after.keys()):
+        before = _entries(trees[0], load_old)
+        after = _entries(trees[1], load_new)
+        for name in sorted(before.keys() | after.keys(), reverse=True):
             path = prefix + name
-            change, deeper = _compare(path, before.get(name), after.get(name))
-            if change is not None:
-                yield change
-            if deeper is not None:
-                pending.append((path + b"/", *deeper))
+            found, deeper = _compare(path, before.get(name), after.get(name))
+            if found is not None or deeper is not None:
+                pending.append((found, path + b"/", deeper))
 
 
 def _entries(tree: Digest | None, load: Load) -> dict[bytes, TreeEntry]:
@@ -80,6 +80,9 @@ def _compare(
     return Change(path, ChangeKind.MODE if same else ChangeKind.CHANGED, old_leaf, new_leaf), deeper
 
 
+_EMPTY = tree_digest(encode_tree(Tree()))
+
+
 def _leaf(entry: TreeEntry | None) -> bool:
     """Whether an entry is shown itself: files, links and empty directories."""
-    return entry is not None and (entry.kind is not EntryKind.TREE or entry.files == 0)
+    return entry is not None and (entry.kind is not EntryKind.TREE or entry.digest == _EMPTY)

@@ -33,7 +33,9 @@ def add_to_gitignore(path: Path) -> bool:
     except FileNotFoundError:
         content = b""
     lines = [existing.rstrip(b"\r") for existing in content.split(b"\n")]
-    if line in lines or line + b"/" in lines:
+    wanted = {line, line + b"/"} if path.is_dir() and not path.is_symlink() else {line}
+    last = next((existing for existing in reversed(lines) if existing.removeprefix(b"!") in wanted), b"!")
+    if not last.startswith(b"!"):
         return False
     end = b"\r\n" if b"\r\n" in content else b"\n"
     if content and not content.endswith(b"\n"):

@@ -15,8 +15,10 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hitsave.errors import NameConflict, WorkspaceError
 from hitsave.objects.digest import Digest, ObjectKind, parse_digest
@@ -80,24 +82,21 @@ def parse_pointer(text: str, where: str) -> Pointer:
         )
     if lines[0] != _FIRST_LINE:
         raise WorkspaceError(f"{where}: line 1: is not a pointer file of this version ({_FIRST_LINE!r} expected)")
-    values: dict[str, str] = {}
+    values: dict[str, Any] = {}
     for number, line in enumerate(lines[1:], 2):
         key, _, value = line.partition(" ")
-        if key not in ("digest", "kind", "size", "files", "executable") or key in values or not value:
+        if key not in _READERS or key in values or not value:
             raise WorkspaceError(f"{where}: line {number}: cannot be understood: {line[:60]!r}")
-        values[key] = value
-    try:
-        pointer = Pointer(
-            digest=parse_digest(values["digest"]),
-            kind={"tree": ObjectKind.TREE, "blob": ObjectKind.BLOB}[values["kind"]],
-            size=_number(values["size"]),
-            files=_number(values["files"]),
-            executable={"yes": True, "no": False}[values.get("executable", "no")],
-        )
-    except KeyError as error:
-        raise WorkspaceError(f"{where}: {error.args[0]!r} is missing or not known") from None
-    except ValueError as error:
-        raise WorkspaceError(f"{where}: {error}") from None
+        try:
+            values[key] = _READERS[key](value)
+        except KeyError:
+            raise WorkspaceError(f"{where}: line {number}: {value[:60]!r} is missing or not known") from None
+        except ValueError as error:
+            raise WorkspaceError(f"{where}: line {number}: {error}") from None
+    for key in _NEEDED:
+        if key not in values:
+            raise WorkspaceError(f"{where}: {key!r} is missing or not known")
+    pointer = Pointer(**values)
     if pointer.kind is ObjectKind.TREE and pointer.executable:
         raise WorkspaceError(f"{where}: a tree cannot be executable")
     if pointer.kind is ObjectKind.BLOB and pointer.files != 1:
@@ -109,6 +108,16 @@ def _number(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > LARGEST_NUMBER:
         raise ValueError(f"{text[:30]!r} is not a number")
     return int(text)
+
+
+_NEEDED = ("digest", "kind", "size", "files")
+_READERS: dict[str, Callable[[str], Any]] = {
+    "digest": parse_digest,
+    "kind": {"tree": ObjectKind.TREE, "blob": ObjectKind.BLOB}.__getitem__,
+    "size": _number,
+    "files": _number,
+    "executable": {"yes": True, "no": False}.__getitem__,
+}
 
 
 def load_pointer(path: Path) -> Pointer:

@@ -12,7 +12,7 @@ SPECIFICATION = Path(__file__).parents[2] / "objects_spec.md"
 
 _HEADING = re.compile(r"#{2,3} (\d+(?:\.\d+)?) ")
 _COMMON_KEYS = ("format", "note", "refuse", "direction", "bytes", "cycle", "text", "line", "value", "digest")
-_KEYS = frozenset((*_COMMON_KEYS, "context", "codec", "length", "content", "entry", "blob", "cuts"))
+_KEYS = frozenset((*_COMMON_KEYS, "context", "codec", "length", "content", "entry", "blob", "cuts", "step"))
 _REPEATED = frozenset(("line",))
 
 
@@ -49,6 +49,11 @@ class Vector:
     def decode_only(self) -> bool:
         """Whether a writer may choose other bytes for the same value."""
         return self.fields.get("direction") == ("decode",)
+
+    @property
+    def encode_only(self) -> bool:
+        """Whether a writer must refuse the value, for which there are no bytes."""
+        return self.fields.get("direction") == ("encode",)
 
     def has(self, key: str) -> bool:
         """Whether the block has this key."""
