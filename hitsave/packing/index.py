@@ -116,7 +116,16 @@ class Index:
     Opening checks the header and the packs, a lookup the entry that it finds, `verify` everything.
     """
 
-    __slots__ = ("_bits", "_blocks_at", "_data", "_entries_at", "_fanout_at", "_packs", "entry_count")
+    __slots__ = (
+        "_bits",
+        "_blocks_at",
+        "_data",
+        "_entries_at",
+        "_fanout_at",
+        "_known_blocks",
+        "_packs",
+        "entry_count",
+    )
 
     def __init__(self, data: bytes | mmap) -> None:
         """Raises MalformedObject where header, length and packs do not fit each other. Costs nothing per entry."""
@@ -128,6 +137,7 @@ class Index:
         if gap or rest:
             raise MalformedObject("index", "has non-zero padding in its header")
         self._data = data
+        self._known_blocks: dict[int, tuple[Block, PackSummary]] = {}
         self._bits = bits
         self._blocks_at = _HEADER.size + packs * _PACK.size
         self._fanout_at = self._blocks_at + blocks * _BLOCK.size
@@ -272,6 +282,12 @@ class Index:
         return min(int.from_bytes(self._data[at : at + 4], "little"), self.entry_count)
 
     def _block(self, number: int) -> tuple[Block, PackSummary]:
+        known = self._known_blocks.get(number)
+        if known is None:
+            known = self._known_blocks[number] = self._read_block(number)
+        return known
+
+    def _read_block(self, number: int) -> tuple[Block, PackSummary]:
         at = self._blocks_at + number * _BLOCK.size
         if at >= self._fanout_at:
             raise _no_block(number)
