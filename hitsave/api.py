@@ -11,6 +11,7 @@ A snapshot is a small value that can be pickled. Each operation opens the reposi
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +38,16 @@ def _wanted(include: Include | None) -> layout.Include | None:
         tells = include
         return lambda path: tells(os.fsdecode(path))
     return include_globs(include)
+
+
+def _callers_level() -> int:
+    """The stack level, as `warnings.warn` counts it, of the code that called into this module."""
+    level = 1
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename == __file__:
+        frame = frame.f_back
+        level += 1
+    return level
 
 
 def _now() -> datetime:
@@ -79,9 +90,11 @@ class _Snapshot:
     def snap(cls, path: str | os.PathLike[str], *, repository: Repository | None = None) -> Self:
         """Keep a file or directory as it is now. Raises WorkspaceError where it is of the other kind, SnapshotError."""
         place = Path(path)
+        if not place.exists():
+            raise WorkspaceError(f"{path}: does not exist")
         if place.is_dir() is not (cls._kind is ObjectKind.TREE):
             wanted = "directory" if cls._kind is ObjectKind.TREE else "file"
-            raise WorkspaceError(f"{path}: is not a {wanted}" if place.exists() else f"{path}: does not exist")
+            raise WorkspaceError(f"{path}: is not a {wanted}")
         opened = repository or Repository.default()
         captured = opened.keep(place)
         return cls(str(captured.digest), captured.size, opened.relative(place), repository=repository)
@@ -152,8 +165,10 @@ class _Snapshot:
 
     def restore_at(self, path: str | os.PathLike[str], overwrite: bool | None = None) -> Path:
         """As `restore`, at another path."""
+        return self._put(self.restore_safe(), path, overwrite)
+
+    def _put(self, source: Path, path: str | os.PathLike[str], overwrite: bool | None) -> Path:
         place = Path(os.path.abspath(path))
-        source = self.restore_safe()
         if place.is_symlink() and Path(os.readlink(place)) == source:
             return place
         if os.path.lexists(place):
@@ -164,12 +179,11 @@ class _Snapshot:
     def _make_way(self, place: Path, overwrite: bool | None) -> None:
         if overwrite is False:
             raise WorkspaceError(f"{place}: exists; pass overwrite=True to replace it")
-        opened = self._repository
-        if place.is_symlink() and not place.exists():
-            return
-        kept = opened.keep(place)
-        if overwrite is None and str(kept.digest) != self.digest:
-            warnings.warn(f"{place} was replaced; what was there is kept as {kept.digest}", UserWarning, stacklevel=4)
+        kept = self._repository.keep_replaced(place)
+        if overwrite is None and kept is not None and str(kept.digest) != self.digest:
+            warnings.warn(
+                f"{place} was replaced; what was there is kept as {kept.digest}", UserWarning, _callers_level()
+            )
 
 
 @dataclass(frozen=True)
@@ -185,13 +199,11 @@ class FileSnapshot(_Snapshot):
 
     def open(self) -> BinaryIO:
         """The content, for reading bytes; fetched where it is not on this machine."""
-        self.download()
-        return self._repository.cache.open_blob(self._digest)
+        return self._repository.open_blob(self._digest)
 
     def restore_safe(self) -> Path:
         """The path of the read-only file in the cache."""
-        self.download()
-        return self.local_cache_path
+        return self._repository.path_of(self._digest)
 
 
 @dataclass(frozen=True)
@@ -250,11 +262,7 @@ class DirectorySnapshot(_Snapshot):
         """As `restore`, at another path; with `include`, a part of the files, fetched without the rest."""
         if include is None:
             return super().restore_at(path, overwrite)
-        place = Path(os.path.abspath(path))
-        if os.path.lexists(place):
-            self._make_way(place, overwrite)
-        put_link(self.restore_safe(include), place)
-        return place
+        return self._put(self.restore_safe(include), path, overwrite)
 
 
 def restore(

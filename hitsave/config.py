@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -169,6 +169,8 @@ def resolve(
         values["cache_dir"] = folder
     for source in sources:
         for key, value in source.values.items():
+            if key == "cache_dir":  # Said in a file, it must not mean another folder in each current one.
+                value = os.fspath(config_dir / Path(str(value)).expanduser())
             values.setdefault(key, value)
         for remote in source.remotes:
             remotes.setdefault(remote.name, remote)
@@ -290,7 +292,7 @@ def change(source: Source, key: str, value: str | tuple[str, ...] | None) -> boo
 
     check_key(key)
     try:
-        text = source.path.read_text(encoding="utf-8") if source.path.exists() else ""
+        text = source.path.read_bytes().decode("utf-8") if source.path.exists() else ""
         document: Any = tomlkit.parse(text)
     except (TOMLKitError, UnicodeDecodeError) as error:
         raise ConfigError(f"{source.path}: is not valid TOML ({error})") from None
@@ -302,6 +304,8 @@ def change(source: Source, key: str, value: str | tuple[str, ...] | None) -> boo
                 return False
             table[inner] = tomlkit.table()
         table = table[inner]
+        if not isinstance(table, MutableMapping):
+            raise ConfigError(f"{source.path}: {inner}: must be a table")
     if value is None:
         if name not in table:
             return False
@@ -314,9 +318,12 @@ def change(source: Source, key: str, value: str | tuple[str, ...] | None) -> boo
 
 def _write(path: Path, text: str) -> None:
     try:
+        path = Path(os.path.realpath(path))  # A link to the file stays one.
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".hitsave-{secrets.token_hex(6)}")
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(text.encode())
+        if path.exists():
+            os.chmod(temporary, path.stat().st_mode & 0o777)
         os.replace(temporary, path)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written ({error.strerror})") from None

@@ -52,10 +52,12 @@ class Names:
             found = self._by_digest(text)
             if found is not None:
                 return found
-        if (pointer := self._by_path(Path(text))) is not None:
+        if text and (pointer := self._by_path(Path(os.path.abspath(text)))) is not None:
             return pointer
         if "/" in text and (ref := self._by_ref(text)) is not None:
             return ref
+        if "://" in text:
+            raise WorkspaceError(f"{text}: snapshots cannot be had from a URL yet; name a digest that a remote has")
         if ":" in text:
             return self._by_parts(text)
         if is_abbreviation(text):
@@ -77,10 +79,10 @@ class Names:
     def _means(self, text: str, ref: Ref) -> bool:
         if text == str(ref.name) or (is_abbreviation(text) and str(ref.digest).startswith(text)):
             return True
-        before, at, digest = text.rpartition("@")
-        if not at:
-            before, digest = text, ""
-        elif not is_abbreviation(digest) or not str(ref.digest).startswith(digest):
+        before, _, digest = text.rpartition("@")
+        if not is_abbreviation(digest):
+            before, digest = text, ""  # An `@` of the path's own.
+        if not str(ref.digest).startswith(digest):
             return False
         owner = str(ref.name).rpartition("@")[0]
         return owner != "" and owner in (before, self._dataset_name(Path(before)))
@@ -141,10 +143,11 @@ class Names:
         before, _, after = text.partition(":")
         if is_abbreviation(before) and (found := self._by_digest(before)) is not None:
             return self._inside(found, after)
-        path = Path(after)
+        path = Path(os.path.abspath(after))
         pointer = path if is_pointer(path) else pointer_path(path)
-        content = file_at(self.workspace.root, before, Path(os.path.abspath(pointer)))
-        return _named(parse_pointer(content.decode("utf-8", errors="replace"), f"{before}:{pointer}"))
+        content = file_at(self.workspace.root, before, pointer)
+        where = f"{before}:{os.path.relpath(pointer)}"
+        return _named(parse_pointer(content.decode("utf-8", errors="replace"), where))
 
     def _inside(self, root: Named, path: Path | str) -> Named:
         if root.kind is not ObjectKind.TREE:

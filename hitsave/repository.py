@@ -6,13 +6,13 @@ import getpass
 import os
 import platform
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Self
+from typing import BinaryIO, NamedTuple, Self, TypeVar
 
 from hitsave.cache.store import Cache
-from hitsave.config import Config, load
-from hitsave.errors import ConfigError, CorruptObject, ObjectNotFound, WorkspaceError
+from hitsave.config import Config, RemoteConfig, load
+from hitsave.errors import ConfigError, CorruptObject, HitsaveError, ObjectNotFound, RemoteUnsuitable, WorkspaceError
 from hitsave.maintenance import collect as collection
 from hitsave.maintenance import verify as verification
 from hitsave.naming import Named, Names
@@ -24,11 +24,12 @@ from hitsave.progress import Progress, Silent
 from hitsave.remotes import push as pushing
 from hitsave.remotes import verify as remote_verification
 from hitsave.remotes.fetch import Fetched, fetch
-from hitsave.remotes.log import Author, Remote
+from hitsave.remotes.log import Author, Remote, refuse_strangers
 from hitsave.remotes.opening import open_transport
 from hitsave.remotes.reader import Reader, Shelf
+from hitsave.remotes.transport import Transport
 from hitsave.snapshots import datasets, names, readonly
-from hitsave.snapshots.capture import Captured, NameOnly, capture
+from hitsave.snapshots.capture import Captured, CaptureOptions, NameOnly, capture
 from hitsave.snapshots.checkout import CheckedOut, Checkout
 from hitsave.snapshots.git import head_commit
 from hitsave.snapshots.layout import Include
@@ -39,6 +40,9 @@ from hitsave.snapshots.workspace import Workspace
 
 #: The folder of the cache where immutable small files of remotes are kept.
 _REMOTES_FOLDER = "remotes"
+
+
+_Used = TypeVar("_Used")
 
 
 class Pulled(NamedTuple):
@@ -164,17 +168,28 @@ class Repository:
 
     def keep(self, path: Path, public: bool = False) -> Captured:
         """Snapshot a file or directory. Raises SnapshotError."""
-        name_of = public_ref if public else snapshot_ref
+        options = datasets.options_for(self.cache, self.workspace, Path(os.path.abspath(path)), self.config.symlinks)
+        return self._keep(path, options, public_ref if public else snapshot_ref)
 
+    def keep_replaced(self, path: Path) -> Captured | None:
+        """Snapshot what is about to be replaced, also what rules and settings leave out; None for a link to nothing.
+
+        Raises SnapshotError where something in it cannot be kept.
+        """
+        if path.is_symlink() and not path.exists():
+            return None
+        options = CaptureOptions(symlinks="store", everything=True, cached=datasets.cached_files(self.cache))
+        return self._keep(path, options, snapshot_ref)
+
+    def _keep(self, path: Path, options: CaptureOptions, name_of: Callable[[Digest], RefName]) -> Captured:
         def ref_of(captured: Captured) -> Ref:
             return self._make_ref(name_of(captured.digest), captured.digest, captured.kind, path)
 
-        options = datasets.options_for(self.workspace, Path(os.path.abspath(path)), self.config.symlinks)
         return datasets.keep(self.cache, path, options, ref_of, self.progress).captured
 
     def identify(self, path: Path) -> Captured:
         """The digest of a file or directory as it is now; nothing is stored."""
-        options = datasets.options_for(self.workspace, Path(os.path.abspath(path)), self.config.symlinks)
+        options = datasets.options_for(self.cache, self.workspace, Path(os.path.abspath(path)), self.config.symlinks)
         return capture(path, NameOnly(), self.cache.stats, options, self.progress)
 
     # -- datasets
@@ -213,16 +228,16 @@ class Repository:
     ) -> Pulled:
         """Fetch what pointer files name, and check it out."""
         wanted = list(paths)
-        fetched = self.fetch(wanted, remote, include)
-        done = []
-        for path in wanted:
-            try:
-                done.append(self.checkout(path, force, include))
-            except CorruptObject:  # It was set aside, so that it can be fetched again.
-                again = self.fetch([path], remote, include)
-                fetched = Fetched(*(sum(pair) for pair in zip(fetched, again, strict=True)))
-                done.append(self.checkout(path, force, include))
-        return Pulled(fetched, done)
+        fetched = [self.fetch(wanted, remote, include)]
+
+        def check_out(path: Path) -> CheckedOut:
+            return _repairing(
+                lambda: self.checkout(path, force, include),
+                lambda: fetched.append(self.fetch([path], remote, include)),
+            )
+
+        done = [check_out(path) for path in wanted]
+        return Pulled(Fetched(*map(sum, zip(*fetched, strict=True))), done)
 
     def fetch(self, paths: Iterable[Path], remote: str | None = None, include: Include | None = None) -> Fetched:
         """Bring what pointer files name into the cache. No remote is asked where everything is here."""
@@ -269,8 +284,15 @@ class Repository:
 
     def open_blob(self, digest: Digest) -> BinaryIO:
         """A blob for reading: from the cache, or else it is fetched."""
-        self.ensure(digest, ObjectKind.BLOB)
-        return self.cache.open_blob(digest)
+        return self._use(digest, ObjectKind.BLOB, lambda: self.cache.open_blob(digest))
+
+    def path_of(self, digest: Digest) -> Path:
+        """The read-only file of a blob in the cache; fetched where it is not here."""
+        return self._use(digest, ObjectKind.BLOB, lambda: self.cache.path_of(digest))
+
+    def _use(self, digest: Digest, kind: ObjectKind, use: Callable[[], _Used], include: Include | None = None) -> _Used:
+        self.ensure(digest, kind, include)
+        return _repairing(use, lambda: self.ensure(digest, kind, include))
 
     def restore(self, text: str, place: Path, force: bool = False) -> Materialised:
         """Write what a name stands for at a path. What stands there is refused, or kept first and then replaced."""
@@ -279,17 +301,23 @@ class Repository:
         if os.path.lexists(place):
             if not force:
                 raise WorkspaceError(f"{place}: exists; use --force to replace it (it is kept first)")
-            kept = self.keep(place)
-            self.progress.note(f"{place}: what was there is kept as {kept.digest.short}")
-        return put_object(
-            self.cache, named.digest, named.kind, place, named.executable, self.config.links, self.progress
-        )
+            if kept := self.keep_replaced(place):
+                self.progress.note(f"{place}: what was there is kept as {kept.digest.short}")
+
+        def put() -> Materialised:
+            return put_object(
+                self.cache, named.digest, named.kind, place, named.executable, self.config.links, self.progress
+            )
+
+        return self._use(named.digest, named.kind, put)
 
     def read_only_tree(self, digest: Digest, include: Include | None = None, fetch: bool = False) -> Path:
         """A read-only directory under the cache."""
-        if fetch:
-            self.ensure(digest, ObjectKind.TREE, include)
-        return readonly.read_only_tree(self.cache, digest, include, self.progress)
+
+        def make() -> Path:
+            return readonly.read_only_tree(self.cache, digest, include, self.progress)
+
+        return self._use(digest, ObjectKind.TREE, make, include) if fetch else make()
 
     def upload(self, digest: Digest, kind: ObjectKind) -> pushing.Pushed:
         """Send a snapshot to the remote, owned there too."""
@@ -312,9 +340,12 @@ class Repository:
         found = self.config.remote(name)
         if found.name not in self._remotes:
             folder = self.cache.folder(_REMOTES_FOLDER)
-            url = found.url if "://" in found.url else os.fspath(self.workspace.root / Path(found.url).expanduser())
-            self._remotes[found.name] = Remote.open(open_transport(url), folder, create)
+            self._remotes[found.name] = Remote.open(self._transport(found), folder, create)
         return self._remotes[found.name]
+
+    def _transport(self, remote: RemoteConfig) -> Transport:
+        url = remote.url
+        return open_transport(url if "://" in url else os.fspath(self.workspace.root / Path(url).expanduser()))
 
     def shelf(self, name: str | None = None) -> Shelf:
         """The newest state of a remote, for looking things up."""
@@ -323,7 +354,13 @@ class Repository:
         return Shelf(view, Reader(remote, view))
 
     def _shelf_if_any(self) -> Shelf | None:
-        return self.shelf() if self.config.remotes and not self.config.offline else None
+        if not self.config.remotes or self.config.offline:
+            return None
+        try:
+            return self.shelf()
+        except RemoteUnsuitable:
+            refuse_strangers(self._transport(self.config.remote()))
+            return None  # Nothing was ever pushed there.
 
     def push(self, paths: Iterable[Path] | None, remote: str | None = None) -> pushing.Pushed:
         """Send what this project owns; with `paths`, what their pointer files name."""
@@ -385,6 +422,22 @@ class Repository:
     def verify_remote(self, name: str | None, sample: float | None) -> remote_verification.RemoteReport:
         """Verify a remote, or a random part of its packs (0 to 1)."""
         return remote_verification.verify(self.remote(name), sample, time.time_ns(), self.progress)
+
+
+def _repairing(use: Callable[[], _Used], fetch: Callable[[], object]) -> _Used:
+    """What `use` gives. What it finds corrupt was set aside, so that `fetch` can bring it anew."""
+    seen: set[str] = set()
+    while True:
+        try:
+            return use()
+        except CorruptObject as error:
+            if error.digest in seen:
+                raise
+            seen.add(error.digest)
+            try:
+                fetch()
+            except HitsaveError as reason:
+                raise error from reason
 
 
 def _author_name() -> str:

@@ -7,12 +7,14 @@ can slip between the other's look and deed. Writers wait for each other; readers
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,17 +48,34 @@ CREATE TABLE IF NOT EXISTS trash(
     mtime_ns INTEGER NOT NULL, derived INTEGER NOT NULL, PRIMARY KEY (operation, item)) WITHOUT ROWID;
 """
 
+_open_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+
 
 class Database:
-    """Connections to one database file: one for each thread, opened on first use, never carried across a fork."""
+    """Connections to one database file: one for each thread, opened on first use.
 
-    def __init__(self, path: Path, before_writing: Callable[[Database], None] | None = None) -> None:
-        """Opens and prepares the file. `before_writing` runs at the start of every write transaction."""
+    None is carried across a fork by the thread that forks: SQLite keeps the books on a process's locks in memory, so
+    that a child which inherits them believes that it holds locks which it does not, and can lose what it commits.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        before_writing: Callable[[Database], None] | None = None,
+        before_creating: Callable[[], None] | None = None,
+    ) -> None:
+        """Opens and prepares the file. `before_writing` runs at the start of every write transaction.
+
+        `before_creating` runs before an empty file becomes a database, and may refuse it.
+        """
         self._path = path
         self._local = threading.local()
+        self._serials = itertools.count()
         self._before_writing = before_writing
+        self._before_creating = before_creating
         self._network = is_network_folder(path.parent)
         self._prepare()
+        _open_databases.add(self)
 
     def _prepare(self) -> None:
         try:
@@ -73,7 +92,23 @@ class Database:
         if version > SCHEMA_VERSION:
             raise CacheError(f"{self._path}: was written by a newer hitsave (format {version}); upgrade this one")
         if version < SCHEMA_VERSION:
-            connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version={SCHEMA_VERSION};COMMIT;")
+            self._create(connection)
+
+    def _create(self, connection: sqlite3.Connection) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            # Another process may have been quicker, and have stored something since.
+            if connection.execute("PRAGMA user_version").fetchone()[0] < SCHEMA_VERSION:
+                if self._before_creating is not None:
+                    self._before_creating()
+                for statement in _SCHEMA.split(";"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.rollback()
+            raise
 
     def _try_until_free(self, action: Callable[[], None]) -> None:
         # Switching the journal mode does not wait by itself as other statements do.
@@ -94,9 +129,13 @@ class Database:
     def connection(self) -> sqlite3.Connection:
         """This thread's connection, in autocommit mode."""
         if getattr(self._local, "pid", None) != os.getpid():
-            connection = sqlite3.connect(self._path, timeout=_WAIT_SECONDS, isolation_level=None)
-            connection.execute("PRAGMA synchronous=FULL")
+            try:
+                connection = sqlite3.connect(self._path, timeout=_WAIT_SECONDS, isolation_level=None)
+                connection.execute("PRAGMA synchronous=FULL")
+            except sqlite3.Error as error:
+                raise CacheError(f"{self._path}: the cache's database cannot be opened ({error})") from None
             self._local.connection = connection
+            self._local.serial = next(self._serials)
             self._local.pid = os.getpid()
         found: sqlite3.Connection = self._local.connection
         return found
@@ -114,31 +153,57 @@ class Database:
         except sqlite3.DatabaseError as error:
             raise CacheError(f"{self._path}: the cache's database cannot be read ({error})") from None
 
+    def close_before_fork(self) -> None:
+        """Close this thread's connection, unless a transaction is under way; the next use opens another."""
+        if getattr(self._local, "pid", None) == os.getpid() and not self._local.connection.in_transaction:
+            self.close()
+
     @property
-    def version(self) -> int:
-        """A number that changes when another connection has committed."""
-        number: int = self.connection.execute("PRAGMA data_version").fetchone()[0]
-        return number
+    def version(self) -> tuple[int, int]:
+        """What changes when another connection has committed; means something to the thread that asked only."""
+        number = int(self.rows("PRAGMA data_version")[0][0])
+        return self._local.serial, number
+
+    def settle(self) -> None:
+        """Wait for whoever is writing, and take back what a dead writer left half done."""
+        if not self.connection.in_transaction:
+            with self.writing():
+                pass
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """A write transaction, after waiting for other writers; rolled back where the block raises."""
         connection = self.connection
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
-            raise CacheError(f"{self._path}: the cache's database cannot be written ({error})") from None
+        self._begin(connection)
         try:
             if self._before_writing is not None:
                 self._before_writing(self)
             yield connection
             connection.execute("COMMIT")
         except BaseException as error:
-            if connection.in_transaction:
-                connection.rollback()
+            self._roll_back(connection)
             if isinstance(error, sqlite3.Error):
                 raise CacheError(f"{self._path}: the cache's database cannot be written ({error})") from None
             raise
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise CacheError(f"{self._path}: the cache's database cannot be written ({error})") from None
+
+    def _roll_back(self, connection: sqlite3.Connection) -> None:
+        # `before_writing` takes back at once what belonged to the transaction. Where that fails, the next writer does.
+        with suppress(sqlite3.Error, CacheError, OSError):
+            if connection.in_transaction:
+                connection.rollback()
+            if self._before_writing is not None:
+                connection.execute("BEGIN IMMEDIATE")
+                self._before_writing(self)
+                connection.execute("COMMIT")
+        if connection.in_transaction:
+            with suppress(sqlite3.Error):
+                connection.rollback()
 
     def setting(self, key: str) -> str | None:
         """A small value that was kept under this key."""
@@ -149,3 +214,12 @@ class Database:
         """Keep a small value."""
         with self.writing() as connection:
             connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (key, value))
+
+
+def _close_before_fork() -> None:
+    for database in list(_open_databases):
+        database.close_before_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_close_before_fork)

@@ -50,10 +50,15 @@ else:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+class LocksUnsupported(OSError):
+    """The file system has no locks, so that nobody can tell whether a lock's owner lives."""
+
+
 def try_lock(path: str) -> int | None:
     """Lock a file, which is made where it is missing; None where a living process holds it.
 
     The operating system lets go when the process ends, however it ends. Returns the descriptor that holds the lock.
+    Raises LocksUnsupported where the file system has none.
     """
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
@@ -63,7 +68,7 @@ def try_lock(path: str) -> int | None:
         if error.errno in (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK):
             return None
         if error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
-            return None
+            raise LocksUnsupported(error.errno, error.strerror) from None
         raise
     return fd
 
@@ -146,17 +151,16 @@ def write_all(fd: int, content: bytes | bytearray | memoryview) -> None:
             done += os.write(fd, view[done:])
 
 
-def install(temporary: str, target: str) -> bool:
-    """Rename a finished file to its name; False where the name is there already, and the file is then dropped."""
-    if os.path.exists(target):
-        os.unlink(temporary)
-        return False
+def install(temporary: str, target: str) -> list[str]:
+    """Rename a finished file to its name, over what may lie there; the folders that have to be synced after it."""
+    folder = os.path.dirname(target)
     try:
-        os.rename(temporary, target)
+        os.replace(temporary, target)
     except FileNotFoundError:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        os.rename(temporary, target)
-    return True
+        os.makedirs(folder, exist_ok=True)
+        os.replace(temporary, target)
+        return [folder, os.path.dirname(folder)]
+    return [folder]
 
 
 def remove_tree(path: str) -> None:

@@ -13,6 +13,7 @@ but a folder, or nameless files, that the next collection removes.
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 import secrets
@@ -27,6 +28,7 @@ from blake3 import blake3
 from hitsave.cache.database import Database
 from hitsave.cache.files import (
     READ_ONLY,
+    LocksUnsupported,
     clone_file,
     copy_steps,
     install,
@@ -35,11 +37,14 @@ from hitsave.cache.files import (
     try_lock,
     write_all,
 )
+from hitsave.cache.hashing import new_hasher
 from hitsave.cache.overlap import Overlap
 from hitsave.cache.packfile import verify_pack
 from hitsave.cache.packset import PackSet, index_file, pack_file
 from hitsave.cache.packwriter import PackWriter
 from hitsave.cache.refs import set_refs
+from hitsave.cache.wholefiles import WholeFiles, object_file
+from hitsave.cache.wholefiles import hash_descriptor as hash_descriptor
 from hitsave.errors import CorruptObject, MalformedObject, ReliedOnLost
 from hitsave.objects.digest import Digest, ObjectKind, object_digest
 from hitsave.objects.refs import Ref
@@ -58,33 +63,33 @@ class WholeFile(NamedTuple):
     mtime_ns: int
 
 
-def object_file(digest: bytes) -> str:
-    """Where a whole object lies in the cache."""
-    name = digest.hex()
-    return f"objects/{name[:2]}/{name}"
-
-
 def _own_folder(parent: Path) -> tuple[Path, int | None]:
     """A new folder, and the lock that keeps a collection from taking it for a dead process's."""
     parent.mkdir(exist_ok=True)
     while True:
         folder = parent / secrets.token_hex(8)
         folder.mkdir()
-        lock = try_lock(os.fspath(folder / _LOCK_NAME))
-        # A collection may have come by between the making and the locking.
-        if (folder / _LOCK_NAME).exists():
-            return folder, lock
+        try:
+            lock = try_lock(os.fspath(folder / _LOCK_NAME))
+        except LocksUnsupported:
+            return folder, None
+        except FileNotFoundError:
+            continue
+        # A collection may have come by between the making and the locking, and taken the folder for a dead one's.
         if lock is not None:
+            if (folder / _LOCK_NAME).exists():
+                return folder, lock
             os.close(lock)
 
 
 class Intake:
     """One batch of objects. Use it as a context manager; without `publish` nothing is stored."""
 
-    def __init__(self, root: Path, database: Database, packs: PackSet) -> None:
+    def __init__(self, root: Path, database: Database, packs: PackSet, whole: WholeFiles) -> None:
         self._root = os.fspath(root)
         self._database = database
         self._packs = packs
+        self._whole = whole
         self.folder, self._lock = _own_folder(Path(self._root, "tmp"))
         self._writer = PackWriter(os.fspath(self.folder))
         self._new: set[bytes] = set()
@@ -109,7 +114,11 @@ class Intake:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
-        remove_tree(os.fspath(self.folder))
+        try:
+            remove_tree(os.fspath(self.folder))
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:  # A collection has just locked it, and removes what is left.
+                raise
 
     @property
     def new_objects(self) -> int:
@@ -148,7 +157,11 @@ class Intake:
         return False
 
     def _has_file(self, digest: bytes) -> bool:
-        return bool(self._database.rows("SELECT 1 FROM files WHERE digest = ?", bytes(digest)))
+        # A file that was changed since is set aside here, so that a good one can take its place.
+        try:
+            return self._whole.find(Digest(digest)) is not None
+        except CorruptObject:
+            return False
 
     def _note(self, digest: bytes, size: int) -> None:
         self._new.add(digest)
@@ -261,7 +274,7 @@ class Intake:
         lost = [
             digest.hex()
             for digest in needed - self._new
-            if not self._packs.known(digest) and not self._has_file(digest)
+            if not self._packs.known(digest) and not self._whole.recorded(digest)
         ]
         if lost:
             raise ReliedOnLost(lost)
@@ -270,15 +283,14 @@ class Intake:
         folders: set[str] = set()
 
         def place(name: str, target: str) -> None:
-            full = os.path.join(self._root, target)
-            install(os.path.join(self.folder, name), full)
-            folders.add(os.path.dirname(full))
+            folders.update(install(os.path.join(self.folder, name), os.path.join(self._root, target)))
 
         for file in self._files:
-            place(str(file.digest), object_file(file.digest))
-            row = (bytes(file.digest), file.size, file.mtime_ns)
-            # The file of an earlier writer of the same object stays, and its row with it.
-            connection.execute("INSERT OR IGNORE INTO files VALUES (?, ?, ?, 0)", row)
+            # The file of an earlier writer of the same object stays. One without a row is a dead process's.
+            if not self._whole.recorded(file.digest):
+                place(str(file.digest), object_file(file.digest))
+                row = (bytes(file.digest), file.size, file.mtime_ns)
+                connection.execute("INSERT INTO files VALUES (?, ?, ?, 0)", row)
         for pack in packs:
             place(f"{pack.digest}.pack", pack_file(pack.digest))
         if index:
@@ -296,7 +308,7 @@ class BlobWriter:
         self._intake = intake
         self._expected = expected
         self._size = size
-        self._hasher = None if checked else blake3(max_threads=blake3.AUTO)
+        self._hasher = None if checked else new_hasher()
         self._temporary = intake._temporary()
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         self._fd = os.open(self._temporary, flags, 0o644)
@@ -333,23 +345,12 @@ class BlobWriter:
         self._intake._keep(self._temporary, self._fd, self._expected)
 
 
-def hash_descriptor(fd: int) -> Digest:
-    """The digest of an open file's content, read in steps; memory is bounded."""
-    hasher = blake3(max_threads=blake3.AUTO)
-    buffer = bytearray(8 << 20)
-    view = memoryview(buffer)
-    with open(fd, "rb", buffering=0, closefd=False) as file:
-        while done := file.readinto(buffer):
-            hasher.update(view[:done])
-    return Digest(hasher.digest())
-
-
 def _clone_and_hash(source: int, target: int) -> Digest | None:
     return hash_descriptor(target) if clone_file(source, target) else None
 
 
 def _copy_and_hash(source: int, target: int) -> Digest:
-    hasher = blake3(max_threads=blake3.AUTO)
+    hasher = new_hasher()
 
     def hash_step(step: tuple[int, int]) -> None:
         offset, length = step

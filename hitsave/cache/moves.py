@@ -1,8 +1,9 @@
 """Renames that belong to a transaction: all of them hold, or none.
 
-Order: the list of moves is written and synced, then the files are moved, then the transaction commits, then the list
-is removed. Whoever next begins a write transaction and finds a list knows that its writer died: where its transaction
-was committed the list is stale, otherwise every move is taken back. The write lock keeps everybody else out meanwhile.
+Order: the list of moves is written and synced, then the files are moved and their folders synced, then the transaction
+commits. Whoever next begins a write transaction finds the list: where its transaction was committed the list is stale
+and goes, otherwise its writer died or gave up, and every move is taken back. So the list is only ever touched by who
+holds the write lock. Readers that miss a file take that lock once before they call it lost.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hitsave.cache.database import Database
-from hitsave.cache.files import sync_path
+from hitsave.cache.files import sync_all, sync_path
 
 _KEY = "moves"
 
@@ -28,8 +29,13 @@ class MoveJournal:
         self._root = os.fspath(root)
         self._path = os.path.join(self._root, "moves.json")
 
+    @property
+    def pending(self) -> bool:
+        """Whether there is a list, of a writer at work or of a dead one."""
+        return os.path.exists(self._path)
+
     def recover(self, database: Database) -> None:
-        """Take back the moves of a writer that died; to be called inside a write transaction."""
+        """Take back the moves of a writer that died or gave up; to be called inside a write transaction."""
         if not os.path.exists(self._path):
             return
         with open(self._path, encoding="ascii") as file:
@@ -40,9 +46,15 @@ class MoveJournal:
             os.unlink(self._path)
             return
         if database.setting(_KEY) != record["token"]:
-            for source, target in reversed(record["moves"]):
-                self._move(target, source)
+            self._move_all([(target, source) for source, target in reversed(record["moves"])])
         os.unlink(self._path)
+
+    def _move_all(self, moves: list[tuple[str, str]]) -> None:
+        for source, target in moves:
+            self._move(source, target)
+        folders = {os.path.dirname(path) for move in moves for path in move}
+        folders |= {os.path.dirname(folder) for folder in folders}
+        sync_all(sorted(path for folder in folders if os.path.isdir(path := os.path.join(self._root, folder))))
 
     def _move(self, source: str, target: str) -> None:
         source, target = os.path.join(self._root, source), os.path.join(self._root, target)
@@ -61,10 +73,5 @@ class MoveJournal:
             os.fsync(file.fileno())
         sync_path(self._root)
         connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (_KEY, token))
-        for source, target in listed:
-            self._move(source, target)
+        self._move_all(listed)
         yield
-
-    def done(self) -> None:
-        """The transaction is committed: the list is not needed any more."""
-        os.unlink(self._path)

@@ -2,6 +2,9 @@
 
 The database lists which indexes hold; an index file says which packs it covers and where each object lies in them.
 A process keeps the indexes mapped and looks again when another one has changed the list.
+
+What is found is checked against its digest when it is read. That something is *not* here is believed only of an index
+that has the digest it is named by, which is looked at once in a process, before the first such answer.
 """
 
 from __future__ import annotations
@@ -11,10 +14,12 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hitsave.cache.database import Database
-from hitsave.errors import CorruptObject, MalformedObject
+from hitsave.cache.hashing import new_hasher
+from hitsave.errors import CorruptObject, MalformedObject, ObjectNotFound
 from hitsave.objects.digest import Digest, ObjectKind, object_digest
 from hitsave.packing.blocks import decode_block, entry_content
 from hitsave.packing.index import Index, IndexedPack, Location, PackSummary
@@ -22,6 +27,11 @@ from hitsave.packing.pack import Block
 
 _BLOCKS_KEPT = 8
 _OPEN_PACKS = 64
+_TRIES = 20
+
+
+class _PackGone(CorruptObject):
+    """A pack is not where it was: a collection has replaced it, or it is lost."""
 
 
 def pack_file(digest: bytes) -> str:
@@ -41,9 +51,11 @@ class PackSet:
         self._root = os.fspath(root)
         self._database = database
         self._indexes: dict[bytes, Index] = {}
-        self._version: tuple[int, int] | None = None
+        self._maps: dict[bytes, mmap.mmap] = {}
+        self._checked: set[bytes] = set()
+        self._seen = threading.local()
         self._packs: OrderedDict[bytes, int] = OrderedDict()
-        self._blocks: OrderedDict[tuple[bytes, int], bytes | memoryview] = OrderedDict()
+        self._blocks: OrderedDict[tuple[bytes, Block], bytes | memoryview] = OrderedDict()
         self._lock = threading.RLock()
         self._changes = 0
 
@@ -52,27 +64,62 @@ class PackSet:
     def refresh(self) -> bool:
         """Look again which indexes hold; True where the list has changed."""
         with self._lock:
+            # Each thread has a connection of its own, and the number that one gives means nothing to another.
             version = (self._database.version, self._changes)
-            if version == self._version:
+            if version == getattr(self._seen, "version", None):
                 return False
-            names = [row[0] for row in self._database.rows("SELECT name FROM indexes ORDER BY entries DESC, name")]
+            names = self._names()
             changed = names != list(self._indexes)
-            if changed:
-                self._indexes = {name: self._indexes.get(name) or self._map(name) for name in names}
-            self._version = version
+            while changed:
+                try:
+                    self._indexes = {name: self._indexes.get(name) or self._map(name) for name in names}
+                    break
+                except CorruptObject:
+                    # Two collections may have come by since the list was read.
+                    if names == (names := self._names()):
+                        raise
+            self._maps = {name: self._maps[name] for name in self._indexes}
+            self._seen.version = version
             return changed
+
+    def _names(self) -> list[bytes]:
+        return [row[0] for row in self._database.rows("SELECT name FROM indexes ORDER BY entries DESC, name")]
 
     def touch(self) -> None:
         """This process has changed the list itself."""
-        self._changes += 1
+        with self._lock:
+            self._changes += 1
+
+    @contextmanager
+    def uncommitted(self) -> Iterator[None]:
+        """Let this thread, inside its write transaction, see the list as it made it. Other threads wait."""
+        with self._lock:
+            self._changes += 1
+            try:
+                yield
+            finally:
+                self._changes += 1
 
     def _map(self, name: bytes) -> Index:
         path = os.path.join(self._root, index_file(name))
         try:
             with open(path, "rb") as file:
-                return Index(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            index = Index(mapped)
+            self._maps[name] = mapped
+            return index
         except (OSError, ValueError, MalformedObject) as error:
             raise CorruptObject(name.hex(), path, f"the index cannot be read ({error}); run 'hitsave fsck'") from None
+
+    def check_indexes(self) -> None:
+        """Make sure that every index is what its name says. Raises CorruptObject."""
+        with self._lock:
+            for name in self._indexes:
+                if name not in self._checked:
+                    if new_hasher().update(self._maps[name]).digest() != name:
+                        path = os.path.join(self._root, index_file(name))
+                        raise CorruptObject(name.hex(), path, "the index has another digest; run 'hitsave fsck'")
+                    self._checked.add(name)
 
     def indexes(self) -> dict[bytes, Index]:
         """The indexes that hold, by name."""
@@ -94,8 +141,11 @@ class PackSet:
     # -- lookup
 
     def known(self, digest: bytes) -> bool:
-        """Whether the indexes looked at last hold an object; does not look again."""
-        return any(digest in index for index in self._indexes.values())
+        """Whether the indexes looked at last hold an object; does not look again. Raises CorruptObject."""
+        if any(digest in index for index in self._indexes.values()):
+            return True
+        self.check_indexes()
+        return False
 
     def find(self, digest: bytes) -> Location | None:
         """Where an object is."""
@@ -103,35 +153,61 @@ class PackSet:
         return self.find_known(digest)
 
     def find_known(self, digest: bytes) -> Location | None:
-        """Where an object is, by the indexes looked at last."""
-        for index in self._indexes.values():
-            if location := index.find(digest):
-                return location
+        """Where an object is, by the indexes looked at last. Raises CorruptObject."""
+        for name, index in self._indexes.items():
+            try:
+                if location := index.find(digest):
+                    return location
+            except MalformedObject as error:
+                raise CorruptObject(name.hex(), os.path.join(self._root, index_file(name)), str(error)) from None
+        self.check_indexes()
         return None
 
     # -- reading
 
     def read(self, location: Location) -> bytes:
-        """The content of an object, checked against its digest. Raises CorruptObject."""
-        content = bytes(self._entry(self._block(location.pack, location.block), location))
+        """The content of an object, checked against its digest. Raises CorruptObject, ObjectNotFound."""
+        for _ in range(_TRIES):
+            try:
+                block = self._block(location.pack, location.block)
+                break
+            except _PackGone:
+                location = self._look_again(location)
+        else:
+            block = self._block(location.pack, location.block)
+        content = bytes(self._entry(block, location))
         self._check(location, content)
         return content
 
+    def _look_again(self, location: Location) -> Location:
+        """Where an object is that was not found where it had been, when nobody is moving packs."""
+        self._database.settle()
+        found = self.find(location.digest)
+        if found is None:
+            raise ObjectNotFound(str(location.digest))
+        if found.pack == location.pack and not os.path.exists(self._path(found.pack)):
+            raise CorruptObject(str(location.digest), self._path(found.pack), "the pack is missing")
+        return found
+
     def read_many(self, locations: Iterable[Location]) -> Iterator[tuple[Digest, bytes | memoryview]]:
         """Contents in the order of packs and blocks, each block decoded once, each content checked."""
-        ordered = sorted(locations, key=lambda found: (found.pack, found.block.offset, found.offset))
-        current: tuple[bytes, int] | None = None
+        ordered = sorted(locations, key=lambda found: (found.pack, found.block, found.offset))
+        current: tuple[bytes, Block] | None = None
         block: bytes | memoryview = b""
         for location in ordered:
-            place = (location.pack, location.block.offset)
+            place = (location.pack, location.block)
             if place != current:
-                block, current = self._decode(location.pack, location.block), place
+                try:
+                    block, current = self._decode(location.pack, location.block), place
+                except _PackGone:
+                    yield location.digest, self.read(self._look_again(location))
+                    continue
             content = self._entry(block, location)
             self._check(location, content)
             yield location.digest, content
 
     def _block(self, pack: bytes, block: Block) -> bytes | memoryview:
-        key = (pack, block.offset)
+        key = (pack, block)  # The offset alone is not enough: an empty block has that of its successor.
         with self._lock:
             found = self._blocks.get(key)
             if found is not None:
@@ -181,6 +257,8 @@ class PackSet:
         if fd is None:
             try:
                 fd = os.open(self._path(pack), os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            except FileNotFoundError:
+                raise _PackGone(pack.hex(), self._path(pack), "the pack is missing") from None
             except OSError as error:
                 raise CorruptObject(
                     pack.hex(), self._path(pack), f"the pack cannot be read ({error.strerror})"

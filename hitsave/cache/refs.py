@@ -77,5 +77,21 @@ def set_refs(connection: sqlite3.Connection, refs: Iterable[Ref], partial: bool)
 
 
 def doubt_all(connection: sqlite3.Connection) -> None:
-    """Trust no ref to be whole: something that was here is lost."""
+    """Trust no ref to be whole, nor one that may come back: something that was here is lost."""
     connection.execute(f"UPDATE refs SET partial = {DOUBTFUL} WHERE partial = {WHOLE}")
+    connection.execute(f"UPDATE dropped_refs SET partial = {DOUBTFUL} WHERE partial = {WHOLE}")
+    bump_generation(connection)
+
+
+def doubt(connection: sqlite3.Connection, name: RefName) -> None:
+    """Trust one ref not to be whole."""
+    connection.execute(
+        f"UPDATE refs SET partial = {DOUBTFUL} WHERE partial = {WHOLE} AND namespace = ? AND name = ?",
+        (name.namespace.value, name.name),
+    )
+
+
+def bump_generation(connection: sqlite3.Connection) -> None:
+    """Tell intakes under way that something was taken out, or lost, since they began."""
+    query = "INSERT INTO settings VALUES ('generation', '1') ON CONFLICT (key) DO UPDATE SET value = value + 1"
+    connection.execute(query)

@@ -11,24 +11,23 @@ came in and again whenever their size or time is not what it was then.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import io
 import os
-import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, NamedTuple
 
 from hitsave.cache.database import Database
-from hitsave.cache.files import READ_ONLY, install, write_all
-from hitsave.cache.intake import Intake, hash_descriptor, object_file
+from hitsave.cache.files import sync_path
+from hitsave.cache.intake import Intake
 from hitsave.cache.moves import MoveJournal
 from hitsave.cache.packset import PackSet, pack_file
-from hitsave.cache.refs import PARTIAL, all_refs, doubt_all, find_ref, owned_whole
+from hitsave.cache.refs import PARTIAL, all_refs, find_ref, owned_whole
 from hitsave.cache.stats import StatCache
 from hitsave.cache.sweep import Sweeper
+from hitsave.cache.wholefiles import WholeFiles
 from hitsave.errors import CacheError, CorruptObject, ObjectNotFound
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.graph import reachable
@@ -55,6 +54,7 @@ class Cache:
         self.database = database
         self.moves = moves
         self.packset = PackSet(path, database)
+        self.whole_files = WholeFiles(path, database)
         self.stats = StatCache(database)
         self.sweeper = Sweeper(path, database, self.packset, moves)
         self._root = os.fspath(path)
@@ -64,8 +64,7 @@ class Cache:
         """Open the cache in a folder, which is made where it is missing. Raises CacheError."""
         path = Path(os.path.abspath(path))
         try:
-            for name in _FOLDERS:
-                (path / name).mkdir(parents=True, exist_ok=True)
+            _make_folders(path)
             _check_writable(path / "tmp")
         except OSError as error:
             raise CacheError(
@@ -73,7 +72,10 @@ class Cache:
                 "set HITSAVE_LOCAL_CACHE_DIR to a folder that you can write to"
             ) from None
         moves = MoveJournal(path)
-        return cls(path, Database(path / "cache.db", moves.recover), moves)
+        database = Database(path / "cache.db", moves.recover, lambda: _refuse_lost_database(path))
+        if moves.pending:
+            database.settle()  # Its writer died, or will be done when the lock is free.
+        return cls(path, database, moves)
 
     def __enter__(self) -> Cache:
         return self
@@ -131,6 +133,12 @@ class Cache:
         """Where a packed object lies."""
         return self.packset.find(digest)
 
+    def locate_many(self, digests: Iterable[Digest]) -> dict[Digest, Location]:
+        """Where those of `digests` lie that are packed."""
+        self.packset.refresh()
+        find = self.packset.find_known
+        return {digest: found for digest in digests if (found := find(digest)) is not None}
+
     def packs(self) -> list[PackSummary]:
         """Every pack."""
         return self.packset.packs()
@@ -167,71 +175,38 @@ class Cache:
         with self.open_blob(digest) as file:
             return file.read()
 
-    def read_many(self, digests: Iterable[Digest]) -> Iterator[tuple[Digest, bytes | memoryview]]:
-        """The contents of packed objects, each once, in the order in which they lie; others are an ObjectNotFound."""
-        locations = []
-        self.packset.refresh()
-        for digest in set(digests):
-            location = self.packset.find_known(digest)
-            if location is None:
-                raise ObjectNotFound(str(digest))
-            locations.append(location)
+    def read_many(self, locations: Iterable[Location]) -> Iterator[tuple[Digest, bytes | memoryview]]:
+        """The contents of packed objects, in the order in which they lie, each block decoded once."""
         return self.packset.read_many(locations)
 
     def open_blob(self, digest: Digest) -> BinaryIO:
         """A blob for reading, without taking a large one into memory. Raises ObjectNotFound, CorruptObject."""
         path = self.whole_file(digest)
         if path is not None:
-            return path.open("rb")
+            try:
+                return path.open("rb")
+            except FileNotFoundError:  # Collected between the two looks, unless the second one finds it.
+                return self._open_again(digest)
         location = self.packset.find(digest)
         if location is None:
             raise ObjectNotFound(str(digest))
         return io.BytesIO(self.packset.read(location))
 
+    def _open_again(self, digest: Digest) -> BinaryIO:
+        self.database.settle()
+        path = self.whole_file(digest)
+        if path is None:
+            raise ObjectNotFound(str(digest))
+        return path.open("rb")
+
     def whole_file(self, digest: Digest) -> Path | None:
         """The file of a blob that is kept as one. Raises CorruptObject where it was changed, and sets it aside."""
-        query = "SELECT size, mtime_ns, derived FROM files WHERE digest = ?"
-        rows = self.database.rows(query, bytes(digest))
-        if not rows:
-            return None
-        size, mtime_ns, derived = rows[0]
-        path = os.path.join(self._root, object_file(digest))
         try:
-            found = os.stat(path)
-        except FileNotFoundError:
-            if not self.database.rows(query, bytes(digest)):
-                return None  # Collected between the two looks.
-            self._set_aside(digest, path, derived)
-            found = None
-        if found is not None and (found.st_size, found.st_mtime_ns) == (size, mtime_ns):
-            return Path(path)
-        if found is not None and self._still_right(digest, path, found, derived):
-            return Path(path)
-        if self.packset.find(digest):
-            return None  # A good copy lies in a pack.
-        reason = "its file is missing" if found is None else "its file was changed; it is in the quarantine folder now"
-        raise CorruptObject(str(digest), path, reason)
-
-    def _still_right(self, digest: Digest, path: str, found: os.stat_result, derived: bool) -> bool:
-        with open(path, "rb") as file:
-            right = hash_descriptor(file.fileno()) == digest
-        if right:
-            with self.database.writing() as connection:
-                connection.execute(
-                    "UPDATE files SET size = ?, mtime_ns = ? WHERE digest = ?",
-                    (found.st_size, found.st_mtime_ns, bytes(digest)),
-                )
-        else:
-            self._set_aside(digest, path, derived)
-        return right
-
-    def _set_aside(self, digest: Digest, path: str, derived: bool) -> None:
-        with self.database.writing() as connection:
-            connection.execute("DELETE FROM files WHERE digest = ?", (bytes(digest),))
-            if not derived:
-                doubt_all(connection)
-            with contextlib.suppress(FileNotFoundError):
-                os.rename(path, os.path.join(self._root, "quarantine", f"{digest}.{secrets.token_hex(4)}"))
+            return self.whole_files.find(digest)
+        except CorruptObject:
+            if self.packset.find(digest):
+                return None  # A good copy lies in a pack.
+            raise
 
     def path_of(self, digest: Digest) -> Path:
         """A read-only file with the content of a blob; made out of a pack where need be."""
@@ -241,25 +216,7 @@ class Cache:
         location = self.packset.find(digest)
         if location is None:
             raise ObjectNotFound(str(digest))
-        return self._derive(digest, self.packset.read(location))
-
-    def _derive(self, digest: Digest, content: bytes) -> Path:
-        temporary = os.path.join(self._root, "tmp", f"derive-{secrets.token_hex(8)}")
-        target = os.path.join(self._root, object_file(digest))
-        # Written under the write lock, so that a collection knows every such file that it sees for a left-over.
-        with self.database.writing() as connection:
-            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), READ_ONLY)
-            try:
-                write_all(fd, content)
-            finally:
-                os.close(fd)
-            install(temporary, target)
-            found = os.stat(target)
-            connection.execute(
-                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, 1)",
-                (bytes(digest), found.st_size, found.st_mtime_ns),
-            )
-        return Path(target)
+        return self.whole_files.derive(digest, self.packset.read(location))
 
     # -- refs
 
@@ -293,11 +250,28 @@ class Cache:
     def intake(self) -> Intake:
         """A new batch of objects."""
         try:
-            return Intake(self.path, self.database, self.packset)
+            return Intake(self.path, self.database, self.packset, self.whole_files)
         except OSError as error:
             if error.errno in (errno.EACCES, errno.EROFS):
                 raise CacheError(f"{self.path}: the cache cannot be written ({error.strerror})") from None
             raise
+
+
+def _make_folders(path: Path) -> None:
+    missing = [name for name in _FOLDERS if not (path / name).is_dir()]
+    for name in missing:
+        (path / name).mkdir(parents=True, exist_ok=True)
+    if missing:
+        sync_path(path)
+
+
+def _refuse_lost_database(path: Path) -> None:
+    """An empty database beside objects means that theirs is lost, and a collection would delete them all."""
+    if any(any((path / name).iterdir()) for name in ("packs", "indexes", "objects")):
+        raise CacheError(
+            f"{path / 'cache.db'}: the cache's database is missing or empty, though the cache holds objects; "
+            "bring the file back, or move the folder away to begin with an empty cache"
+        )
 
 
 def _check_writable(folder: Path) -> None:

@@ -2,12 +2,14 @@
 
 A collection happens in one write transaction, under which no ref can be published: files are moved to a trash folder
 of their own, indexes are replaced, and the operation is recorded. A pack with both kinds of objects was split
-beforehand, outside of the transaction, into one that stays and one that goes; blocks of which nothing dies are copied
-as they are. `restore` is the same in the other direction.
+beforehand, outside of the transaction, into one that stays and one that goes, both synced; blocks of which nothing dies
+are copied as they are. `bring_back` is the same in the other direction.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sqlite3
 from collections.abc import Callable, Iterable
@@ -18,11 +20,11 @@ from typing import NamedTuple
 from blake3 import blake3
 
 from hitsave.cache.database import Database
-from hitsave.cache.files import remove_tree, sync_all, try_lock, write_all
-from hitsave.cache.intake import object_file
+from hitsave.cache.files import LocksUnsupported, remove_tree, sync_all, try_lock, write_all
 from hitsave.cache.moves import MoveJournal
 from hitsave.cache.packset import PackSet, index_file, pack_file
-from hitsave.cache.refs import COLUMNS
+from hitsave.cache.refs import COLUMNS, bump_generation
+from hitsave.cache.wholefiles import object_file
 from hitsave.errors import CorruptObject, MalformedObject
 from hitsave.objects.digest import Digest
 from hitsave.packing.blocks import (
@@ -34,7 +36,8 @@ from hitsave.packing.blocks import (
     entry_content,
 )
 from hitsave.packing.index import IndexedPack, encode_index
-from hitsave.packing.pack import NONCE_SIZE, PackBuilder, PackEntry
+from hitsave.packing.pack import NONCE_SIZE, Block, PackBuilder, PackEntry
+from hitsave.packing.packreader import check_entry
 
 
 class DeadFile(NamedTuple):
@@ -74,24 +77,45 @@ def split_pack(path: Path, pack: IndexedPack, dead: Callable[[bytes], bool], fol
     for entry in pack.table.entries():
         by_block.setdefault(entry.block, []).append(entry)
     live_half, dead_half = _Half(folder), _Half(folder)
-    with path.open("rb") as file:
-        for number, block in enumerate(pack.table.blocks):
-            file.seek(block.offset)
-            stored = file.read(block.stored)
-            entries = by_block.get(number, [])
-            dying = [entry for entry in entries if dead(entry.digest)]
-            if not dying or len(dying) == len(entries):
-                half = dead_half if dying else live_half
-                half.copy_block(block.codec, stored, block.raw, entries)
-                continue
-            try:
-                content = decode_block(block.codec, stored, block.raw)
-            except MalformedObject as error:
-                raise CorruptObject(str(pack.digest), os.fspath(path), str(error)) from None
-            for entry in entries:
-                half = dead_half if entry in dying else live_half
-                half.add(entry, entry_content(content, entry.digest, entry.offset, entry.length))
-    return Split(pack, live_half.finish(), dead_half.finish())
+    try:
+        with path.open("rb") as file:
+            for number, block in enumerate(pack.table.blocks):
+                file.seek(block.offset)
+                stored = file.read(block.stored)
+                _split_block(block, stored, by_block.get(number, []), dead, live_half, dead_half)
+        return Split(pack, live_half.finish(), dead_half.finish())
+    except MalformedObject as error:
+        raise CorruptObject(str(pack.digest), os.fspath(path), str(error)) from None
+    finally:
+        live_half.close()
+        dead_half.close()
+
+
+def _split_block(
+    block: Block,
+    stored: bytes,
+    entries: list[PackEntry],
+    dead: Callable[[bytes], bool],
+    live_half: _Half,
+    dead_half: _Half,
+) -> None:
+    """What stays is checked before it is copied: the pack that it comes from, damaged or not, is removed afterwards."""
+    if len(stored) != block.stored:
+        raise MalformedObject("pack", "it is shorter than its index says")
+    dying = {entry.digest for entry in entries if dead(entry.digest)}
+    if entries and all(entry.digest in dying for entry in entries):
+        dead_half.copy_block(block.codec, stored, block.raw, entries)
+        return
+    content = decode_block(block.codec, stored, block.raw)
+    pieces = {entry: entry_content(content, entry.digest, entry.offset, entry.length) for entry in entries}
+    for entry, piece in pieces.items():
+        if entry.digest not in dying:
+            check_entry(entry.digest, entry.kind, piece)
+    if not dying:
+        live_half.copy_block(block.codec, stored, block.raw, entries)
+        return
+    for entry, piece in pieces.items():
+        (dead_half if entry.digest in dying else live_half).add(entry, piece)
 
 
 class _Half:
@@ -129,12 +153,18 @@ class _Half:
             write_all(self._fd, builder.block(codec, stored, len(content), self._block.entries))
             self._block = BlockBuilder()
 
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
     def finish(self) -> IndexedPack | None:
         self._flush()
         if self._builder is None:
             return None
         write_all(self._fd, self._builder.finish())
-        os.close(self._fd)
+        os.fsync(self._fd)
+        self.close()
         digest = self._builder.digest
         self._path.rename(self._folder / f"{digest}.pack")
         return IndexedPack(digest, self._builder.length, self._builder.table)
@@ -201,9 +231,9 @@ class Sweeper:
 
     def settle(self, operation: int) -> None:
         """The transaction is committed: remove what was replaced."""
-        self._moves.done()
         self._packs.touch()
         self._packs.forget_files()
+        self._database.settle()
         remove_tree(os.fspath(self._root / f"trash/{operation}/replaced"))
 
     def bring_back(self, connection: sqlite3.Connection, operation: int, packs: list[IndexedPack]) -> int:
@@ -218,28 +248,38 @@ class Sweeper:
             source = f"trash/{operation}/{item}"
             if not (self._root / source).exists():
                 raise CorruptObject(digest.hex(), os.fspath(self._root / source), "it is missing from the trash")
-            moves.append((source, pack_file(digest) if item.endswith(".pack") else object_file(digest)))
-            if not item.endswith(".pack"):
-                row = (digest, size, mtime_ns, derived)
-                connection.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", row)
+            if item.endswith(".pack"):
+                moves.append((source, pack_file(digest)))
+            elif not connection.execute("SELECT 1 FROM files WHERE digest = ?", (digest,)).fetchone():
+                # One that came in again meanwhile stays: taking a move back must not leave a row without its file.
+                moves.append((source, object_file(digest)))
+                connection.execute("INSERT INTO files VALUES (?, ?, ?, ?)", (digest, size, mtime_ns, derived))
         with self._moves.moving(connection, moves):
             if packs:
                 self.add_index(connection, packs)
             connection.execute("DELETE FROM trash WHERE operation = ?", (operation,))
-        self._packs.touch()
         return len(rows)
 
     def purge(self, operations: Iterable[int]) -> None:
         """Delete the trash of these operations for good."""
-        for operation in operations:
-            with self._database.writing() as connection:
-                connection.execute("DELETE FROM trash WHERE operation = ?", (operation,))
-                connection.execute("DELETE FROM dropped_refs WHERE operation = ?", (operation,))
-                connection.execute("DELETE FROM operations WHERE id = ?", (operation,))
+        purged = [(operation,) for operation in operations]
+        if not purged:
+            return
+        # All at once: objects that can be brought back without the refs that owned them help nobody.
+        with self._database.writing() as connection:
+            connection.executemany("DELETE FROM trash WHERE operation = ?", purged)
+            connection.executemany("DELETE FROM dropped_refs WHERE operation = ?", purged)
+            connection.executemany("DELETE FROM operations WHERE id = ?", purged)
+        for (operation,) in purged:
             remove_tree(os.fspath(self._root / f"trash/{operation}"))
 
     def remove_leftovers(self, connection: sqlite3.Connection) -> int:
-        """Inside a write transaction: delete files that no row names, and folders of dead intakes. Returns how many."""
+        """Inside a write transaction: delete files that no row names, and folders of dead intakes. Returns how many.
+
+        Raises CorruptObject where an index is damaged, hence nobody knows which packs are named.
+        """
+        self._packs.refresh()
+        self._packs.check_indexes()
         indexes = {row[0].hex() for row in connection.execute("SELECT name FROM indexes")}
         packs = {pack.digest.hex() for pack in self._packs.packs()}
         files = {row[0].hex() for row in connection.execute("SELECT digest FROM files")}
@@ -253,33 +293,52 @@ class Sweeper:
                 if path.name.removesuffix(suffix) not in known:
                     path.unlink()
                     removed += 1
-        return removed + self._remove_dead_intakes()
+        return removed + self._empty_trash(connection) + self._remove_dead_intakes()
+
+    def _empty_trash(self, connection: sqlite3.Connection) -> int:
+        kept = {str(row[0]) for row in connection.execute("SELECT DISTINCT operation FROM trash")}
+        removed = 0
+        for path in (self._root / "trash").iterdir():
+            stale = path / "replaced" if path.name in kept else path
+            if stale.exists():
+                remove_tree(os.fspath(stale))
+                removed += 1
+        return removed
 
     def _remove_dead_intakes(self) -> int:
         removed = 0
-        for path in (self._root / "tmp").iterdir():
-            if not path.is_dir():
-                path.unlink()
-                continue
-            lock = path / "lock"
-            fd = try_lock(os.fspath(lock)) if lock.exists() else None
-            if fd is not None:
-                remove_tree(os.fspath(path))
-                os.close(fd)
-                removed += 1
+        for item in list(os.scandir(self._root / "tmp")):
+            # Folders come and go with their intakes. Files are written under the write lock, which is ours now.
+            if item.is_dir(follow_symlinks=False):
+                removed += _remove_unless_locked(Path(item.path))
+            else:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(item.path)
+                    removed += 1
         return removed
+
+
+def _remove_unless_locked(folder: Path) -> bool:
+    try:
+        fd = try_lock(os.fspath(folder / "lock"))
+    except (LocksUnsupported, FileNotFoundError):  # Nobody can tell whose it is; or its owner removed it just now.
+        return False
+    if fd is None:
+        return False
+    try:
+        remove_tree(os.fspath(folder))
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:  # Its owner had made it just before, and has locked it anew.
+            raise
+    finally:
+        os.close(fd)
+    return True
 
 
 def _files_beneath(folder: Path) -> Iterable[Path]:
     for inner, _, names in os.walk(folder):
         for name in names:
             yield Path(inner, name)
-
-
-def bump_generation(connection: sqlite3.Connection) -> None:
-    """Tell intakes under way that something was taken out since they began."""
-    query = "INSERT INTO settings VALUES ('generation', '1') ON CONFLICT (key) DO UPDATE SET value = value + 1"
-    connection.execute(query)
 
 
 def begin_operation(connection: sqlite3.Connection, kind: str, time: int) -> int:

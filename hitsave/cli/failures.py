@@ -9,6 +9,7 @@ import traceback
 
 import click
 
+from hitsave.cli.output import one_line
 from hitsave.errors import HitsaveError
 
 FAILED = 1
@@ -25,21 +26,33 @@ _HINTS = {
 
 def explain(error: BaseException) -> int:
     """Show an error as a user should see it; the exit code."""
+    code = _explain(error)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # Whoever read our output has seen enough, or it has no room. Nothing more may be written, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
+def _explain(error: BaseException) -> int:
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else FAILED
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        if sys.stderr.isatty():
+            click.echo(err=True)  # The terminal has shown ^C.
         _say("interrupted; what was finished is kept, run it again to go on")
         return INTERRUPTED
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return WRONG_USAGE
     if isinstance(error, click.UsageError):
-        _say(error.format_message())
-        if error.ctx is not None:
-            click.echo(f"see '{error.ctx.command_path} --help'", err=True)
+        see = f" (see '{error.ctx.command_path} --help')" if error.ctx is not None else ""
+        _say(error.format_message().removesuffix(".") + see)
         return WRONG_USAGE
     if isinstance(error, BrokenPipeError):
-        # Whoever read our output has seen enough. Nothing more may be written, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     if isinstance(error, click.ClickException):
         _say(error.format_message())
@@ -63,4 +76,4 @@ def _describe(error: OSError) -> str:
 
 
 def _say(text: str) -> None:
-    click.echo("hitsave: " + text.replace("\n", "\\n"), err=True)
+    click.echo("hitsave: " + one_line(text), err=True)

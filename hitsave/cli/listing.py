@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-import click
-
-from hitsave.cli.output import emit, emit_json, show_path
+from hitsave.cli.output import emit, emit_json, emit_nul, show_path
 from hitsave.objects.digest import Digest
 from hitsave.objects.encoding import decode_tree
 from hitsave.objects.model import EntryKind, TreeEntry
@@ -32,8 +30,7 @@ def show_tree(
     for path, entry in rows:
         head = f"{_MODES[entry.kind]} {entry.digest} {entry.size:>9}\t"
         if nul:
-            click.echo(head + os.fsdecode(path), nl=False)
-            click.echo("\0", nl=False)
+            emit_nul(head + os.fsdecode(path))
         else:
             emit(head + show_path(path))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,6 +66,13 @@ class CommandTable(click.Group):
             ctx.fail(f"there is no command {name!r}; {hint}")
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does, which would say something of its own about an interruption."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise click.Abort from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table, without loading a command."""
         with formatter.section("Commands"):
@@ -94,9 +103,17 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """The `hitsave` script."""
+    _open_streams()
+    sys.exit(run(sys.argv[1:]))
+
+
+def _open_streams() -> None:
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # Closed by whoever started us: no file of ours may get its number.
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             # Names of files are bytes; one that is not UTF-8 comes out as it went in.
-            reconfigure(errors="surrogateescape")
-    sys.exit(run(sys.argv[1:]))
+            encoding = "utf-8" if codecs.lookup(stream.encoding).name == "ascii" else None
+            reconfigure(encoding=encoding, errors="surrogateescape")

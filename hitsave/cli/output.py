@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 import click
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+_CONTROL_ALONE = re.compile(r"[\x00-\x1f\x7f]")
 _CONTROL = re.compile(r'[\x00-\x1f\x7f"\\]')
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 
@@ -26,6 +28,16 @@ def emit(text: str) -> None:
     click.echo(text)
 
 
+def emit_nul(text: str) -> None:
+    """Text on stdout as it is, ended by NUL, for programs."""
+    sys.stdout.write(text + "\0")  # click would take control sequences out of names.
+
+
+def one_line(text: str) -> str:
+    """Text that stays on its line and sends nothing to a terminal that is not to be seen."""
+    return _CONTROL_ALONE.sub(_escape, text)
+
+
 def emit_json(value: Any) -> None:
     """A value on stdout. Names that are not UTF-8 hold lone surrogates, as `os.fsdecode` makes them."""
     click.echo(json.dumps(value, indent=2))
@@ -37,10 +49,13 @@ def show_path(path: Path | bytes | str) -> str:
     if os.path.isabs(text):
         inside = os.path.relpath(text)
         text = text if inside.startswith("..") else inside
-    if not any(ord(letter) < 32 or letter == "\x7f" for letter in text):
+    if not _CONTROL_ALONE.search(text):
         return text
-    escaped = _CONTROL.sub(lambda found: _NAMED.get(found[0], f"\\{ord(found[0]):03o}"), text)
-    return f'"{escaped}"'
+    return f'"{_CONTROL.sub(_escape, text)}"'
+
+
+def _escape(found: re.Match[str]) -> str:
+    return _NAMED.get(found[0], f"\\{ord(found[0]):03o}")
 
 
 def show_size(size: int) -> str:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Never
 
 import click
 
+from hitsave.cli.output import one_line
+
 if TYPE_CHECKING:
     from tqdm import tqdm
 
@@ -52,7 +54,7 @@ class Terminal:
             return
         if self._bar is not None:
             self._bar.clear()
-        click.echo(f"hitsave: {text}", err=True)
+        click.echo(f"hitsave: {one_line(text)}", err=True)
 
     def close(self) -> None:
         """Take the bar away."""

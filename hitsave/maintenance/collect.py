@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hitsave.cache.packfile import verify_pack
-from hitsave.cache.refs import COLUMNS, ref_of_row
+from hitsave.cache.refs import COLUMNS, doubt, ref_of_row
 from hitsave.cache.store import Cache
 from hitsave.cache.sweep import (
     DeadFile,
@@ -86,21 +86,31 @@ def forget(cache: Cache, names: Iterable[RefName], now: int) -> list[Ref]:
 
 
 def mark(cache: Cache, seen: Marked | None = None) -> Marked:
-    """Everything that any ref needs. Raises ObjectError where a tree that is owned cannot be read."""
-    try:
-        return cache.reachable([(ref.digest, ref.kind) for ref in cache.refs()], seen)
-    except ObjectError as error:
-        raise CorruptObject(
-            getattr(error, "digest", "?"),
-            "the cache",
-            f"nothing was collected, since not all refs can be followed: {error}",
-        ) from error
+    """Everything that any ref needs. Raises CorruptObject where a tree that is owned cannot be read.
+
+    `seen`, which is extended, is for a caller that holds the write lock.
+    """
+    for last in (False,) * (_TRIES - 1) + (True,):
+        refs = cache.refs()
+        try:
+            return cache.reachable([(ref.digest, ref.kind) for ref in refs], seen)
+        except ObjectError as error:
+            if seen is None and not last and cache.refs() != refs:
+                continue  # What was not found may have been forgotten and collected since the refs were read.
+            raise CorruptObject(
+                getattr(error, "digest", "?"),
+                "the cache",
+                f"nothing was collected, since not all refs can be followed: {error}",
+            ) from error
+    raise AssertionError("the last attempt returns or raises")
 
 
 def find_dead(cache: Cache, live: Marked) -> list[Dead]:
     """Every object that is not marked, by ascending digest, each once."""
     owners = _former_owners(cache)
     found: dict[Digest, Dead] = {}
+    cache.packset.refresh()
+    cache.packset.check_indexes()  # What a damaged index names wrongly would pass for dead.
     for index in cache.packset.indexes().values():
         for location in index.locations():
             digest = location.digest
@@ -159,8 +169,10 @@ def _collect_once(cache: Cache, now: int) -> Collected | None:
     doomed = {item.digest for item in dead}
     with cache.intake() as workshop:
         sweep = _prepare(cache, doomed, workshop.folder)
+        if sweep is None:
+            return None
         with cache.database.writing() as connection:
-            if not doomed.isdisjoint(mark(cache, live)) or not _still_there(cache, sweep):
+            if not doomed.isdisjoint(mark(cache, live)) or not _still_fits(cache, sweep, doomed):
                 return None
             cache.sweeper.remove_leftovers(connection)
             if sweep.empty:
@@ -171,7 +183,8 @@ def _collect_once(cache: Cache, now: int) -> Collected | None:
     return Collected(tuple(dead), sum(item.size for item in dead), operation)
 
 
-def _prepare(cache: Cache, doomed: set[Digest], folder: Path) -> Sweep:
+def _prepare(cache: Cache, doomed: set[Digest], folder: Path) -> Sweep | None:
+    """What to take, with the halves of split packs in `folder`; None where another collection was quicker."""
     whole: list[IndexedPack] = []
     splits: list[Split] = []
     packs = [pack for index in cache.packset.indexes().values() for pack in index.tables()]
@@ -180,21 +193,31 @@ def _prepare(cache: Cache, doomed: set[Digest], folder: Path) -> Sweep:
         if dying == len(pack.table.records):
             whole.append(pack)
         elif dying:
-            splits.append(split_pack(cache.pack_path(pack.digest), pack, doomed.__contains__, folder))
-    files = [
+            path = cache.pack_path(pack.digest)
+            try:
+                splits.append(split_pack(path, pack, doomed.__contains__, folder))
+            except FileNotFoundError:
+                cache.database.settle()
+                if any(summary.digest == pack.digest for summary in cache.packs()) and not path.exists():
+                    raise CorruptObject(str(pack.digest), os.fspath(path), "the pack is missing") from None
+                return None
+    return Sweep(tuple(whole), tuple(splits), _dead_files(cache, doomed))
+
+
+def _dead_files(cache: Cache, doomed: set[Digest]) -> tuple[DeadFile, ...]:
+    rows = cache.database.rows("SELECT digest, size, mtime_ns, derived FROM files")
+    return tuple(
         DeadFile(Digest(digest), size, mtime_ns, bool(derived))
-        for digest, size, mtime_ns, derived in cache.database.rows("SELECT digest, size, mtime_ns, derived FROM files")
+        for digest, size, mtime_ns, derived in rows
         if digest in doomed
-    ]
-    return Sweep(tuple(whole), tuple(splits), tuple(files))
+    )
 
 
-def _still_there(cache: Cache, sweep: Sweep) -> bool:
-    """Whether another collection has left alone what this one prepared to take."""
+def _still_fits(cache: Cache, sweep: Sweep, doomed: set[Digest]) -> bool:
+    """Whether others have left alone what was prepared, and have made no more files of what goes."""
     here = {pack.digest for pack in cache.packs()}
     wanted = {pack.digest for pack in sweep.packs} | {split.old.digest for split in sweep.splits}
-    files = {Digest(row[0]) for row in cache.database.rows("SELECT digest FROM files")}
-    return wanted <= here and all(file.digest in files for file in sweep.files)
+    return wanted <= here and _dead_files(cache, doomed) == sweep.files
 
 
 def _purge(cache: Cache, before: int) -> int:
@@ -214,7 +237,7 @@ def undo(cache: Cache) -> Undone:
     Objects without an owner would go again at the next collection, so that undoing a collection also brings back the
     refs that were forgotten before it and since the one before.
     """
-    with cache.database.writing() as connection:
+    with cache.database.writing() as connection, cache.packset.uncommitted():
         query = "SELECT id, kind FROM operations WHERE undone = 0 ORDER BY id DESC"
         log = connection.execute(query).fetchall()
         if not log:
@@ -226,6 +249,7 @@ def undo(cache: Cache) -> Undone:
             packs = _trashed_packs(cache, operation)
             objects = sum(len(pack.table.records) for pack in packs)
             objects += cache.sweeper.bring_back(connection, operation, packs) - len(packs)
+            cache.packset.touch()
             for earlier, earlier_kind in log[1:]:
                 if earlier_kind != "forget":
                     break
@@ -247,7 +271,17 @@ def _take_back_refs(cache: Cache, connection: sqlite3.Connection, operations: li
     if gone:
         names = ", ".join(str(ref.name) for ref in refs if ref.digest in gone)
         raise RefError(f"{names}: collected since; what was collected last has to be undone first")
+    for ref in refs:
+        if not _is_whole(cache, ref):
+            doubt(connection, ref.name)
     return refs
+
+
+def _is_whole(cache: Cache, ref: Ref) -> bool:
+    try:
+        return not cache.missing(cache.reachable([(ref.digest, ref.kind)]))
+    except ObjectError:
+        return False
 
 
 def _trashed_packs(cache: Cache, operation: int) -> list[IndexedPack]:

@@ -14,17 +14,18 @@ from typing import NamedTuple
 from hitsave.cache.intake import Intake
 from hitsave.cache.overlap import Overlap
 from hitsave.cache.store import Cache
-from hitsave.errors import CorruptObject, ReliedOnLost, RemoteCorrupt
+from hitsave.errors import CorruptObject, ReliedOnLost, RemoteCorrupt, RemoteNotFound
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.encoding import decode_tree
 from hitsave.objects.model import EntryKind
 from hitsave.objects.refs import Ref
 from hitsave.packing.blocks import EntryKindInPack
 from hitsave.packing.index import Location
+from hitsave.packing.pack import ENTRY_RECORD
 from hitsave.packing.recipe import Recipe
 from hitsave.progress import Progress, Silent
 from hitsave.remotes.log import Remote, View, pack_key
-from hitsave.remotes.reader import LONGEST_RANGE, Range, Reader, coalesce
+from hitsave.remotes.reader import LONGEST_RANGE, Range, Reader, coalesce, missing_pack
 
 #: Tells by its path inside the tree whether a file is wanted.
 Include = Callable[[bytes], bool]
@@ -32,7 +33,7 @@ _TRIES = 5
 
 
 class Fetched(NamedTuple):
-    """What a fetch did: objects that the cache did not have, bytes of their content, bytes received."""
+    """What a fetch did: objects that the cache did not have, bytes of their content, bytes of packs received."""
 
     objects: int = 0
     size: int = 0
@@ -85,13 +86,19 @@ def _fetch_once(
     with cache.intake() as intake:
         received = _Transfer(remote, view, reader, intake, progress).run(needed)
         intake.publish(refs, needed.present, partial=include is not None)
-        return Fetched(intake.new_objects, intake.new_bytes, received)
+        fetched = Fetched(intake.new_objects, intake.new_bytes, received)
+    blobs = [ref for ref in refs if ref.kind is ObjectKind.BLOB]
+    if blobs and include is not None:  # There is nothing of a single file to leave out.
+        with cache.intake() as intake:
+            intake.publish(blobs, [ref.digest for ref in blobs])
+    return fetched
 
 
 def _find_needed(
     cache: Cache, reader: Reader, roots: Sequence[tuple[Digest, ObjectKind]], include: Include | None
 ) -> _Needed:
     needed = _Needed()
+    cache.packset.refresh()
     here: list[Digest] = []
     blobs: dict[Digest, int] = {}
     # A tree is looked into once for each path it stands at where paths decide, and once in all otherwise.
@@ -138,10 +145,10 @@ class _Transfer:
         self._reader = reader
         self._intake = intake
         self._progress = progress
-        self._received = 0
+        self._adopted = 0
 
     def run(self, needed: _Needed) -> int:
-        """Fetch it all into the intake; bytes received."""
+        """Fetch it all into the intake; bytes received, with those that were read to find out what is needed."""
         small: list[Location] = []
         large: list[Recipe] = []
         for digest in needed.blobs:
@@ -157,7 +164,7 @@ class _Transfer:
             self._intake.add(ObjectKind.TREE, content, digest)
         for recipe in large:
             self._fetch_large(recipe)
-        return self._received
+        return self._reader.received + self._adopted
 
     def _fetch_small(self, locations: list[Location]) -> None:
         by_pack: dict[Digest, list[Location]] = {}
@@ -167,43 +174,49 @@ class _Transfer:
         rest: list[Location] = []
         for pack, wanted in by_pack.items():
             blocks = {location.block.offset: location.block.stored for location in wanted}
-            if 2 * sum(blocks.values()) >= lengths[pack] and self._view.holds_small_objects(pack):
+            share = sum(blocks.values()) + ENTRY_RECORD.size * len(wanted)
+            if 2 * share >= lengths[pack] and self._view.holds_small_objects(pack):
                 self._fetch_pack(pack, wanted)
             else:
                 rest += wanted
-        for location, content in self._reader.read_ranges(self._counted(coalesce(rest))):
+        for location, content in self._reader.read_ranges(coalesce(rest)):
             # The content is a view of a whole block, of which perhaps only this is needed.
             self._intake.add(ObjectKind(location.kind), bytes(content), location.digest)
             self._progress.advance(location.length, 1)
 
-    def _counted(self, ranges: Iterable[Range]) -> Iterator[Range]:
-        for wanted in ranges:
-            self._received += wanted.length
-            yield wanted
-
     def _fetch_pack(self, pack: Digest, wanted: list[Location]) -> None:
         path = self._intake.folder / f"received-{pack}"
-        self._remote.transport.download(pack_key(pack), path)
         try:
+            self._remote.transport.download(pack_key(pack), path)
             adopted = self._intake.adopt_pack(path, pack)
+        except RemoteNotFound:
+            raise missing_pack(self._remote, pack) from None
         except CorruptObject as error:
             raise RemoteCorrupt(self._remote.transport.url, pack_key(pack), error.reason) from None
         held = {record[:32] for record in adopted.table.records}
         if lost := [location for location in wanted if location.digest not in held]:
             reason = f"does not hold {lost[0].digest}, which its index says it does"
             raise RemoteCorrupt(self._remote.transport.url, pack_key(pack), reason)
-        self._received += adopted.length
+        self._adopted += adopted.length
         self._progress.advance(sum(location.length for location in wanted), len(wanted))
 
     def _fetch_large(self, recipe: Recipe) -> None:
-        with self._intake.blob_writer(recipe.blob, recipe.size) as writer, Overlap(writer.write, waiting=8) as writing:
-            for content in self._chunks(recipe):
-                writing.submit(content)
-                self._progress.advance(len(content))
+        try:
+            with (
+                self._intake.blob_writer(recipe.blob, recipe.size) as writer,
+                Overlap(writer.write, waiting=8) as writing,
+            ):
+                for content in self._chunks(recipe):
+                    writing.submit(content)
+                    self._progress.advance(len(content))
+        except CorruptObject:
+            pack = self._reader.locate(recipe.blob).pack
+            reason = f"the recipe of {recipe.blob} makes other content"
+            raise RemoteCorrupt(self._remote.transport.url, pack_key(pack), reason) from None
         self._progress.advance(0, 1)
 
     def _chunks(self, recipe: Recipe) -> Iterator[bytes | memoryview]:
-        """The chunks in their order; those that lie one after the other in a pack come in one request."""
+        """The chunks in their order; those that lie one after the other in a pack, or are one, come in one request."""
         run: list[Location] = []
         for chunk in recipe.chunks:
             location = self._reader.locate(chunk.digest)
@@ -218,13 +231,14 @@ class _Transfer:
             return
         start = run[0].block.offset
         length = run[-1].block.offset + run[-1].block.stored - start
-        self._received += length
         for _, content in self._reader.read_ranges([Range(run[0].pack, start, length, run)]):
             yield content
 
 
 def _follows(run: list[Location], location: Location) -> bool:
     last = run[-1]
+    if (location.pack, location.block) == (last.pack, last.block):
+        return True
     start = run[0].block.offset
     return (
         location.pack == last.pack

@@ -1,7 +1,9 @@
 """A remote in a local folder (or one that the system mounts).
 
-A value is written to a temporary file in `tmp/` and gets its key by a hard link, which fails where the name is taken:
-a key shows a whole value or nothing. `sync` makes files durable first and the folders that name them afterwards.
+A value is written to a temporary file in `tmp/`, made durable, and then gets its key by a hard link, which fails where
+the name is taken: a key shows a whole value or nothing, after a loss of power too, when it could not be created again.
+`sync` makes the folders durable that name the values, also those of values that were found there: who created them may
+have died before that.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import errno
 import os
 import secrets
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from hitsave.cache.files import clone_file, copy_steps, sync_all, write_all
@@ -27,7 +29,7 @@ class FolderTransport:
     def __init__(self, root: Path) -> None:
         self.url = os.fspath(root)
         self._root = os.fspath(root)
-        self._unsynced: list[str] = []
+        self._unsynced: set[str] = set()
         self._lock = threading.Lock()
 
     def _path(self, key: str) -> str:
@@ -38,15 +40,22 @@ class FolderTransport:
             return RemoteNotFound(self.url, key)
         return RemoteError(f"{self.url}: {key}: {error.strerror}")
 
-    def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
-        """A value, or a part of it."""
+    @contextlib.contextmanager
+    def faults(self, key: str) -> Iterator[None]:
+        """What the system refuses meanwhile is a RemoteError that names the key."""
         try:
-            with open(self._path(key), "rb", buffering=0) as file:
-                if start:
-                    file.seek(start)
-                return _read(file.fileno(), os.fstat(file.fileno()).st_size - start if length is None else length)
+            yield
         except OSError as error:
             raise self._fault(key, error) from None
+
+    def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        """A value, or a part of it."""
+        with self.faults(key), open(self._path(key), "rb", buffering=0) as file:
+            if start:
+                file.seek(start)
+            if length is None:
+                length = max(os.fstat(file.fileno()).st_size - start, 0)
+            return _read(file.fileno(), length)
 
     def put(self, key: str, content: bytes) -> None:
         """Create a key with a value."""
@@ -59,6 +68,9 @@ class FolderTransport:
 
     def put_file(self, key: str, path: Path) -> None:
         """Create a key with the content of a file."""
+        if os.path.exists(self._path(key)):
+            self._note(self._path(key))
+            raise RemoteConflict(self.url, key)
         upload = self.upload()
         try:
             upload.copy(path)
@@ -68,13 +80,10 @@ class FolderTransport:
 
     def upload(self) -> FolderUpload:
         """Begin a value of which the key is not known yet."""
-        try:
-            return FolderUpload(self, os.path.join(self._root, "tmp", secrets.token_hex(12)))
-        except OSError as error:
-            raise self._fault("tmp", error) from None
+        return FolderUpload(self, os.path.join(self._root, "tmp", secrets.token_hex(12)))
 
     def link(self, temporary: str, key: str) -> None:
-        """Give a finished file its key."""
+        """Give a file that is finished and durable its key."""
         path = self._path(key)
         try:
             try:
@@ -83,6 +92,7 @@ class FolderTransport:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 os.link(temporary, path)
         except FileExistsError:
+            self._note(path)
             raise RemoteConflict(self.url, key) from None
         except OSError as error:
             if error.errno in (errno.EPERM, errno.ENOTSUP, errno.EMLINK):
@@ -91,15 +101,16 @@ class FolderTransport:
                     "use a folder on another file system"
                 ) from None
             raise self._fault(key, error) from None
+        self._note(path)
+
+    def _note(self, path: str) -> None:
         with self._lock:
-            self._unsynced.append(path)
+            self._unsynced.add(os.path.dirname(path))
 
     def download(self, key: str, path: Path) -> None:
         """Write a value into a new file."""
-        try:
+        with self.faults(key):
             source = os.open(self._path(key), os.O_RDONLY | _BINARY)
-        except OSError as error:
-            raise self._fault(key, error) from None
         try:
             _copy_into(source, os.open(path, _CREATE, 0o644))
         finally:
@@ -109,7 +120,13 @@ class FolderTransport:
         """The keys that begin with `prefix` and sort after `after`."""
         folder = prefix.rpartition("/")[0]
         found: list[str] = []
-        for inner, _, names in os.walk(self._path(folder) if folder else self._root):
+
+        def refuse(error: OSError) -> None:
+            # What cannot be read must not pass for an empty folder.
+            if not isinstance(error, FileNotFoundError):
+                raise self._fault(folder, error)
+
+        for inner, _, names in os.walk(self._path(folder) if folder else self._root, onerror=refuse):
             base = os.path.relpath(inner, self._root).replace(os.sep, "/")
             found += [name if base == "." else f"{base}/{name}" for name in names]
         return sorted(key for key in found if key.startswith(prefix) and key > after and not key.startswith("tmp/"))
@@ -117,22 +134,21 @@ class FolderTransport:
     def delete(self, keys: Iterable[str]) -> None:
         """Remove keys."""
         for key in keys:
-            with contextlib.suppress(FileNotFoundError):
+            with self.faults(key), contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path(key))
 
     def sync(self) -> None:
         """Make everything that was put so far durable."""
         with self._lock:
-            paths, self._unsynced = self._unsynced, []
+            named, self._unsynced = self._unsynced, set()
         folders: set[str] = set()
-        for path in paths:
-            above = os.path.dirname(path)
+        for above in named:
             while above not in folders and len(above) >= len(self._root):
                 folders.add(above)
                 above = os.path.dirname(above)
-        for group in (paths, sorted(folders)):
-            if group:
-                sync_all(group)
+        if folders:
+            with self.faults("."):
+                sync_all(sorted(folders))
 
 
 class FolderUpload:
@@ -141,28 +157,33 @@ class FolderUpload:
     def __init__(self, transport: FolderTransport, temporary: str) -> None:
         self._transport = transport
         self._temporary = temporary
-        try:
-            self._fd = os.open(temporary, _CREATE, 0o644)
-        except FileNotFoundError:
-            os.makedirs(os.path.dirname(temporary), exist_ok=True)
-            self._fd = os.open(temporary, _CREATE, 0o644)
+        with transport.faults("tmp"):
+            try:
+                self._fd = os.open(temporary, _CREATE, 0o644)
+            except FileNotFoundError:
+                os.makedirs(os.path.dirname(temporary), exist_ok=True)
+                self._fd = os.open(temporary, _CREATE, 0o644)
 
     def write(self, content: bytes | bytearray | memoryview) -> None:
         """The next piece."""
-        write_all(self._fd, content)
+        with self._transport.faults("tmp"):
+            write_all(self._fd, content)
 
     def copy(self, path: Path) -> None:
         """The content of a file, by the quickest way that the system has."""
         source = os.open(path, os.O_RDONLY | _BINARY)
         try:
-            if not clone_file(source, self._fd):
-                for _ in copy_steps(source, self._fd):
-                    pass
+            with self._transport.faults("tmp"):
+                if not clone_file(source, self._fd):
+                    for _ in copy_steps(source, self._fd):
+                        pass
         finally:
             os.close(source)
 
     def finish(self, key: str) -> None:
         """Give it its key."""
+        with self._transport.faults(key):
+            os.fsync(self._fd)
         self._transport.link(self._temporary, key)
         self.abandon()
 

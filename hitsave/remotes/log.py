@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +50,7 @@ FORMAT_KEY = "format"
 COMMITS = "commits/"
 #: A commit that would name more indexes, or ref segments, than this puts the smaller ones together.
 MOST_FILES = 16
+_COMMIT_KEY = re.compile(f"{COMMITS}[0-9]{{20}}")
 _TRIES = 1000
 
 
@@ -105,6 +107,7 @@ class View:
         self.digest = digest
         self._indexes: list[Index] | None = None
         self._refs: dict[RefName, Ref] | None = None
+        self._small: dict[Index, set[Digest]] = {}
 
     @property
     def number(self) -> int:
@@ -140,26 +143,43 @@ class View:
         """The length of every pack, in bytes."""
         return {pack.digest: pack.length for index in self.indexes() for pack in index.packs}
 
+    def packs(self) -> Iterator[IndexedPack]:
+        """What every pack holds, by the indexes; each once."""
+        seen: set[Digest] = set()
+        for index in self.indexes():
+            for pack in index.tables(leave_out=seen):
+                if pack.digest not in seen:
+                    seen.add(pack.digest)
+                    yield pack
+
     def holds_small_objects(self, pack: Digest) -> bool:
         """Whether all that is in a pack are objects which a cache keeps in packs: no recipes, and nothing large."""
         for index in self.indexes():
-            others = [summary.digest for summary in index.packs if summary.digest != pack]
-            if len(others) < len(index.packs):
-                entries = index.tables(leave_out=others)[0].table.entries()
-                return all(e.kind != EntryKindInPack.RECIPE and e.length < WHOLE_FROM for e in entries)
+            if any(summary.digest == pack for summary in index.packs):
+                if index not in self._small:
+                    # One look at all entries of an index costs no more than at those of one pack.
+                    self._small[index] = {found.digest for found in index.tables() if _all_small(found)}
+                return pack in self._small[index]
         return False
 
     def complete(self, abbreviation: str, most: int = 20) -> list[Digest]:
-        """The objects that an abbreviated digest may stand for, ascending."""
+        """The first `most` objects that an abbreviated digest may stand for, ascending."""
         low = bytes.fromhex(abbreviation.ljust(64, "0"))
         high = bytes.fromhex(abbreviation.ljust(64, "f"))
         found: set[Digest] = set()
         for index in self.indexes():
+            some: set[Digest] = set()
             for digest in index.find_prefix(low, high):
-                found.add(digest)
-                if len(found) >= most:
+                some.add(digest)
+                if len(some) >= most:
                     break
-        return sorted(found)
+            found |= some
+        return sorted(found)[:most]
+
+
+def _all_small(pack: IndexedPack) -> bool:
+    entries = pack.table.entries()
+    return all(entry.kind != EntryKindInPack.RECIPE and entry.length < WHOLE_FROM for entry in entries)
 
 
 class Remote:
@@ -170,6 +190,8 @@ class Remote:
         self.format = format_record
         self._cached = cached / format_record.identity
         self._cached.mkdir(parents=True, exist_ok=True)
+        #: Where pushes note what they have sent and not committed yet.
+        self.unfinished = self._cached / "unfinished"
         self._known: View | None = None
 
     @classmethod
@@ -204,7 +226,8 @@ class Remote:
     def latest(self) -> View:
         """The newest state. One listing and one read; nothing more where nothing has changed."""
         known = self._known
-        keys = self.transport.list(COMMITS, commit_key(known.number - 1) if known and known.number else "")
+        listed = self.transport.list(COMMITS, commit_key(known.number - 1) if known and known.number else "")
+        keys = [key for key in listed if _COMMIT_KEY.fullmatch(key)]  # File managers leave files of their own.
         if not keys:
             if known and known.number:
                 raise RemoteCorrupt(self.transport.url, commit_key(known.number), "the newest commit is gone")
@@ -212,7 +235,7 @@ class Remote:
         key = keys[-1]
         content = self.transport.get(key)
         digest = commit_digest(content)
-        if known and known.digest == digest:
+        if known and known.digest == digest and commit_key(known.number) == key:
             return known
         try:
             commit = decode_commit(content)
@@ -347,7 +370,9 @@ class Remote:
         return StoredFile(digest, len(content), entries)
 
     def _merge_indexes(self, files: Collection[StoredFile]) -> StoredFile:
-        return self._put_index([pack for file in files for pack in self.load_index(file).tables()])
+        # Two who pushed the same pack of their caches at once have both listed it.
+        packs = {pack.digest: pack for file in files for pack in self.load_index(file).tables()}
+        return self._put_index(packs.values())
 
     def _merge_refs(self, files: Collection[StoredFile]) -> StoredFile:
         records: dict[RefName, Ref | None] = {}

@@ -25,10 +25,19 @@ class EncodedBlock(NamedTuple):
 
 
 class PackStream:
-    """Blocks given to `add` end in packs of about 64 MiB. Leaving the block without an error finishes the last one."""
+    """Blocks given to `add` end in packs of about 64 MiB. Leaving the block without an error finishes the last one.
 
-    def __init__(self, transport: Transport, nonce: Callable[[int], bytes] = os.urandom) -> None:
+    `note` is told of each pack that became full, once it is durable.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        note: Callable[[IndexedPack], None] | None = None,
+        nonce: Callable[[int], bytes] = os.urandom,
+    ) -> None:
         self._transport = transport
+        self._note = note
         self._nonce = nonce
         self._overlap = Overlap(self._write)
         self._builder: PackBuilder | None = None
@@ -51,6 +60,9 @@ class PackStream:
         self._upload.write(self._builder.block(block.codec, block.stored, block.raw, block.entries))
         if self._builder.length >= PACK_TARGET:
             self._finish()
+            if self._note is not None:
+                self._transport.sync()
+                self._note(self.packs[-1])
 
     def _finish(self) -> None:
         if self._builder is None or self._upload is None:

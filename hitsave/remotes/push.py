@@ -3,46 +3,38 @@
 Order: packs, then index and ref segment, then the commit that names them; before it nothing of a push can be seen, so
 that one which is killed leaves the remote as it was. Only what the given refs own is sent: a pack of the cache goes as
 it is where nothing else is in it; from others, blocks are copied as far as they hold nothing else, and encoded anew
-otherwise. Everything is checked against its digest while it is sent.
+otherwise. Everything is checked against its digest while it is sent. What a push that died had sent is not sent again.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from blake3 import blake3
 
 from hitsave.cache.store import Cache
-from hitsave.errors import CorruptObject, MalformedObject, ObjectNotFound, ReliedOnLost, RemoteConflict
+from hitsave.errors import CorruptObject, ObjectNotFound, ReliedOnLost, RemoteConflict
 from hitsave.objects.digest import Digest, ObjectKind, blob_digest
 from hitsave.objects.graph import links
 from hitsave.objects.refs import Ref, RefName
-from hitsave.packing.blocks import (
-    BlockBuilder,
-    BlockEntry,
-    EntryKindInPack,
-    decode_block,
-    encode_block,
-    entry_content,
-)
+from hitsave.packing.blocks import BlockEntry, EntryKindInPack, encode_block
 from hitsave.packing.index import IndexedPack
-from hitsave.packing.pack import Block, PackEntry
-from hitsave.packing.packreader import check_entry
 from hitsave.packing.recipe import Chunk, Recipe, encode_recipe
 from hitsave.progress import Progress, Silent
 from hitsave.remotes.log import Author, Remote, View, pack_key
 from hitsave.remotes.packstream import EncodedBlock, PackStream
+from hitsave.remotes.reblock import Reblocker
+from hitsave.remotes.unfinished import Attempt, SentPack, forget, sent_before
 
 _TRIES = 5
 
 
 class Pushed(NamedTuple):
-    """What a push did: objects and bytes of content that were new to the remote, bytes really sent, packs, refs."""
+    """What a push did: objects and bytes of content that were new to the remote, bytes sent in packs, packs, refs."""
 
     objects: int = 0
     size: int = 0
@@ -58,8 +50,8 @@ class _Wanted:
     packed: dict[Digest, dict[bytes, int]] = field(default_factory=dict)
     whole: dict[Digest, Path] = field(default_factory=dict)
     relied_on: list[Digest] = field(default_factory=list)
+    seen: set[Digest] = field(default_factory=set)
     size: int = 0
-    count: int = 0
 
 
 def push(remote: Remote, cache: Cache, refs: Iterable[Ref], author: Author, progress: Progress | None = None) -> Pushed:
@@ -74,32 +66,141 @@ def push(remote: Remote, cache: Cache, refs: Iterable[Ref], author: Author, prog
             return Pushed()
         new = [ref for ref in asked if ref.name in changes]
         try:
-            return _send(remote, cache, view, new, author, progress)
+            return _Push(remote, cache, view, new, progress).run(author)
         except ReliedOnLost:
             continue
     raise ReliedOnLost([str(ref.digest) for ref in asked[:1]])
 
 
-def _send(remote: Remote, cache: Cache, view: View, refs: Sequence[Ref], author: Author, progress: Progress) -> Pushed:
-    wanted = _find_wanted(cache, view, refs)
-    progress.start("pushing", wanted.size)
-    packs = _send_packed(remote, cache, wanted, progress)
-    packs += _send_whole(remote, view, wanted, progress)
-    remote.append(view, author, "push", packs, {ref.name: ref for ref in refs}, wanted.relied_on)
-    sent = sum(pack.length for pack in packs)
-    return Pushed(wanted.count, wanted.size, sent, len(packs), len(refs))
+class _Push:
+    """One try, on top of one view."""
+
+    def __init__(self, remote: Remote, cache: Cache, view: View, refs: Sequence[Ref], progress: Progress) -> None:
+        self._remote = remote
+        self._cache = cache
+        self._view = view
+        self._refs = refs
+        self._progress = progress
+        self._wanted = _find_wanted(cache, view, refs)
+        self._attempt = Attempt(remote.unfinished, {ref.digest for ref in refs})
+        self._sent: list[IndexedPack] = []
+        self._as_they_are: list[IndexedPack] = []
+        #: Where what was sent before lies, and which of those packs this push needs.
+        self._before: dict[bytes, SentPack] = {}
+        self._used: dict[Digest, SentPack] = {}
+
+    def run(self, author: Author) -> Pushed:
+        """Send, and commit. Raises ReliedOnLost where something moved meanwhile."""
+        wanted = self._wanted
+        self._progress.start("pushing", wanted.size)
+        count = sum(map(len, wanted.packed.values())) + len(wanted.whole)
+        if count:
+            self._look_for_what_was_sent()
+        if wanted.packed:
+            self._send_packed()
+        if wanted.whole:
+            self._send_whole()
+        packs = {pack.digest: pack for pack in (*self._sent, *self._as_they_are)}
+        packs |= {digest: before.pack for digest, before in self._used.items()}
+        changes = {ref.name: ref for ref in self._refs}
+        self._remote.append(self._view, author, "push", packs.values(), changes, wanted.relied_on)
+        self._attempt.forget()
+        forget(self._before.values())
+        return Pushed(count, wanted.size, sum(pack.length for pack in self._sent), len(self._sent), len(self._refs))
+
+    def _look_for_what_was_sent(self) -> None:
+        def needed(digest: bytes) -> bool:
+            return digest in self._wanted.seen or self._view.has(digest)
+
+        for before in sent_before(self._remote.unfinished, self._remote.transport, needed):
+            entries = list(before.pack.table.entries())
+            recipes = {entry.digest for entry in entries if entry.kind == EntryKindInPack.RECIPE}
+            # Only of these does this push see to it that all the chunks are there.
+            if all(blob in self._wanted.whole or self._view.has(blob) for blob in recipes):
+                self._before |= {entry.digest: before for entry in entries}
+
+    def _was_sent(self, digest: bytes) -> bool:
+        before = self._before.get(digest)
+        if before is not None:
+            self._used[before.pack.digest] = before
+        return before is not None
+
+    # -- objects out of packs
+
+    def _send_packed(self) -> None:
+        tables = _tables(self._cache, self._wanted.packed.keys())
+        with PackStream(self._remote.transport, self._attempt.note) as stream:
+            rest = Reblocker(stream)
+            for digest, asked in self._wanted.packed.items():
+                needed = {key: length for key, length in asked.items() if not self._was_sent(key)}
+                pack = tables[digest]
+                if _is_all_of(pack, needed):
+                    self._send_as_it_is(pack)
+                elif needed:
+                    with _open_pack(self._cache, digest) as file:
+                        rest.copy(file, self._cache.pack_path(digest), pack, needed)
+                self._progress.advance(sum(asked.values()), len(asked))
+            rest.flush()
+        self._sent += stream.packs
+
+    def _send_as_it_is(self, pack: IndexedPack) -> None:
+        path = self._cache.pack_path(pack.digest)
+        _open_pack(self._cache, pack.digest).close()
+        try:
+            if blake3(max_threads=blake3.AUTO).update_mmap(path).digest() != pack.digest:
+                reason = "the pack has another digest; run 'hitsave fsck'"
+                raise CorruptObject(str(pack.digest), os.fspath(path), reason)
+            self._remote.transport.put_file(pack_key(pack.digest), path)
+            self._sent.append(pack)
+        except RemoteConflict:  # The very same bytes: a push that died had sent them.
+            self._as_they_are.append(pack)
+        except FileNotFoundError:
+            raise ReliedOnLost([str(pack.digest)]) from None
+
+    # -- large objects
+
+    def _send_whole(self) -> None:
+        with PackStream(self._remote.transport, self._attempt.note) as stream:
+            sent: set[bytes] = set()
+            for digest, path in self._wanted.whole.items():
+                self._send_file(stream, digest, path, sent)
+        self._sent += stream.packs
+
+    def _send_file(self, stream: PackStream, digest: Digest, path: Path, sent: set[bytes]) -> None:
+        """Send the chunks of a file that are not there yet, and its recipe."""
+        whole = blake3()
+        chunks: list[Chunk] = []
+        with _open_file(path, digest) as file:
+            size = os.fstat(file.fileno()).st_size
+            for _, length in self._remote.format.chunking.cuts(size):
+                content = _read_exactly(file.fileno(), length)
+                whole.update(content)
+                chunk = Chunk(blob_digest(content), len(content))
+                chunks.append(chunk)
+                if self._view.has(chunk.digest):
+                    self._wanted.relied_on.append(chunk.digest)
+                elif chunk.digest not in sent and not self._was_sent(chunk.digest):
+                    sent.add(chunk.digest)
+                    _send_entry(stream, chunk.digest, EntryKindInPack.BLOB, content)
+                self._progress.advance(length)
+        if whole.digest() != digest:
+            raise CorruptObject(str(digest), os.fspath(path), "its content has another digest; nothing was pushed")
+        # A single chunk has the name of the blob itself.
+        if len(chunks) > 1 and not self._was_sent(digest):
+            recipe = Recipe(digest, size, tuple(chunks))
+            _send_entry(stream, digest, EntryKindInPack.RECIPE, encode_recipe(recipe))
+        self._progress.advance(0, 1)
 
 
 def _find_wanted(cache: Cache, view: View, refs: Sequence[Ref]) -> _Wanted:
     """Walk from the refs; a tree that the remote has is there with all beneath it, and is not looked into."""
     wanted = _Wanted()
-    seen: set[Digest] = set()
     pending = [(ref.digest, ref.kind) for ref in refs]
     while pending:
         digest, kind = pending.pop()
-        if digest in seen:
+        if digest in wanted.seen:
             continue
-        seen.add(digest)
+        wanted.seen.add(digest)
         if view.has(digest):
             wanted.relied_on.append(digest)
             continue
@@ -110,7 +211,6 @@ def _find_wanted(cache: Cache, view: View, refs: Sequence[Ref]) -> _Wanted:
 
 
 def _want(cache: Cache, digest: Digest, wanted: _Wanted) -> None:
-    wanted.count += 1
     location = cache.packset.find_known(digest) or cache.locate(digest)
     if location is not None:
         wanted.packed.setdefault(location.pack, {})[digest] = location.length
@@ -120,30 +220,16 @@ def _want(cache: Cache, digest: Digest, wanted: _Wanted) -> None:
     if path is None:
         raise ObjectNotFound(str(digest), "the cache, so it cannot be pushed; 'hitsave fetch' brings what is elsewhere")
     wanted.whole[digest] = path
-    wanted.size += path.stat().st_size
+    try:
+        wanted.size += path.stat().st_size
+    except FileNotFoundError:
+        raise ReliedOnLost([str(digest)]) from None
 
 
-# -- objects out of packs
-
-
-def _send_packed(remote: Remote, cache: Cache, wanted: _Wanted, progress: Progress) -> list[IndexedPack]:
-    sent: list[IndexedPack] = []
-    tables = _tables(cache, wanted.packed.keys())
-    with PackStream(remote.transport) as stream:
-        rest = _Reblocker(stream)
-        for digest, needed in wanted.packed.items():
-            pack = tables[digest]
-            path = cache.pack_path(digest)
-            if len(needed) == len(pack.table.records):
-                _check_name(path, digest)
-                with contextlib.suppress(RemoteConflict):  # The very same bytes: a push that died had sent them.
-                    remote.transport.put_file(pack_key(digest), path)
-                sent.append(pack)
-            else:
-                rest.copy(path, pack, needed)
-            progress.advance(sum(needed.values()), len(needed))
-        rest.flush()
-    return sent + stream.packs
+def _is_all_of(pack: IndexedPack, needed: dict[bytes, int]) -> bool:
+    """Whether every byte of a pack's blocks is needed; some may belong to no entry."""
+    everything = sum(block.raw for block in pack.table.blocks)
+    return len(needed) == len(pack.table.records) and sum(needed.values()) == everything
 
 
 def _tables(cache: Cache, packs: Iterable[Digest]) -> dict[Digest, IndexedPack]:
@@ -155,125 +241,33 @@ def _tables(cache: Cache, packs: Iterable[Digest]) -> dict[Digest, IndexedPack]:
         for pack in index.tables():
             if pack.digest in missing:
                 found[pack.digest] = pack
+    if moved := missing - found.keys():
+        raise ReliedOnLost([str(pack) for pack in moved])
     return found
 
 
-def _check_name(path: Path, digest: Digest) -> None:
-    hasher = blake3(max_threads=blake3.AUTO)
-    hasher.update_mmap(path)
-    if hasher.digest() != digest:
-        raise CorruptObject(str(digest), os.fspath(path), "the pack has another digest; run 'hitsave fsck'")
+def _open_pack(cache: Cache, pack: Digest) -> BinaryIO:
+    """Raises ReliedOnLost where a collection has replaced it, CorruptObject where it is lost."""
+    path = cache.pack_path(pack)
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        cache.database.settle()
+        if all(summary.digest != pack for summary in cache.packs()):
+            raise ReliedOnLost([str(pack)]) from None
+        raise CorruptObject(str(pack), os.fspath(path), "the pack is missing") from None
 
 
-class _Reblocker:
-    """Takes a part of the objects of packs over into a stream."""
-
-    def __init__(self, stream: PackStream) -> None:
-        self._stream = stream
-        self._blobs = BlockBuilder()
-        self._others = BlockBuilder()
-
-    def copy(self, path: Path, pack: IndexedPack, needed: dict[bytes, int]) -> None:
-        """Those entries of a pack that are needed, and no others."""
-        by_block: dict[int, list[PackEntry]] = {}
-        for entry in pack.table.entries():
-            by_block.setdefault(entry.block, []).append(entry)
-        with path.open("rb") as file:
-            for number, entries in by_block.items():
-                if not any(entry.digest in needed for entry in entries):
-                    continue
-                block = pack.table.blocks[number]
-                file.seek(block.offset)
-                try:
-                    self._copy_block(block, file.read(block.stored), entries, needed)
-                except MalformedObject as error:
-                    raise CorruptObject(str(pack.digest), os.fspath(path), str(error)) from None
-
-    def _copy_block(self, block: Block, stored: bytes, entries: list[PackEntry], needed: dict[bytes, int]) -> None:
-        content = decode_block(block.codec, stored, block.raw)
-        kept: list[BlockEntry] = []
-        pieces: list[tuple[PackEntry, bytes | memoryview]] = []
-        for entry in entries:
-            if entry.digest in needed:
-                piece = entry_content(content, entry.digest, entry.offset, entry.length)
-                check_entry(entry.digest, entry.kind, piece)
-                pieces.append((entry, piece))
-                kept.append(BlockEntry(entry.digest, entry.kind, entry.offset, entry.length))
-        if len(kept) == len(entries):
-            self._stream.add(EncodedBlock(block.codec, stored, block.raw, tuple(kept)))
-            return
-        for entry, piece in pieces:
-            self._add(entry, piece)
-
-    def _add(self, entry: PackEntry, content: bytes | memoryview) -> None:
-        builder = self._blobs if entry.kind == EntryKindInPack.BLOB else self._others
-        builder.add(entry.digest, entry.kind, content)
-        if builder.full:
-            self._send(builder)
-            if builder is self._blobs:
-                self._blobs = BlockBuilder()
-            else:
-                self._others = BlockBuilder()
-
-    def _send(self, builder: BlockBuilder) -> None:
-        content = builder.content()
-        codec, stored = encode_block(content)
-        self._stream.add(EncodedBlock(codec, stored, len(content), tuple(builder.entries)))
-
-    def flush(self) -> None:
-        """Send what is left."""
-        for builder in (self._blobs, self._others):
-            if builder.entries:
-                self._send(builder)
+def _open_file(path: Path, digest: Digest) -> BinaryIO:
+    try:
+        return path.open("rb", buffering=0)
+    except FileNotFoundError:
+        raise ReliedOnLost([str(digest)]) from None
 
 
-# -- large objects
-
-
-def _send_whole(remote: Remote, view: View, wanted: _Wanted, progress: Progress) -> list[IndexedPack]:
-    if not wanted.whole:
-        return []
-    with PackStream(remote.transport) as stream:
-        sent: set[bytes] = set()
-        for digest, path in wanted.whole.items():
-            wanted.relied_on += _send_file(remote, view, stream, digest, path, sent, progress)
-    return stream.packs
-
-
-def _send_file(
-    remote: Remote, view: View, stream: PackStream, digest: Digest, path: Path, sent: set[bytes], progress: Progress
-) -> list[Digest]:
-    """Send the chunks of a file that are not there yet, and its recipe; gives those that were found there."""
-    whole = blake3()
-    chunks: list[Chunk] = []
-    found: list[Digest] = []
-    size = path.stat().st_size
-    with path.open("rb", buffering=0) as file:
-        for _, length in remote.format.chunking.cuts(size):
-            content = _read_exactly(file.fileno(), length)
-            whole.update(content)
-            chunk = Chunk(blob_digest(content), len(content))
-            chunks.append(chunk)
-            if view.has(chunk.digest):
-                found.append(chunk.digest)
-            elif chunk.digest not in sent:
-                sent.add(chunk.digest)
-                codec, stored = encode_block(content)
-                entry = BlockEntry(chunk.digest, EntryKindInPack.BLOB, 0, len(content))
-                stream.add(EncodedBlock(codec, stored, len(content), (entry,)))
-            progress.advance(length)
-    if whole.digest() != digest:
-        raise CorruptObject(str(digest), os.fspath(path), "its content has another digest; nothing was pushed")
-    if len(chunks) > 1:  # A single chunk has the name of the blob itself.
-        _send_recipe(stream, Recipe(digest, size, tuple(chunks)))
-    progress.advance(0, 1)
-    return found
-
-
-def _send_recipe(stream: PackStream, recipe: Recipe) -> None:
-    content = encode_recipe(recipe)
+def _send_entry(stream: PackStream, digest: bytes, kind: EntryKindInPack, content: bytes) -> None:
     codec, stored = encode_block(content)
-    entry = BlockEntry(recipe.blob, EntryKindInPack.RECIPE, 0, len(content))
+    entry = BlockEntry(digest, kind, 0, len(content))
     stream.add(EncodedBlock(codec, stored, len(content), (entry,)))
 
 

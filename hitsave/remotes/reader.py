@@ -70,12 +70,18 @@ class Shelf(NamedTuple):
         return ObjectKind.BLOB if kind == EntryKindInPack.RECIPE else ObjectKind(kind)
 
 
+def missing_pack(remote: Remote, pack: Digest) -> RemoteCorrupt:
+    """What is wrong where a pack is not there that an index names."""
+    return RemoteCorrupt(remote.transport.url, pack_key(pack), "is missing, and an index names it")
+
+
 class Reader:
-    """Reads from one view; keeps the blocks that it decoded last."""
+    """Reads from one view; keeps the blocks that it decoded last. `received` counts the bytes of packs that it read."""
 
     def __init__(self, remote: Remote, view: View) -> None:
         self._remote = remote
         self._view = view
+        self.received = 0
         self._blocks: OrderedDict[tuple[Digest, int], bytes | memoryview] = OrderedDict()
 
     def locate(self, digest: Digest) -> Location:
@@ -137,7 +143,9 @@ class Reader:
         """The content of an entry, checked."""
         key = (location.pack, location.block.offset)
         content = self._blocks.get(key)
-        if content is None:
+        if content is not None:
+            self._blocks.move_to_end(key)
+        else:
             stored = self._get(location.pack, location.block.offset, location.block.stored)
             content = self._decode(location.pack, location.block, stored)
             self._blocks[key] = content
@@ -164,7 +172,8 @@ class Reader:
         try:
             content = self._remote.transport.get(key, start, length)
         except RemoteNotFound:
-            raise RemoteCorrupt(self._remote.transport.url, key, "is missing, and an index names it") from None
+            raise missing_pack(self._remote, pack) from None
+        self.received += len(content)
         if len(content) != length:
             raise self._corrupt(pack, "is shorter than its index says")
         return content

@@ -1,7 +1,8 @@
 """What a remote has to be able to do. Keys are text with `/`; values are bytes; nothing is ever overwritten.
 
 `put` and `Upload.finish` create a key only if it is free (RemoteConflict otherwise): this is all that the commit log
-needs to keep two writers apart. A key that is missing is RemoteNotFound. Whatever was put is durable after `sync`.
+needs to keep two writers apart. A key that is missing is RemoteNotFound. Whatever was put, or was found to be there
+when it was to be put, is durable after `sync`.
 """
 
 from __future__ import annotations

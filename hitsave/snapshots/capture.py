@@ -43,10 +43,16 @@ _KIND_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class CaptureOptions:
-    """How to capture. `symlinks` is "ignore", "store" or "follow"; `rules` are those that hold above the path."""
+    """How to capture. `symlinks` is "ignore", "store" or "follow"; `rules` are those that hold above the path.
+
+    With `everything`, no `.hitsaveignore` is looked at. `cached` is the folder of the cache's files, ended by a
+    separator: a link to one of them is a way to check a file out, and is taken for that file.
+    """
 
     symlinks: str = "ignore"
     rules: Rules | None = None
+    everything: bool = False
+    cached: bytes = b""
 
 
 class Captured(NamedTuple):
@@ -263,7 +269,8 @@ class _Capture:
     def _open(self, path: bytes, rules: Rules | None, real: tuple[int, int]) -> _Directory:
         key = self._key(path)
         self._seen.add(key)
-        directory = _Directory(path, key, load_rules(path, rules), real, row=self._rows.get(key))
+        own_rules = None if self._options.everything else load_rules(path, rules)
+        directory = _Directory(path, key, own_rules, real, row=self._rows.get(key))
         files = self._list(directory)
         files.sort()
         directory.signature = b"".join([name + b"\0" + stat_record(found) for name, found in files])
@@ -295,7 +302,9 @@ class _Capture:
     def _take_link(
         self, directory: _Directory, name: bytes, path: bytes, files: list[tuple[bytes, os.stat_result]]
     ) -> None:
-        if self._options.symlinks == "ignore":
+        if self._is_cached(path):
+            files.append((name, os.stat(path)))
+        elif self._options.symlinks == "ignore":
             self._links += 1
         elif self._options.symlinks == "store":
             self._store_link(directory, name, path)
@@ -309,6 +318,10 @@ class _Capture:
             else:
                 self._refuse_special(path, found.st_mode)
                 files.append((name, found))
+
+    def _is_cached(self, path: bytes) -> bool:
+        cached = self._options.cached
+        return bool(cached) and os.readlink(path).startswith(cached) and os.path.isfile(path)
 
     def _store_link(self, directory: _Directory, name: bytes, path: bytes) -> None:
         target = os.readlink(path)
@@ -359,7 +372,7 @@ class _Capture:
     def _read_file(self, path: bytes) -> tuple[Digest, os.stat_result, bytes]:
         """Digest, state and stat record of a file; the record is UNTRUSTED where a later change might not show."""
         flags = _READ_FLAGS
-        if self._options.symlinks == "follow":
+        if self._options.symlinks == "follow" or (os.path.islink(path) and self._is_cached(path)):
             flags &= ~getattr(os, "O_NOFOLLOW", 0)
         fd = os.open(path, flags)
         try:

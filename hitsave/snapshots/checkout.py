@@ -17,11 +17,13 @@ from hitsave.errors import UnsavedChanges
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.refs import Namespace
 from hitsave.progress import Progress, Silent
-from hitsave.snapshots.capture import Captured, CaptureOptions, IntoIntake, NameOnly, capture
-from hitsave.snapshots.datasets import is_complete, matches, options_for, tree_changes
+from hitsave.snapshots.capture import Captured, CaptureOptions, NameOnly, capture
+from hitsave.snapshots.datasets import is_complete, keep, matches, options_for, tree_changes
 from hitsave.snapshots.diff import ChangeKind
 from hitsave.snapshots.layout import Include
+from hitsave.snapshots.listing import paths_beneath
 from hitsave.snapshots.materialise import Materialised, materialise_tree
+from hitsave.snapshots.names import walk
 from hitsave.snapshots.partial import merge_trees
 from hitsave.snapshots.place import put_object
 from hitsave.snapshots.pointer import Pointer, load_pointer, pointer_path
@@ -64,12 +66,14 @@ class Checkout:
     def _make(self, path: Path, pointer: Pointer) -> Materialised:
         if not os.path.lexists(path):
             return self._write_new(path, pointer)
-        options = options_for(self.workspace, path, self.symlinks)
+        options = options_for(self.cache, self.workspace, path, self.symlinks)
         names = NameOnly()
         found = capture(path, names, self.cache.stats, options)
         if matches(found, pointer):
             return Materialised(0, 0)
         self._make_sure_of(path, pointer, found, names, options)
+        if found.kind is ObjectKind.TREE and pointer.kind is not ObjectKind.TREE and not self.force:
+            self._refuse_left_out(path, found, names)
         if found.kind is not ObjectKind.TREE or pointer.kind is not ObjectKind.TREE or path.is_symlink():
             return self._write_new(path, pointer)
         target = self._target(found.digest, pointer.digest)
@@ -96,13 +100,19 @@ class Checkout:
         safe = self._only_lacks_files(path, pointer, found, names)
         if not safe and not self.force:
             changes = tree_changes(self.cache, pointer.digest, found, names) if pointer.kind is found.kind else ()
-            raise UnsavedChanges(os.fspath(path), [os.fsdecode(change.path) for change in changes] or [path.name])
-        with self.cache.intake() as intake:
-            kept = capture(path, IntoIntake(intake), self.cache.stats, options)
-            intake.publish([])
+            lost = [os.fsdecode(change.path) for change in changes if change.kind is not ChangeKind.REMOVED]
+            raise UnsavedChanges(os.fspath(path), lost or [path.name])
+        kept = keep(self.cache, path, options, lambda _: None, self.progress).captured
         if not safe:
             kept_as = kept.digest.short
             self.progress.note(f"{path}: what was discarded is kept as {kept_as} until the next 'hitsave gc'")
+
+    def _refuse_left_out(self, path: Path, found: Captured, names: NameOnly) -> None:
+        """A directory that is to make room for a file may hold what no capture sees. Raises UnsavedChanges."""
+        known = {inner for inner, _ in walk(found.digest, names.trees.__getitem__)}
+        left_out = sorted(inner for inner, _ in paths_beneath(os.fsencode(path)) if inner not in known)
+        if left_out:
+            raise UnsavedChanges(os.fspath(path), [os.fsdecode(inner) for inner in left_out])
 
     def _only_lacks_files(self, path: Path, pointer: Pointer, found: Captured, names: NameOnly) -> bool:
         """Whether some version of the dataset has all that is there, so that files are missing and nothing else."""

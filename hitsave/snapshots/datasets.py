@@ -31,8 +31,9 @@ from hitsave.snapshots.pointer import (
 )
 from hitsave.snapshots.workspace import Workspace
 
-#: Makes the ref of a captured path: the clock, the user and the git commit are the caller's to know.
-MakeRef = Callable[[Captured], Ref]
+#: Makes the ref of a captured path, or none for what may be collected at once: the clock, the user and the git commit
+#: are the caller's to know.
+MakeRef = Callable[[Captured], Ref | None]
 _TRIES = 20
 
 
@@ -92,7 +93,7 @@ def keep(cache: Cache, path: Path, options: CaptureOptions, make_ref: MakeRef, p
             captured = capture(path, into, cache.stats, options, progress)
             ref = make_ref(captured)
             if cache.owns_whole(captured.digest) and intake.new_objects == 0:
-                if cache.ref(ref.name) is None:
+                if ref is not None and cache.ref(ref.name) is None:
                     intake.publish([ref], [captured.digest])
                 return Kept(captured, 0, 0)
             unread = list(into.unread())
@@ -101,7 +102,7 @@ def keep(cache: Cache, path: Path, options: CaptureOptions, make_ref: MakeRef, p
                 distrusted |= lost
                 continue
             try:
-                intake.publish([ref], unread)
+                intake.publish([ref] if ref is not None else [], unread)
             except ReliedOnLost:
                 continue
             return Kept(captured, intake.new_objects, intake.new_bytes)
@@ -121,7 +122,7 @@ def add(
     path = Path(os.path.abspath(path))
     _check_addable(workspace, path)
     workspace.relative(path)  # Refuses what lies outside before anything is read.
-    options = options_for(workspace, path, symlinks)
+    options = options_for(cache, workspace, path, symlinks)
     _refuse_partial(cache, workspace, path, options, progress)
 
     def make_ref(captured: Captured) -> Ref:
@@ -188,7 +189,7 @@ def _status_of(cache: Cache, workspace: Workspace, path: Path, symlinks: str, pr
     if not os.path.lexists(path):
         return DatasetStatus(path, pointer, State.MISSING, (), in_cache)
     names = NameOnly()
-    found = capture(path, names, cache.stats, options_for(workspace, path, symlinks), progress)
+    found = capture(path, names, cache.stats, options_for(cache, workspace, path, symlinks), progress)
     if matches(found, pointer):
         return DatasetStatus(path, pointer, State.CLEAN, (), in_cache)
     changes = tree_changes(cache, pointer.digest, found, names) if pointer.kind is ObjectKind.TREE else ()
@@ -200,9 +201,15 @@ def _status_of(cache: Cache, workspace: Workspace, path: Path, symlinks: str, pr
     return DatasetStatus(path, pointer, state, own, in_cache, len(left_out))
 
 
-def options_for(workspace: Workspace, path: Path, symlinks: str) -> CaptureOptions:
+def options_for(cache: Cache, workspace: Workspace, path: Path, symlinks: str) -> CaptureOptions:
     """How the dataset at a path is captured."""
-    return CaptureOptions(symlinks, rules_above(os.fsencode(path.parent), os.fsencode(workspace.root)))
+    rules = rules_above(os.fsencode(path.parent), os.fsencode(workspace.root))
+    return CaptureOptions(symlinks, rules, cached=cached_files(cache))
+
+
+def cached_files(cache: Cache) -> bytes:
+    """The beginning of every link to a file of the cache."""
+    return os.path.join(os.fsencode(cache.path), b"objects", b"")
 
 
 def matches(found: Captured, pointer: Pointer) -> bool:

@@ -19,10 +19,12 @@ from hitsave.config import DEFAULT_LINKS
 from hitsave.errors import NameConflict, ObjectNotFound, SnapshotError
 from hitsave.objects.digest import Digest
 from hitsave.objects.model import EntryKind, TreeEntry
+from hitsave.packing.index import Location
 from hitsave.progress import Progress, Silent
 from hitsave.snapshots.capture import stays_inside
 from hitsave.snapshots.layout import Include, Layout, PlannedFile, plan_layout, refuse_collisions
 from hitsave.snapshots.links import place_file
+from hitsave.snapshots.listing import paths_beneath
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 _WRITERS = 2
@@ -65,14 +67,14 @@ class FileWriter:
         targets: dict[Digest, list[tuple[bytes, PlannedFile]]] = {}
         for target, planned in wanted:
             targets.setdefault(planned.entry.digest, []).append((target, planned))
-        packed = [digest for digest in targets if self._cache.locate(digest)]
-        for digest in targets.keys() - set(packed):
+        packed = self._cache.locate_many(targets)
+        for digest in targets.keys() - packed.keys():
             source = self._cache.whole_file(digest)
             if source is None:
                 raise ObjectNotFound(str(digest))
             self._place(source, targets[digest])
         with Overlap(self._write_batch, threads=_WRITERS) as writers:
-            for batch in self._batches(packed, targets):
+            for batch in self._batches(packed.values(), targets):
                 writers.submit(batch)
 
     def _place(self, source: Path, targets: list[tuple[bytes, PlannedFile]]) -> None:
@@ -80,17 +82,18 @@ class FileWriter:
             if planned.entry.kind is EntryKind.SYMLINK:
                 raise SnapshotError(f"{os.fsdecode(target)}: a symbolic link's target is too long")
             mode = self._executable_mode if planned.entry.kind is EntryKind.EXECUTABLE else self._mode
-            # A hard link would give every name of the object one executable bit.
-            kinds = [kind for kind in self._links if kind != "hardlink" or planned.entry.kind is EntryKind.FILE]
+            # A link would give every name of the object one executable bit.
+            own = planned.entry.kind is not EntryKind.FILE
+            kinds = [kind for kind in self._links if not (own and kind in ("hardlink", "symlink"))]
             place_file(os.fspath(source), target, mode, kinds or ["copy"])
             self._progress.advance(planned.entry.size, 1)
 
     def _batches(
-        self, digests: list[Digest], targets: dict[Digest, list[tuple[bytes, PlannedFile]]]
+        self, packed: Iterable[Location], targets: dict[Digest, list[tuple[bytes, PlannedFile]]]
     ) -> Iterator[list[_Job]]:
         batch: list[_Job] = []
         size = 0
-        for digest, content in self._cache.read_many(digests):
+        for digest, content in self._cache.read_many(packed):
             for target, planned in targets[digest]:
                 batch.append(_Job(target, content, planned.entry.kind))
                 size += len(content)
@@ -149,8 +152,10 @@ def materialise_tree(
 
 def make_removable(folder: bytes) -> None:
     """Give a read-only directory tree back its write permissions."""
-    for path, _, _ in os.walk(folder):
-        os.chmod(path, 0o755)
+    os.chmod(folder, 0o755)
+    for path, is_directory in paths_beneath(folder):
+        if is_directory:
+            os.chmod(os.path.join(folder, path), 0o755)
 
 
 def refuse_links_out(cache: Cache, layout: Layout) -> None:

@@ -42,7 +42,7 @@ class Pointer:
 
 def pointer_path(path: Path) -> Path:
     """Where the pointer file of a path lies."""
-    return path.with_name(path.name + SUFFIX)
+    return path.with_name(path.name + SUFFIX) if path.name else path / SUFFIX  # Of the root: a name that none has.
 
 
 def target_path(pointer: Path) -> Path:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from hitsave.objects.model import EntryKind
 from hitsave.progress import Progress
 from hitsave.snapshots.diff import Change, ChangeKind, diff_trees
 from hitsave.snapshots.layout import Layout, PlannedFile, plan_layout, refuse_collisions
+from hitsave.snapshots.listing import paths_beneath
 from hitsave.snapshots.materialise import FileWriter, Materialised, refuse_links_out
 
 
@@ -54,7 +56,7 @@ def update_tree(
     anything is changed; with `force` it is replaced. Raises ObjectNotFound, NameConflict likewise.
     """
     root = os.fsencode(destination)
-    plan = _plan(cache, old, new)
+    plan = _plan(cache, old, new, root)
     refuse_links_out(cache, plan.layout)
     refuse_collisions(plan.layout, root)
     if not force:
@@ -72,23 +74,30 @@ def update_tree(
     return Materialised(len(staged), sum(item.entry.size for _, item in staged), len(plan.removals))
 
 
-def _plan(cache: Cache, old: Digest, new: Digest) -> _Plan:
+def _plan(cache: Cache, old: Digest, new: Digest, root: bytes) -> _Plan:
     layout = plan_layout(new, cache.read)
     before = plan_layout(old, cache.read)
     changes = list(diff_trees(old, new, cache.read, cache.read))
-    arriving = {change.path for change in changes if change.kind is not ChangeKind.MODE and change.new is not None}
+    modes = {
+        change.path: change.new.kind is EntryKind.EXECUTABLE
+        for change in changes
+        if change.kind is ChangeKind.MODE and change.new is not None and _is_own(os.path.join(root, change.path))
+    }
+    arriving = {change.path for change in changes if change.new is not None and change.path not in modes}
     return _Plan(
         layout=layout,
         arrivals=[planned for planned in layout.files if planned.path in arriving],
         removals=[change.path for change in changes if _goes(change)],
         old_directories=set(before.directories),
-        modes=[
-            (change.path, change.new.kind is EntryKind.EXECUTABLE)
-            for change in changes
-            if change.kind is ChangeKind.MODE and change.new is not None
-        ],
+        modes=list(modes.items()),
         known={planned.path for planned in before.files} | set(before.directories),
     )
+
+
+def _is_own(place: bytes) -> bool:
+    """Whether a file is nobody else's: what is a link into the cache has its mode from there."""
+    found = os.lstat(place)
+    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1
 
 
 def _goes(change: Change) -> bool:
@@ -103,11 +112,22 @@ def _refuse_obstacles(destination: Path, plan: _Plan) -> None:
     files = [item.path for item in plan.arrivals if item.path not in plan.known]
     found = [path for path in files if os.path.lexists(os.path.join(root, path))]
     for path in plan.layout.directories:
-        place = os.path.join(root, path)
-        if path not in plan.known and os.path.lexists(place) and not os.path.isdir(place):
+        if path not in plan.known and _no_directory(os.path.join(root, path)):
             found.append(path)
+    for item in plan.arrivals:
+        if item.path in plan.old_directories:  # A directory makes room for a file, but not with what nobody knows.
+            found += (
+                item.path + b"/" + inner
+                for inner, _ in paths_beneath(os.path.join(root, item.path))
+                if item.path + b"/" + inner not in plan.known
+            )
     if found:
         raise UnsavedChanges(os.fspath(destination), [os.fsdecode(path) for path in sorted(found)])
+
+
+def _no_directory(place: bytes) -> bool:
+    """Whether something else stands there; a link to a directory is something else: nothing is written beyond it."""
+    return os.path.lexists(place) and (os.path.islink(place) or not os.path.isdir(place))
 
 
 def _carry_out(root: bytes, plan: _Plan, staged: list[tuple[bytes, PlannedFile]]) -> None:
@@ -119,7 +139,7 @@ def _carry_out(root: bytes, plan: _Plan, staged: list[tuple[bytes, PlannedFile]]
     _remove_empty(root, leaving)
     for path in plan.layout.directories:
         place = os.path.join(root, path)
-        if os.path.lexists(place) and not os.path.isdir(place):
+        if path not in plan.old_directories and _no_directory(place):
             os.unlink(place)
         if not os.path.isdir(place):
             os.mkdir(place)

@@ -40,6 +40,10 @@ class Workspace:
                 raise WorkspaceError(f"{path}: lies outside of the workspace {self.root}") from None
         return os.fsencode(inside.as_posix())
 
+    def _refuse_outside(self, path: Path) -> None:
+        if not path.resolve().is_relative_to(self.root.resolve()):
+            self.relative(path)  # A link may lead out of the workspace, where it stands in it.
+
     def dataset_ref(self, path: Path, digest: Digest) -> RefName:
         """The ref of one version of the dataset at a path."""
         return dataset_ref(self.project, self.relative(path), digest)
@@ -63,6 +67,7 @@ class Workspace:
         found: dict[Path, None] = {}
         for path in given or [self.root]:
             absolute = Path(os.path.abspath(path))
+            self._refuse_outside(absolute)
             if is_pointer(absolute) and absolute.is_file():
                 found[target_path(absolute)] = None
             elif pointer_path(absolute).is_file():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from hitsave.cli.output import emit, emit_json, json_option
@@ -70,6 +72,8 @@ def set_(session: Session, key: str, value: str, personal: bool) -> None:
     from hitsave.config import PERSONAL_KEYS, change, parse_value, writable_source
 
     config = session.config
+    if key == "cache_dir":
+        value = os.path.abspath(os.path.expanduser(value)) if value else value
     parsed = parse_value(key, value)
     source = writable_source(config.workspace, config.config_dir, personal or key in PERSONAL_KEYS)
     change(source, key, parsed)

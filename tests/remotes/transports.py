@@ -1,0 +1,353 @@
+"""Transports for tests: a store in memory that is stricter than any real one, one that counts, one that fails.
+
+The store in memory refuses keys that the specification does not know, values that do not have the digest of their key,
+and commits that name what is not there or not durable yet. `lose_power` takes away all that was not made durable.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+from blake3 import blake3
+
+from hitsave.errors import RemoteConflict, RemoteError, RemoteNotFound
+from hitsave.packing.commit import StoredFile, decode_commit
+from hitsave.packing.index import Index
+from hitsave.remotes.log import COMMITS, index_key, pack_key, refs_key
+from hitsave.remotes.transport import Transport, Upload
+
+Result = TypeVar("Result")
+
+_KEY = re.compile(
+    r"format|packs/([0-9a-f]{2})/(\1[0-9a-f]{62})\.pack|indexes/([0-9a-f]{64})\.index|refs/([0-9a-f]{64})\.refs"
+    r"|commits/[0-9]{20}|probe/[0-9a-z]+"
+)
+
+
+class Misuse(AssertionError):
+    """A transport was used in a way that no store has to bear."""
+
+
+class MemoryStore:
+    """Keys and values, and which of them would be there after a loss of power."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, bytes] = {}
+        self.durable: set[str] = set()
+        self.lock = threading.Lock()
+
+    def lose_power(self) -> None:
+        """Forget what no `sync` has made durable."""
+        self.values = {key: value for key, value in self.values.items() if key in self.durable}
+
+    def size(self) -> int:
+        """Bytes of all values."""
+        return sum(map(len, self.values.values()))
+
+
+class MemoryTransport:
+    """One client's way to a store in memory."""
+
+    def __init__(self, store: MemoryStore | None = None) -> None:
+        self.url = "memory:"
+        self.store = store or MemoryStore()
+        self._unsynced: set[str] = set()
+
+    def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        _check_key(key)
+        if start < 0 or (length is not None and length < 0):
+            raise Misuse(f"get({key!r}, {start}, {length})")
+        if key not in self.store.values:
+            raise RemoteNotFound(self.url, key)
+        return self.store.values[key][start : None if length is None else start + length]
+
+    def put(self, key: str, content: bytes) -> None:
+        match = _check_key(key)
+        named = match and next((group for group in match.groups()[1:] if group), None)
+        if named and blake3(content).hexdigest() != named:
+            raise Misuse(f"{key} was put with content of another digest")
+        with self.store.lock:
+            # A taken key, too, is durable after the next sync: whoever created it may be dead.
+            self._unsynced.add(key)
+            if key in self.store.values:
+                raise RemoteConflict(self.url, key)
+            if key.startswith(COMMITS):
+                self._check_commit(content)
+            self.store.values[key] = bytes(content)
+
+    def _check_commit(self, content: bytes) -> None:
+        commit = decode_commit(content)
+        for file in commit.indexes:
+            self._check_named(index_key(file.digest), file)
+            for pack in Index(self.store.values[index_key(file.digest)]).packs:
+                self._check_named(pack_key(pack.digest), StoredFile(pack.digest, pack.length, 0))
+        for file in commit.refs:
+            self._check_named(refs_key(file.digest), file)
+
+    def _check_named(self, key: str, file: StoredFile) -> None:
+        if len(self.store.values.get(key, b"")) != file.length:
+            raise Misuse(f"a commit names {key}, which is not there with {file.length} bytes")
+        if key not in self.store.durable:
+            raise Misuse(f"a commit names {key}, which is not durable")
+
+    def put_file(self, key: str, path: Path) -> None:
+        self.put(key, path.read_bytes())
+
+    def upload(self) -> MemoryUpload:
+        return MemoryUpload(self)
+
+    def download(self, key: str, path: Path) -> None:
+        content = self.get(key)
+        with path.open("xb") as file:
+            file.write(content)
+
+    def list(self, prefix: str, after: str = "") -> list[str]:
+        with self.store.lock:
+            return sorted(key for key in self.store.values if key.startswith(prefix) and key > after)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            if not key.startswith("probe/"):
+                raise Misuse(f"{key} was removed; nothing but probes may be")
+            self.store.values.pop(key, None)
+
+    def sync(self) -> None:
+        self.store.durable |= self._unsynced
+        self._unsynced = set()
+
+
+class MemoryUpload:
+    """A value in pieces."""
+
+    def __init__(self, transport: MemoryTransport) -> None:
+        self._transport = transport
+        self._pieces: list[bytes] | None = []
+
+    def write(self, content: bytes | bytearray | memoryview) -> None:
+        if self._pieces is None:
+            raise Misuse("an upload was written to after its end")
+        self._pieces.append(bytes(content))
+
+    def finish(self, key: str) -> None:
+        if self._pieces is None:
+            raise Misuse("an upload was finished twice")
+        content, self._pieces = b"".join(self._pieces), None
+        self._transport.put(key, content)
+
+    def abandon(self) -> None:
+        self._pieces = None
+
+
+def _check_key(key: str) -> re.Match[str]:
+    match = _KEY.fullmatch(key)
+    if match is None:
+        raise Misuse(f"{key!r} is not a key")
+    return match
+
+
+class WrappedTransport:
+    """Passes every operation through `around`, which subclasses define. `write` and `finish` belong to an upload.
+
+    `around` gets the operation's name, its key where it has one, and the operation itself.
+    """
+
+    def __init__(self, inner: Transport) -> None:
+        self.url = inner.url
+        self.inner = inner
+
+    def around(self, name: str, key: str, action: Callable[[], Result]) -> Result:
+        return action()
+
+    def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        return self.around("get", key, lambda: self.inner.get(key, start, length))
+
+    def put(self, key: str, content: bytes) -> None:
+        self.around("put", key, lambda: self.inner.put(key, content))
+
+    def put_file(self, key: str, path: Path) -> None:
+        self.around("put_file", key, lambda: self.inner.put_file(key, path))
+
+    def upload(self) -> Upload:
+        return WrappedUpload(self, self.around("upload", "", self.inner.upload))
+
+    def download(self, key: str, path: Path) -> None:
+        self.around("download", key, lambda: self.inner.download(key, path))
+
+    def list(self, prefix: str, after: str = "") -> list[str]:
+        return self.around("list", prefix, lambda: self.inner.list(prefix, after))
+
+    def delete(self, keys: Iterable[str]) -> None:
+        chosen = [*keys]
+        self.around("delete", "", lambda: self.inner.delete(chosen))
+
+    def sync(self) -> None:
+        self.around("sync", "", self.inner.sync)
+
+
+class WrappedUpload:
+    """An upload whose operations pass through the wrapper."""
+
+    def __init__(self, transport: WrappedTransport, inner: Upload) -> None:
+        self._transport = transport
+        self._inner = inner
+
+    def write(self, content: bytes | bytearray | memoryview) -> None:
+        self._transport.around("write", "", lambda: self._inner.write(content))
+
+    def finish(self, key: str) -> None:
+        self._transport.around("finish", key, lambda: self._inner.finish(key))
+
+    def abandon(self) -> None:
+        self._inner.abandon()
+
+
+class CountingTransport(WrappedTransport):
+    """Counts requests by their kind, and bytes of values either way; notes keys in the order of their requests.
+
+    An upload is one request, its `finish`.
+    """
+
+    def __init__(self, inner: Transport) -> None:
+        super().__init__(inner)
+        self._lock = threading.Lock()
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew."""
+        self.requests: Counter[str] = Counter()
+        self.keys: list[tuple[str, str]] = []
+        self.sent = 0
+        #: Bytes by the first part of the key.
+        self.received_from: Counter[str] = Counter()
+
+    @property
+    def total(self) -> int:
+        """All requests that a store on a network would have to answer."""
+        return sum(self.requests.values())
+
+    @property
+    def received(self) -> int:
+        """Bytes of values that were read."""
+        return sum(self.received_from.values())
+
+    def around(self, name: str, key: str, action: Callable[[], Result]) -> Result:
+        if name not in ("upload", "write", "sync"):
+            with self._lock:
+                self.requests[name] += 1
+                self.keys.append((name, key))
+        return action()
+
+    def got(self, prefix: str) -> list[str]:
+        """The keys with this prefix of which something was read."""
+        return [key for name, key in self.keys if name in ("get", "download") and key.startswith(prefix)]
+
+    def made(self, prefix: str) -> list[str]:
+        """The keys with this prefix that were created, or tried to."""
+        return [key for name, key in self.keys if name in ("put", "put_file", "finish") and key.startswith(prefix)]
+
+    def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        content = super().get(key, start, length)
+        self._receive(key, len(content))
+        return content
+
+    def download(self, key: str, path: Path) -> None:
+        super().download(key, path)
+        self._receive(key, path.stat().st_size)
+
+    def put(self, key: str, content: bytes) -> None:
+        self._send(len(content))
+        super().put(key, content)
+
+    def put_file(self, key: str, path: Path) -> None:
+        self._send(path.stat().st_size)
+        super().put_file(key, path)
+
+    def upload(self) -> Upload:
+        return CountingUpload(self, super().upload())
+
+    def _receive(self, key: str, length: int) -> None:
+        with self._lock:
+            self.received_from[key.partition("/")[0]] += length
+
+    def _send(self, length: int) -> None:
+        with self._lock:
+            self.sent += length
+
+
+class CountingUpload:
+    """Counts the bytes of an upload."""
+
+    def __init__(self, transport: CountingTransport, inner: Upload) -> None:
+        self._transport = transport
+        self._inner = inner
+
+    def write(self, content: bytes | bytearray | memoryview) -> None:
+        self._transport._send(len(content))
+        self._inner.write(content)
+
+    def finish(self, key: str) -> None:
+        self._inner.finish(key)
+
+    def abandon(self) -> None:
+        self._inner.abandon()
+
+
+class Lost(RemoteError):
+    """What a transport raises that was told to fail."""
+
+
+class FaultyTransport(WrappedTransport):
+    """Fails at the operation with number `at`, counted from 0, before or after it is carried out.
+
+    One that `dies` fails at every later one, too: its process is gone, and cleans up nothing.
+    """
+
+    def __init__(self, inner: Transport, at: int | None = None, *, after: bool = False, dies: bool = True) -> None:
+        super().__init__(inner)
+        self._lock = threading.Lock()
+        self._at = at
+        self._after = after
+        self._dies = dies
+        self.operations = 0
+        self.dead = False
+
+    def around(self, name: str, key: str, action: Callable[[], Result]) -> Result:
+        with self._lock:
+            number = self.operations
+            self.operations += 1
+            failing = number == self._at
+            if self.dead or (failing and not self._after):
+                self.dead = self._dies
+                raise Lost(f"{self.url}: {name} {key}: the connection was lost")
+            if failing:
+                self.dead = self._dies
+        result = action()
+        if failing:
+            raise Lost(f"{self.url}: {name} {key}: the connection was lost")
+        return result
+
+    def upload(self) -> Upload:
+        return FaultyUpload(self, super().upload())
+
+
+class FaultyUpload:
+    """An upload that the dead do not abandon."""
+
+    def __init__(self, transport: FaultyTransport, inner: Upload) -> None:
+        self._transport = transport
+        self._inner = inner
+
+    def write(self, content: bytes | bytearray | memoryview) -> None:
+        self._inner.write(content)
+
+    def finish(self, key: str) -> None:
+        self._inner.finish(key)
+
+    def abandon(self) -> None:
+        if not self._transport.dead:
+            self._inner.abandon()
