@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hitsave.cache.intake import Intake
 from hitsave.cache.store import Cache
 from hitsave.objects.digest import Digest, ObjectKind
-from hitsave.objects.encoding import encode_tree, tree_from
+from hitsave.objects.encoding import decode_tree, encode_tree, tree_from
 from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.objects.refs import Ref, snapshot_ref
 
@@ -36,6 +36,20 @@ def store(cache: Cache, files: Mapping[bytes, bytes]) -> Digest:
 
 def files_of(cache: Cache, tree: Digest) -> dict[bytes, bytes]:
     """What `store` was given."""
-    from hitsave.objects.encoding import decode_tree
-
     return {entry.name: cache.read(entry.digest) for entry in decode_tree(cache.read(tree)).entries}
+
+
+def all_files_of(cache: Cache, digest: Digest, kind: ObjectKind, path: bytes = b"") -> dict[bytes, bytes]:
+    """Every file beneath an object, by its path. Raises ObjectError where something is not to be had."""
+    if kind is ObjectKind.BLOB:
+        return {path: cache.read(digest)}
+    found: dict[bytes, bytes] = {}
+    for entry in decode_tree(cache.read(digest)).entries:
+        inner = ObjectKind.TREE if entry.kind is EntryKind.TREE else ObjectKind.BLOB
+        found |= all_files_of(cache, entry.digest, inner, path + b"/" + entry.name if path else entry.name)
+    return found
+
+
+def owned_by_all(cache: Cache) -> dict[str, dict[bytes, bytes]]:
+    """What every ref owns, file by file."""
+    return {str(ref.name): all_files_of(cache, ref.digest, ref.kind) for ref in cache.refs()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -103,9 +102,10 @@ def test_an_adopted_pack_is_verified_from_end_to_end(cache: Cache, tmp_path: Pat
         for position in (10, 100, len(source) // 2, len(source) - 60, len(source) - 1):
             damaged = bytearray(source)
             damaged[position] ^= 4
-            with other.intake() as intake, pytest.raises(CorruptObject):
+            with other.intake() as intake:
                 (intake.folder / "received").write_bytes(damaged)
-                intake.adopt_pack(intake.folder / "received", pack.digest)
+                with pytest.raises(CorruptObject):
+                    intake.adopt_pack(intake.folder / "received", pack.digest)
         with other.intake() as intake:
             (intake.folder / "received").write_bytes(source)
             intake.adopt_pack(intake.folder / "received", pack.digest)
@@ -167,26 +167,6 @@ def test_abbreviations(cache: Cache) -> None:
     assert len(cache.complete("")) == 3
 
 
-def test_memory_is_bounded_for_a_large_file(tmp_path: Path) -> None:
-    big = tmp_path / "big"
-    with big.open("wb") as file:
-        for number in range(50):
-            file.write(bytes([number]) * (10 << 20))
-    script = """
-        import os, resource, sys
-        from pathlib import Path
-        from hitsave.cache.store import Cache
-        with Cache.open(Path(sys.argv[1])) as cache, cache.intake() as intake:
-            fd = os.open(sys.argv[2], os.O_RDONLY)
-            intake.add_file(fd, os.fstat(fd).st_size)
-            intake.publish([])
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-    """
-    command = [sys.executable, "-c", textwrap.dedent(script), tmp_path / "cache", big]
-    peak = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    assert peak < 200_000
-
-
 def test_an_unusable_folder_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(CacheError, match="HITSAVE_LOCAL_CACHE_DIR"):
@@ -210,7 +190,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
         except OSError as error:
             print("refused", error.errno)
     """
-    command = [sys.executable, "-c", textwrap.dedent(script), tmp_path / "cache"]
+    command = [sys.executable, "-c", textwrap.dedent(script), str(tmp_path / "cache")]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert output.startswith("refused")
     with Cache.open(tmp_path / "cache") as cache:
@@ -218,5 +198,9 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
         assert not list((cache.path / "tmp").iterdir())
 
 
-def test_peak_is_measured_in_kilobytes_here() -> None:
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 1000
+def test_an_empty_file_does_not_hide_the_block_behind_it(cache: Cache) -> None:
+    digest = store(cache, {b"empty": b""})
+    assert cache.read(blob_digest(b"")) == b""
+    assert files_of(cache, digest) == {b"empty": b""}
+    both = {digest, blob_digest(b"")}
+    assert {found for found, _ in cache.read_many(cache.locate_many(both).values())} == both

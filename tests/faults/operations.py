@@ -1,0 +1,108 @@
+"""The operations that are interrupted, each on a cache in a folder of its own, with small fixed data."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hitsave.cache.intake import WHOLE_FROM
+from hitsave.cache.store import Cache
+from hitsave.maintenance.collect import collect, forget, undo
+from hitsave.objects.digest import blob_digest
+from hitsave.objects.refs import Ref, RefName
+from hitsave.progress import Silent
+from hitsave.snapshots.capture import Captured, CaptureOptions
+from hitsave.snapshots.datasets import keep
+from tests.cache.content import files_of, ref_to, store
+
+NOW = 1000
+
+
+def noise(seed: int, size: int) -> bytes:
+    """The same bytes for the same seed, that do not compress."""
+    return random.Random(seed).randbytes(size)
+
+
+SHARED = {b"%03d" % number: b"shared %d" % number * 20 for number in range(20)}
+KEPT = {**SHARED, b"kept": b"kept", b"kept large": noise(1, WHOLE_FROM)}
+DROPPED = {**SHARED, b"dropped": b"dropped", b"dropped large": noise(2, WHOLE_FROM)}
+ADDED = {**SHARED, **DROPPED, b"added": b"added", b"added large": noise(3, WHOLE_FROM + 1)}
+SMALL = b"shared 7" * 20
+
+
+def write_added(folder: Path) -> None:
+    """The working files that `add` takes."""
+    for name, content in ADDED.items():
+        path = folder / "deeper" / name.decode()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def keep_folder(cache: Cache, folder: Path) -> Ref:
+    """Add a folder; its ref."""
+    made: list[Ref] = []
+
+    def make_ref(captured: Captured) -> Ref:
+        made.append(ref_to(captured.digest, captured.kind))
+        return made[-1]
+
+    keep(cache, folder, CaptureOptions(), make_ref, Silent())
+    return made[-1]
+
+
+def _two(cache: Cache) -> None:
+    store(cache, KEPT)
+    store(cache, DROPPED)
+
+
+def _one_forgotten(cache: Cache) -> None:
+    _two(cache)
+    forget(cache, [_ref_of(cache, b"dropped")], NOW)
+
+
+def _collected(cache: Cache) -> None:
+    _one_forgotten(cache)
+    cache.path_of(blob_digest(SMALL))
+    cache.path_of(blob_digest(b"dropped"))
+    collect(cache, NOW)
+
+
+def _collected_and_added_again(cache: Cache) -> None:
+    _collected(cache)
+    store(cache, {b"other name": noise(2, WHOLE_FROM)})
+
+
+def _ref_of(cache: Cache, name: bytes) -> RefName:
+    return next(ref.name for ref in cache.refs() if name in files_of(cache, ref.digest))
+
+
+def _undo(cache: Cache, folder: Path) -> None:
+    undo(cache)
+
+
+def _forget(cache: Cache, folder: Path) -> None:
+    forget(cache, [_ref_of(cache, b"dropped")], NOW)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What the cache is before, and what is done to it; `folder` holds the working files."""
+
+    prepare: Callable[[Cache], object]
+    run: Callable[[Cache, Path], object]
+
+
+OPERATIONS = {
+    "open": Operation(lambda cache: None, lambda cache, folder: None),
+    "add": Operation(_one_forgotten, keep_folder),
+    "add to what is collected": Operation(_collected, keep_folder),
+    "forget": Operation(_two, _forget),
+    "collect": Operation(_one_forgotten, lambda cache, folder: collect(cache, NOW)),
+    "collect and purge": Operation(_one_forgotten, lambda cache, folder: collect(cache, NOW, keep_seconds=0)),
+    "purge": Operation(_collected, lambda cache, folder: collect(cache, NOW, keep_seconds=0)),
+    "undo": Operation(_collected, _undo),
+    "undo beside new content": Operation(_collected_and_added_again, _undo),
+    "derive": Operation(_two, lambda cache, folder: cache.path_of(blob_digest(SMALL))),
+}
