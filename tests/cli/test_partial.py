@@ -1,0 +1,114 @@
+"""A part of a dataset: pulled, shown as such, never added by mistake, and completed later."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.world import User, World, assert_same
+
+
+@pytest.fixture
+def pushed(world: World) -> User:
+    ann = world.user(remote=True)
+    ann.write({f"train/{number}.png": b"%d" % number * 999 for number in range(20)})
+    ann.write({f"test/{number}.png": b"t%d" % number * 999 for number in range(5)})
+    ann.write({"readme.md": b"about\n", "large.bin": bytes(range(251)) * 2000})
+    ann.add()
+    ann.do("push")
+    return ann
+
+
+def test_a_part_comes_alone_and_the_rest_later(world: World, pushed: User) -> None:
+    ben = world.clone(pushed)
+    part = ben.do("pull", "--include", "test/", "--include", "*.md", "--json").json
+    assert part["checked_out"][0]["written"] == 6
+    assert sorted(path.name for path in ben.data.rglob("*.png")) == [f"{number}.png" for number in range(5)]
+    assert not (ben.data / "train").exists()
+    assert part["fetched"]["size"] < 100_000
+
+    state = ben.state()
+    assert state["state"] == "partial"
+    assert state["changes"] == []
+    assert state["not_fetched"] == 21
+    assert state["in_cache"] is False
+    assert "21 files not fetched" in ben.do("status").text
+    assert "would drop the other 21 files; run 'hitsave pull data' first" in ben.refused("add", "data")
+    done = ben.run("-q", "push")
+    assert done.code == 0, done.said
+
+    more = ben.do("pull", "--include", "train/1*", "--json").json
+    assert more["checked_out"][0]["written"] == 11
+    assert (ben.data / "test/4.png").exists()
+    assert ben.state()["not_fetched"] == 10
+
+    whole = ben.do("pull", "--json").json
+    assert whole["checked_out"][0]["written"] == 10
+    assert_same(pushed.data, ben.data)
+    assert ben.state()["state"] == "clean"
+    assert ben.state()["in_cache"] is True
+    assert ben.add() == pushed.state()["digest"]
+    ben.do("fsck")
+
+
+def test_a_change_in_a_part_is_a_change_and_is_not_lost(world: World, pushed: User) -> None:
+    ben = world.clone(pushed)
+    ben.do("pull", "--include", "test/")
+    ben.write({"test/0.png": b"mine"})
+    state = ben.state()
+    assert state["state"] == "modified"
+    assert state["changes"] == [{"kind": "changed", "path": "test/0.png"}]
+    assert "unsaved changes would be lost (test/0.png)" in ben.refused("pull")
+    assert (ben.data / "test/0.png").read_bytes() == b"mine"
+    ben.do("pull", "--force")
+    assert_same(pushed.data, ben.data)
+
+
+def test_a_file_that_was_removed_from_a_part_comes_back(world: World, pushed: User) -> None:
+    ben = world.clone(pushed)
+    ben.do("pull", "--include", "test/")
+    (ben.data / "test/0.png").unlink()
+    assert ben.state()["changes"] == [{"kind": "removed", "path": "test/0.png"}]
+    ben.do("pull", "--include", "test/")
+    assert (ben.data / "test/0.png").exists()
+    assert not (ben.data / "train").exists()
+
+
+def test_nothing_matches(world: World, pushed: User) -> None:
+    ben = world.clone(pushed)
+    done = ben.do("pull", "--include", "*.jpg", "--json").json
+    assert done["checked_out"][0]["written"] == 0
+    assert ben.state()["not_fetched"] == 27
+    ben.do("pull")
+    assert_same(pushed.data, ben.data)
+
+
+def test_fetch_alone_leaves_the_workspace_as_it_is(world: World, pushed: User) -> None:
+    ben = world.clone(pushed)
+    ben.do("fetch", "--include", "test/")
+    assert not ben.data.exists()
+    assert ben.state()["in_cache"] is False
+    done = ben.do("fetch", "--json").json
+    assert done["objects"] > 0
+    assert ben.do("fetch", "--json").json["objects"] == 0
+    assert not ben.data.exists()
+    (world.root / "remote").rename(world.root / "away")
+    ben.do("checkout")
+    assert_same(pushed.data, ben.data)
+
+
+def test_a_partial_cache_keeps_what_it_has_through_gc(world: World, pushed: User) -> None:
+    ben = world.clone(pushed)
+    ben.do("pull", "--include", "test/")
+    assert ben.do("gc", "--json").json["objects"] == []
+    ben.do("fsck")
+    assert ben.state()["state"] == "partial"
+
+
+def test_a_single_file_has_no_parts(world: World) -> None:
+    ann = world.user(remote=True)
+    ann.write({"model.bin": b"weights" * 100}, "")
+    ann.add("model.bin")
+    ann.do("push")
+    ben = world.clone(ann)
+    ben.do("pull", "--include", "nothing")
+    assert (ben.workspace / "model.bin").read_bytes() == b"weights" * 100
