@@ -164,17 +164,19 @@ def install(temporary: str, target: str) -> list[str]:
 
 
 def remove_tree(path: str) -> None:
-    """Remove a folder and all beneath it; what is gone already is no error."""
-    for folder, folders, names in os.walk(path, topdown=False):
-        for name in names:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(os.path.join(folder, name))
-        for name in folders:
-            inner = os.path.join(folder, name)
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(inner) if os.path.islink(inner) else os.rmdir(inner)
-    with contextlib.suppress(FileNotFoundError):
-        os.rmdir(path)
+    """Remove a folder and all beneath it, however deep; what is gone already is no error."""
+    folders = [path]
+    for folder in folders:  # Grows while it is read: each folder comes before what is in it.
+        with contextlib.suppress(FileNotFoundError), os.scandir(folder) as listing:
+            for item in listing:
+                if item.is_dir(follow_symlinks=False):
+                    folders.append(item.path)
+                else:
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(item.path)
+    for folder in reversed(folders):
+        with contextlib.suppress(FileNotFoundError):
+            os.rmdir(folder)
 
 
 def is_network_folder(path: Path) -> bool:

@@ -48,6 +48,7 @@ from hitsave.cache.wholefiles import hash_descriptor as hash_descriptor
 from hitsave.errors import CorruptObject, MalformedObject, ReliedOnLost
 from hitsave.objects.digest import Digest, ObjectKind, object_digest
 from hitsave.objects.refs import Ref
+from hitsave.packing.blocks import EntryKindInPack
 from hitsave.packing.index import IndexedPack, encode_index
 
 #: From this many bytes on a blob is a file of its own.
@@ -221,6 +222,9 @@ class Intake:
             pack = verify_pack(path, expected)
         except MalformedObject as error:
             raise CorruptObject(str(expected), os.fspath(path), str(error)) from None
+        if any(entry.kind == EntryKindInPack.RECIPE for entry in pack.table.entries()):
+            # Its digest would pass for the blob, of which nothing is here.
+            raise CorruptObject(str(expected), os.fspath(path), "it holds a recipe, which no cache keeps")
         path.rename(self.folder / f"{expected}.pack")
         for entry in pack.table.entries():
             if not self._known(entry.digest):

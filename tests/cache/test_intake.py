@@ -15,6 +15,9 @@ from hitsave.cache.intake import WHOLE_FROM
 from hitsave.cache.store import Cache
 from hitsave.errors import CacheError, CorruptObject, ObjectNotFound
 from hitsave.objects.digest import Digest, ObjectKind, blob_digest
+from hitsave.packing.blocks import BlockEntry, Codec, EntryKindInPack
+from hitsave.packing.pack import PackBuilder
+from hitsave.packing.recipe import Chunk, Recipe, encode_recipe
 from tests.cache.content import add_tree, files_of, ref_to, store
 
 
@@ -111,6 +114,21 @@ def test_an_adopted_pack_is_verified_from_end_to_end(cache: Cache, tmp_path: Pat
             intake.adopt_pack(intake.folder / "received", pack.digest)
             intake.publish([ref_to(digest)])
         assert files_of(other, digest) == files_of(cache, digest)
+
+
+def test_a_pack_with_a_recipe_is_refused_since_it_would_pass_for_the_blob(cache: Cache) -> None:
+    blob = blob_digest(b"12")
+    chunks = (Chunk(blob_digest(b"1"), 1), Chunk(blob_digest(b"2"), 1))
+    content = encode_recipe(Recipe(blob, 2, chunks))
+    builder = PackBuilder(bytes(16))
+    entry = BlockEntry(blob, EntryKindInPack.RECIPE, 0, len(content))
+    pack = builder.header() + bytes(builder.block(Codec.RAW, content, len(content), [entry])) + builder.finish()
+    with cache.intake() as intake:
+        (intake.folder / "received").write_bytes(pack)
+        with pytest.raises(CorruptObject, match="recipe"):
+            intake.adopt_pack(intake.folder / "received", builder.digest)
+        intake.publish([])
+    assert not cache.has(blob)
 
 
 def test_a_flipped_bit_in_a_pack_is_an_error_and_not_a_miss(cache: Cache) -> None:

@@ -173,7 +173,7 @@ def git_environment() -> dict[str, str]:
 
 def git(folder: Path, *arguments: str) -> str:
     """Run git in a folder; its stdout."""
-    command = ["git", "-C", folder, *arguments]
+    command: list[str | Path] = ["git", "-C", folder, *arguments]
     return os.fsdecode(subprocess.run(command, check=True, capture_output=True, env=git_environment()).stdout)
 
 

@@ -49,7 +49,7 @@ def test_path_order_and_times_do_not_count(cache: Cache, folder: Folder, random:
     with tempfile.TemporaryDirectory() as above:
         write(folder, Path(above, "one"))
         os.mkdir(Path(above, "deep"))
-        write(dict(reversed(folder.items())), Path(above, "deep", "two"))
+        write(dict(reversed(list(folder.items()))), Path(above, "deep", "two"))
         for directory, names, files in os.walk(os.fsencode(above)):
             for name in names + files:
                 os.utime(os.path.join(directory, name), ns=(1, 1), follow_symlinks=False)

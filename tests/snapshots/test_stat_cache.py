@@ -12,7 +12,7 @@ from hitsave.cache.stats import COARSE_TICK_NS, FINE_TICK_NS, is_racy
 from hitsave.cache.store import Cache
 from hitsave.objects.digest import Digest, blob_digest
 from hitsave.snapshots.capture import Captured, CaptureOptions, NameOnly, capture
-from tests.snapshots.folders import File, expected, write
+from tests.snapshots.folders import File, Folder, expected, write
 
 SECOND = 10**9
 
@@ -82,7 +82,7 @@ def test_a_time_to_come_is_never_trusted(cache: Cache, path: Path) -> None:
 
 @pytest.mark.parametrize("change", ["content", "times", "mode", "replaced", "renamed"])
 def test_every_change_is_seen(cache: Cache, path: Path, change: str) -> None:
-    folder = {b"a": File(b"old"), b"b": File(b"1"), b"sub": {b"c": File(b"2")}}
+    folder: dict[bytes, File | Folder] = {b"a": File(b"old"), b"b": File(b"1"), b"sub": {b"c": File(b"2")}}
     captured_at(cache, path, later())
     file = path / "a"
     before = os.stat(file)
@@ -148,7 +148,7 @@ def test_everything_and_not_everything_do_not_mix(cache: Cache, path: Path) -> N
         found = captured_at(cache, path, later(), some)
         assert str(found.digest) == expected({b"a": File(b"old"), **rules})[0]
         found = captured_at(cache, path, later(), everything)
-        whole = {b"a": File(b"old"), b"b": File(b"1"), b"sub": {b"c": File(b"2")}, **rules}
+        whole: Folder = {b"a": File(b"old"), b"b": File(b"1"), b"sub": {b"c": File(b"2")}, **rules}
         assert str(found.digest) == expected(whole)[0]
 
 
