@@ -168,7 +168,7 @@ def remove_tree(path: str) -> None:
     folders = [path]
     for folder in folders:  # Grows while it is read: each folder comes before what is in it.
         with contextlib.suppress(FileNotFoundError), os.scandir(folder) as listing:
-            for item in listing:
+            for item in list(listing):  # Of what comes meanwhile, nothing is taken away.
                 if item.is_dir(follow_symlinks=False):
                     folders.append(item.path)
                 else:

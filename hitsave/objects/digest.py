@@ -17,9 +17,6 @@ SHORTEST_ABBREVIATION = 7
 TREE_CONTEXT = "hitsave 2026-11 tree v1"
 EVALUATION_CONTEXT = "hitsave 2026-11 evaluation v1"
 
-#: From this many bytes on, hashing with several threads is faster than with one.
-THREADED_FROM = 1 << 20
-
 _HEX = re.compile(r"[0-9a-f]{64}")
 _ABBREVIATION = re.compile(rf"[0-9a-f]{{{SHORTEST_ABBREVIATION},64}}")
 
@@ -63,8 +60,7 @@ def is_abbreviation(text: str) -> bool:
 
 def blob_digest(content: bytes | bytearray | memoryview) -> Digest:
     """The digest of a blob, equal to what `b3sum` prints for a file with that content."""
-    threads = blake3.AUTO if len(content) >= THREADED_FROM else 1
-    return Digest(blake3(content, max_threads=threads).digest())
+    return Digest(blake3(content).digest())
 
 
 def tree_digest(encoded: bytes | memoryview) -> Digest:

@@ -8,7 +8,9 @@ their chunks. Everything is checked: chunk, then object; and only then published
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 from hitsave.cache.intake import Intake
@@ -30,6 +32,8 @@ from hitsave.remotes.reader import LONGEST_RANGE, Range, Reader, coalesce, missi
 #: Tells by its path inside the tree whether a file is wanted.
 Include = Callable[[bytes], bool]
 _TRIES = 5
+#: Packs that are on their way at once.
+_DOWNLOADS = 2
 
 
 class Fetched(NamedTuple):
@@ -172,25 +176,41 @@ class _Transfer:
             by_pack.setdefault(location.pack, []).append(location)
         lengths = self._view.pack_lengths() if by_pack else {}
         rest: list[Location] = []
+        whole: dict[Digest, list[Location]] = {}
         for pack, wanted in by_pack.items():
             blocks = {location.block.offset: location.block.stored for location in wanted}
             share = sum(blocks.values()) + ENTRY_RECORD.size * len(wanted)
             if 2 * share >= lengths[pack] and self._view.holds_small_objects(pack):
-                self._fetch_pack(pack, wanted)
+                whole[pack] = wanted
             else:
                 rest += wanted
+        self._fetch_packs(whole)
         for location, content in self._reader.read_ranges(coalesce(rest)):
             # The content is a view of a whole block, of which perhaps only this is needed.
             self._intake.add(ObjectKind(location.kind), bytes(content), location.digest)
             self._progress.advance(location.length, 1)
 
-    def _fetch_pack(self, pack: Digest, wanted: list[Location]) -> None:
+    def _fetch_packs(self, wanted: dict[Digest, list[Location]]) -> None:
+        """Fetch packs as they are: while one is verified, the next ones are on their way."""
+        pool = ThreadPoolExecutor(_DOWNLOADS)
+        try:
+            arriving = [(pack, pool.submit(self._download, pack)) for pack in wanted]
+            for pack, arrived in arriving:
+                self._adopt(pack, arrived.result(), wanted[pack])
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _download(self, pack: Digest) -> Path:
         path = self._intake.folder / f"received-{pack}"
         try:
             self._remote.transport.download(pack_key(pack), path)
-            adopted = self._intake.adopt_pack(path, pack)
         except RemoteNotFound:
             raise missing_pack(self._remote, pack) from None
+        return path
+
+    def _adopt(self, pack: Digest, path: Path, wanted: list[Location]) -> None:
+        try:
+            adopted = self._intake.adopt_pack(path, pack)
         except CorruptObject as error:
             raise RemoteCorrupt(self._remote.transport.url, pack_key(pack), error.reason) from None
         held = {record[:32] for record in adopted.table.records}

@@ -16,6 +16,7 @@ from typing import BinaryIO, NamedTuple
 
 from blake3 import blake3
 
+from hitsave.cache.hashing import new_hasher
 from hitsave.cache.store import Cache
 from hitsave.errors import CorruptObject, ObjectNotFound, ReliedOnLost, RemoteConflict
 from hitsave.objects.digest import Digest, ObjectKind, blob_digest
@@ -147,7 +148,7 @@ class _Push:
         path = self._cache.pack_path(pack.digest)
         _open_pack(self._cache, pack.digest).close()
         try:
-            if blake3(max_threads=blake3.AUTO).update_mmap(path).digest() != pack.digest:
+            if new_hasher().update_mmap(path).digest() != pack.digest:
                 reason = "the pack has another digest; run 'hitsave fsck'"
                 raise CorruptObject(str(pack.digest), os.fspath(path), reason)
             self._remote.transport.put_file(pack_key(pack.digest), path)

@@ -82,7 +82,7 @@ class Reader:
         self._remote = remote
         self._view = view
         self.received = 0
-        self._blocks: OrderedDict[tuple[Digest, int], bytes | memoryview] = OrderedDict()
+        self._blocks: OrderedDict[tuple[Digest, Block], bytes | memoryview] = OrderedDict()
 
     def locate(self, digest: Digest) -> Location:
         """Where an object is. Raises ObjectNotFound."""
@@ -141,7 +141,7 @@ class Reader:
 
     def entry(self, location: Location) -> bytes | memoryview:
         """The content of an entry, checked."""
-        key = (location.pack, location.block.offset)
+        key = (location.pack, location.block)
         content = self._blocks.get(key)
         if content is not None:
             self._blocks.move_to_end(key)
@@ -157,13 +157,13 @@ class Reader:
         """Each entry with its content, checked; every block is decoded once."""
         for wanted in ranges:
             stored = memoryview(self._get(wanted.pack, wanted.start, wanted.length))
-            at = -1
+            decoded: Block | None = None
             content: bytes | memoryview = b""
             for location in wanted.locations:
                 block = location.block
-                if block.offset != at:
-                    at = block.offset
-                    begin = at - wanted.start
+                if block != decoded:  # An empty block shares its offset with the one behind it.
+                    decoded = block
+                    begin = block.offset - wanted.start
                     content = self._decode(wanted.pack, block, stored[begin : begin + block.stored])
                 yield location, self._take(location, content)
 

@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from blake3 import blake3
-
+from hitsave.cache.hashing import new_hasher
 from hitsave.errors import MalformedObject, ObjectError, RemoteError
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.graph import Link, links
@@ -108,7 +107,7 @@ def _verify_pack(remote: Remote, pack: IndexedPack) -> tuple[str, set[bytes]]:
         return bytes(view[offset : offset + length])
 
     try:
-        if blake3(content, max_threads=blake3.AUTO).digest() != pack.digest:
+        if new_hasher().update(content).digest() != pack.digest:
             raise MalformedObject("pack", "has another digest than its name")
         own = read_table(read, len(content), pack.digest)
         if own != pack:

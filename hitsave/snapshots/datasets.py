@@ -92,9 +92,7 @@ def keep(cache: Cache, path: Path, options: CaptureOptions, make_ref: MakeRef, p
             into = IntoIntake(intake, distrusted)
             captured = capture(path, into, cache.stats, options, progress)
             ref = make_ref(captured)
-            if cache.owns_whole(captured.digest) and intake.new_objects == 0:
-                if ref is not None and cache.ref(ref.name) is None:
-                    intake.publish([ref], [captured.digest])
+            if _is_unchanged(cache, ref) and intake.new_objects == 0:
                 return Kept(captured, 0, 0)
             unread = list(into.unread())
             lost = cache.missing(digest for digest in unread if not intake.rely_on(digest))
@@ -107,6 +105,11 @@ def keep(cache: Cache, path: Path, options: CaptureOptions, make_ref: MakeRef, p
                 continue
             return Kept(captured, intake.new_objects, intake.new_bytes)
     raise WorkspaceError(f"{path}: what it shares with older datasets is being collected again and again; try later")
+
+
+def _is_unchanged(cache: Cache, ref: Ref | None) -> bool:
+    """Whether this very ref is there, and all that it needs."""
+    return ref is not None and cache.ref(ref.name) is not None and cache.owns_whole(ref.digest)
 
 
 def add(

@@ -16,7 +16,7 @@ from hitsave.cache.database import Database
 from hitsave.cache.intake import WHOLE_FROM, Intake
 from hitsave.cache.moves import MoveJournal
 from hitsave.cache.store import Cache
-from hitsave.errors import ObjectNotFound, ReliedOnLost
+from hitsave.errors import ObjectNotFound
 from hitsave.maintenance import collect as collecting
 from hitsave.maintenance.collect import collect, forget, undo
 from hitsave.maintenance.verify import verify
@@ -148,11 +148,6 @@ def _write(folder: Path, files: dict[bytes, bytes]) -> None:
             forget_all_and_purge,
             {"owned", "moved"},
             id="what another ref owned",
-            marks=pytest.mark.xfail(
-                raises=ReliedOnLost,
-                strict=True,
-                reason="keep() gives up where the owner of what it found whole is forgotten and collected meanwhile",
-            ),
         ),
         pytest.param(NEW, True, add, collect_and_purge, {"found dead", "publish"}, id="with nothing kept for undo"),
         pytest.param(NEW, True, ask_for_a_path, collect_all, {"found dead", "moved"}, id="a path of what dies"),
