@@ -2,45 +2,37 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self, TypeVar
 
 from hitsave.cache.store import Cache
-from hitsave.config import Config, RemoteConfig, load
-from hitsave.errors import ConfigError, CorruptObject, HitsaveError, ObjectNotFound, RemoteUnsuitable, WorkspaceError
+from hitsave.config import Config, load
+from hitsave.errors import ObjectNotFound, WorkspaceError
+from hitsave.exchange import Exchange, repairing
 from hitsave.maintenance import collect as collection
 from hitsave.maintenance import verify as verification
 from hitsave.naming import Named, Names
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.encoding import decode_tree
 from hitsave.objects.model import TreeEntry
-from hitsave.objects.refs import Namespace, Ref, RefName, public_ref, quote_name, snapshot_ref, unquote_name
+from hitsave.objects.refs import Ref, RefName, public_ref, snapshot_ref
+from hitsave.ownership import Project
 from hitsave.progress import Progress, Silent
 from hitsave.remotes import push as pushing
 from hitsave.remotes import verify as remote_verification
-from hitsave.remotes.fetch import Fetched, fetch
-from hitsave.remotes.log import Author, Remote, refuse_strangers
-from hitsave.remotes.opening import open_transport
-from hitsave.remotes.reader import Reader, Shelf
-from hitsave.remotes.transport import Transport
+from hitsave.remotes.fetch import Fetched
 from hitsave.snapshots import datasets, names, readonly
-from hitsave.snapshots.capture import Captured, CaptureOptions, NameOnly, capture
+from hitsave.snapshots.capture import Captured, CaptureOptions, capture
 from hitsave.snapshots.checkout import CheckedOut, Checkout
-from hitsave.snapshots.git import head_commit
+from hitsave.snapshots.keeping import NameOnly
 from hitsave.snapshots.layout import Include
 from hitsave.snapshots.materialise import Materialised
 from hitsave.snapshots.place import put_object
 from hitsave.snapshots.pointer import load_pointer, pointer_path
 from hitsave.snapshots.workspace import Workspace
-
-#: The folder of the cache where immutable small files of remotes are kept.
-_REMOTES_FOLDER = "remotes"
-
 
 _Used = TypeVar("_Used")
 
@@ -62,8 +54,9 @@ class Repository:
         self.cache = cache
         self.progress = progress
         self.workspace = Workspace(config.workspace, config.project)
-        self.names = Names(cache, self.workspace, self._shelf_if_any, self.load)
-        self._remotes: dict[str, Remote] = {}
+        self.project = Project(self.workspace)
+        self.exchange = Exchange(config, cache, progress)
+        self.names = Names(cache, self.workspace, self.exchange.shelf_if_any, self.exchange.load)
 
     @classmethod
     def open(
@@ -92,8 +85,7 @@ class Repository:
 
     def relative(self, path: Path) -> Path:
         """A path as seen from the workspace; absolute where it lies outside."""
-        absolute = Path(os.path.abspath(path))
-        return absolute.relative_to(self.workspace.root) if absolute.is_relative_to(self.workspace.root) else absolute
+        return self.project.relative(path)
 
     def absolute(self, path: Path) -> Path:
         """The place of a path that `relative` gave."""
@@ -105,19 +97,13 @@ class Repository:
 
     def load(self, digest: Digest) -> bytes:
         """A small object, from the cache or else the remote. Raises ObjectNotFound, CorruptObject."""
-        try:
-            return self.cache.read(digest)
-        except ObjectNotFound:
-            shelf = self._shelf_if_any()
-            if shelf is None:
-                raise
-        return shelf.reader.read(digest)
+        return self.exchange.load(digest)
 
     def size_of(self, digest: Digest) -> int:
         """The bytes of a blob, or beneath a tree. Raises ObjectNotFound."""
         info = self.cache.info(digest)
         if info is None:
-            shelf = self._shelf_if_any()
+            shelf = self.exchange.shelf_if_any()
             if shelf is None:
                 raise ObjectNotFound(str(digest))
             if shelf.kind_of(digest) is ObjectKind.BLOB:
@@ -128,16 +114,7 @@ class Repository:
 
     def known_place(self, digest: Digest) -> Path | None:
         """Where, in this workspace, an object was captured; None where no ref of this project tells."""
-        for ref in self.cache.refs():
-            if ref.digest == digest and (place := self._place_of(ref)) is not None:
-                return place
-        return None
-
-    def _place_of(self, ref: Ref) -> Path | None:
-        project, _, path = ref.path.partition("/")
-        if not path or unquote_name(project).decode() != self.config.project:
-            return None
-        return Path(os.fsdecode(unquote_name(path)))
+        return self.project.known_place(self.cache, digest)
 
     def entry_at(self, root: Digest, path: bytes) -> TreeEntry | None:
         """The entry at a path inside a tree."""
@@ -151,20 +128,7 @@ class Repository:
         """Whether an object and all beneath it is in the cache."""
         return datasets.is_complete(self.cache, digest, kind)
 
-    # -- refs
-
-    def _make_ref(self, name: RefName, digest: Digest, kind: ObjectKind, path: Path) -> Ref:
-        project = quote_name(self.config.project.encode()).replace("/", "%2F")
-        inside = self.relative(path)
-        return Ref(
-            name=name,
-            digest=digest,
-            kind=kind,
-            created=int(time.time()),
-            by=_author_name(),
-            path="" if inside.is_absolute() else f"{project}/{quote_name(os.fsencode(inside.as_posix()))}",
-            git_commit=head_commit(self.workspace.root) if self.workspace.in_git else "",
-        )
+    # -- keeping
 
     def keep(self, path: Path, public: bool = False) -> Captured:
         """Snapshot a file or directory. Raises SnapshotError."""
@@ -183,7 +147,7 @@ class Repository:
 
     def _keep(self, path: Path, options: CaptureOptions, name_of: Callable[[Digest], RefName]) -> Captured:
         def ref_of(captured: Captured) -> Ref:
-            return self._make_ref(name_of(captured.digest), captured.digest, captured.kind, path)
+            return self.project.make_ref(name_of(captured.digest), captured.digest, captured.kind, path)
 
         return datasets.keep(self.cache, path, options, ref_of, self.progress).captured
 
@@ -202,7 +166,7 @@ class Repository:
         """Store a dataset and write its pointer file."""
 
         def ref_of(name: RefName, captured: Captured) -> Ref:
-            return self._make_ref(name, captured.digest, captured.kind, path)
+            return self.project.make_ref(name, captured.digest, captured.kind, path)
 
         return datasets.add(
             self.cache,
@@ -231,7 +195,7 @@ class Repository:
         fetched = [self.fetch(wanted, remote, include)]
 
         def check_out(path: Path) -> CheckedOut:
-            return _repairing(
+            return repairing(
                 lambda: self.checkout(path, force, include),
                 lambda: fetched.append(self.fetch([path], remote, include)),
             )
@@ -245,42 +209,19 @@ class Repository:
         for path in paths:
             pointer = load_pointer(pointer_path(path))
             name = self.workspace.dataset_ref(path, pointer.digest)
-            refs.append(self._make_ref(name, pointer.digest, pointer.kind, path))
-        return self._fetch(refs, remote, include)
-
-    def _fetch(self, refs: Iterable[Ref], remote: str | None = None, include: Include | None = None) -> Fetched:
-        away: list[Ref] = []
-        for ref in refs:
-            if self._is_here(ref, include):
-                if self.cache.ref(ref.name) is None or include is None:
-                    self._own(ref, partial=include is not None)
-            else:
-                away.append(ref)
-        if not away:
-            return Fetched()
-        roots = [(ref.digest, ref.kind) for ref in away]
-        return fetch(self.remote(remote), self.cache, roots, away, include, self.progress)
-
-    def _is_here(self, ref: Ref, include: Include | None) -> bool:
-        if include is None or ref.kind is not ObjectKind.TREE:
-            return datasets.is_complete(self.cache, ref.digest, ref.kind)
-        return not readonly.missing_here(self.cache, ref.digest, include)
-
-    def _own(self, ref: Ref, partial: bool) -> None:
-        with self.cache.intake() as intake:
-            needed = self.cache.reachable([(ref.digest, ref.kind)])
-            intake.publish([ref], () if partial else needed, partial=partial)
+            refs.append(self.project.make_ref(name, pointer.digest, pointer.kind, path))
+        return self.exchange.fetch(refs, remote, include)
 
     # -- snapshots
 
     def ensure(self, digest: Digest, kind: ObjectKind, include: Include | None = None) -> None:
         """Fetch what is not here, and own it as a snapshot."""
         if not self.has_all(digest, kind):
-            self._fetch([self._snapshot_ref(digest, kind)], include=include)
+            self.exchange.fetch([self._snapshot_ref(digest, kind)], include=include)
 
     def _snapshot_ref(self, digest: Digest, kind: ObjectKind) -> Ref:
         known = self.cache.ref(snapshot_ref(digest))
-        return known or self._make_ref(snapshot_ref(digest), digest, kind, Path("/"))
+        return known or self.project.make_ref(snapshot_ref(digest), digest, kind, None)
 
     def open_blob(self, digest: Digest) -> BinaryIO:
         """A blob for reading: from the cache, or else it is fetched."""
@@ -292,7 +233,7 @@ class Repository:
 
     def _use(self, digest: Digest, kind: ObjectKind, use: Callable[[], _Used], include: Include | None = None) -> _Used:
         self.ensure(digest, kind, include)
-        return _repairing(use, lambda: self.ensure(digest, kind, include))
+        return repairing(use, lambda: self.ensure(digest, kind, include))
 
     def restore(self, text: str, place: Path, force: bool = False) -> Materialised:
         """Write what a name stands for at a path. What stands there is refused, or kept first and then replaced."""
@@ -323,80 +264,25 @@ class Repository:
         """Send a snapshot to the remote, owned there too."""
         ref = self.cache.ref(public_ref(digest)) or self._snapshot_ref(digest, kind)
         if self.cache.ref(ref.name) is None:
-            self._own(ref, partial=False)
-        return self._push([ref])
+            self.exchange.own(ref)
+        return self.exchange.push([ref])
 
     def is_uploaded(self, digest: Digest) -> bool:
         """Whether the default remote has an object."""
-        shelf = self._shelf_if_any()
+        shelf = self.exchange.shelf_if_any()
         return shelf is not None and shelf.view.has(digest)
-
-    # -- remotes
-
-    def remote(self, name: str | None = None, create: bool = False) -> Remote:
-        """A remote by name, or the default one. Raises ConfigError, RemoteError."""
-        if self.config.offline:
-            raise ConfigError("HITSAVE_NO_CLOUD is set, so no remote is touched")
-        found = self.config.remote(name)
-        if found.name not in self._remotes:
-            folder = self.cache.folder(_REMOTES_FOLDER)
-            self._remotes[found.name] = Remote.open(self._transport(found), folder, create)
-        return self._remotes[found.name]
-
-    def _transport(self, remote: RemoteConfig) -> Transport:
-        url = remote.url
-        return open_transport(url if "://" in url else os.fspath(self.workspace.root / Path(url).expanduser()))
-
-    def shelf(self, name: str | None = None) -> Shelf:
-        """The newest state of a remote, for looking things up."""
-        remote = self.remote(name)
-        view = remote.latest()
-        return Shelf(view, Reader(remote, view))
-
-    def _shelf_if_any(self) -> Shelf | None:
-        if not self.config.remotes or self.config.offline:
-            return None
-        try:
-            return self.shelf()
-        except RemoteUnsuitable:
-            refuse_strangers(self._transport(self.config.remote()))
-            return None  # Nothing was ever pushed there.
 
     def push(self, paths: Iterable[Path] | None, remote: str | None = None) -> pushing.Pushed:
         """Send what this project owns; with `paths`, what their pointer files name."""
         if paths is None:
-            return self._push(self._whole(self._own_refs(), remote), remote)
+            return self.exchange.push_whole(self.project.own_refs(self.cache), remote)
         refs: list[Ref] = []
         for path in paths:
             pointer = load_pointer(pointer_path(path))
             name = self.workspace.dataset_ref(path, pointer.digest)
             known = self.cache.ref(name)
-            refs.append(known or self._make_ref(name, pointer.digest, pointer.kind, path))
-        return self._push(refs, remote)
-
-    def _whole(self, refs: Iterable[Ref], remote: str | None) -> list[Ref]:
-        """Those refs of which everything is here; one that was pulled in part can be sent by nobody but its owner."""
-        chosen = list(refs)
-        partial = [ref for ref in chosen if self.cache.is_partial(ref.name)]
-        if partial:
-            held = self.remote(remote, create=True).latest().refs()
-            for ref in partial:
-                if ref.name not in held:
-                    self.progress.note(f"{ref.name}: was not pushed, since only a part of it is here")
-        return [ref for ref in chosen if ref not in partial]
-
-    def _own_refs(self) -> list[Ref]:
-        """The datasets of this project, and the snapshots that were taken in it. Nothing else leaves the machine."""
-        project = f"{quote_name(self.config.project.encode()).replace('/', '%2F')}/"
-        refs = [ref for ref in self.cache.refs(Namespace.DATASETS) if ref.name.name.startswith(project)]
-        for namespace in (Namespace.SNAPSHOTS, Namespace.PUBLIC):
-            refs += [ref for ref in self.cache.refs(namespace) if ref.path.startswith(project)]
-        return refs
-
-    def _push(self, refs: Iterable[Ref], remote: str | None = None) -> pushing.Pushed:
-        there = self.remote(remote, create=True)
-        author = Author(_author_name(), int(time.time()))
-        return pushing.push(there, self.cache, refs, author, self.progress)
+            refs.append(known or self.project.make_ref(name, pointer.digest, pointer.kind, path))
+        return self.exchange.push(refs, remote)
 
     # -- maintenance
 
@@ -421,28 +307,4 @@ class Repository:
 
     def verify_remote(self, name: str | None, sample: float | None) -> remote_verification.RemoteReport:
         """Verify a remote, or a random part of its packs (0 to 1)."""
-        return remote_verification.verify(self.remote(name), sample, time.time_ns(), self.progress)
-
-
-def _repairing(use: Callable[[], _Used], fetch: Callable[[], object]) -> _Used:
-    """What `use` gives. What it finds corrupt was set aside, so that `fetch` can bring it anew."""
-    seen: set[str] = set()
-    while True:
-        try:
-            return use()
-        except CorruptObject as error:
-            if error.digest in seen:
-                raise
-            seen.add(error.digest)
-            try:
-                fetch()
-            except HitsaveError as reason:
-                raise error from reason
-
-
-def _author_name() -> str:
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError, ImportError):  # A container's user need not have a name.
-        user = str(os.getuid()) if hasattr(os, "getuid") else "user"
-    return f"{user}@{platform.node()}".encode("utf-8", "replace").decode()
+        return remote_verification.verify(self.exchange.remote(name), sample, time.time_ns(), self.progress)

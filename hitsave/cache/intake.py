@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import mmap
 import os
 import secrets
 import sqlite3
@@ -29,22 +28,18 @@ from hitsave.cache.database import Database
 from hitsave.cache.files import (
     READ_ONLY,
     LocksUnsupported,
-    clone_file,
-    copy_steps,
     install,
     remove_tree,
     sync_all,
     try_lock,
     write_all,
 )
-from hitsave.cache.hashing import new_hasher
-from hitsave.cache.overlap import Overlap
+from hitsave.cache.hashing import copy_and_hash, hash_descriptor, new_hasher
 from hitsave.cache.packfile import verify_pack
 from hitsave.cache.packset import PackSet, index_file, pack_file
 from hitsave.cache.packwriter import PackWriter
 from hitsave.cache.refs import set_refs
 from hitsave.cache.wholefiles import WholeFiles, object_file
-from hitsave.cache.wholefiles import hash_descriptor as hash_descriptor
 from hitsave.errors import CorruptObject, MalformedObject, ReliedOnLost
 from hitsave.objects.digest import Digest, ObjectKind, object_digest
 from hitsave.objects.refs import Ref
@@ -182,7 +177,7 @@ class Intake:
         temporary = self._temporary()
         target = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o644)
         try:
-            digest = _clone_and_hash(source, target) or _copy_and_hash(source, target)
+            digest = copy_and_hash(source, target)
             self._keep(temporary, target, digest)
         finally:
             os.close(target)
@@ -347,25 +342,3 @@ class BlobWriter:
         if self._hasher is not None and self._hasher.digest() != self._expected:
             raise CorruptObject(str(self._expected), "what was received")
         self._intake._keep(self._temporary, self._fd, self._expected)
-
-
-def _clone_and_hash(source: int, target: int) -> Digest | None:
-    return hash_descriptor(target) if clone_file(source, target) else None
-
-
-def _copy_and_hash(source: int, target: int) -> Digest:
-    hasher = new_hasher()
-
-    def hash_step(step: tuple[int, int]) -> None:
-        offset, length = step
-        aligned = offset - offset % mmap.ALLOCATIONGRANULARITY
-        with mmap.mmap(target, offset + length - aligned, offset=aligned, access=mmap.ACCESS_READ) as mapped:
-            with memoryview(mapped) as view, view[offset - aligned :] as piece:
-                hasher.update(piece)
-
-    with Overlap(hash_step) as hashing:
-        offset = 0
-        for done in copy_steps(source, target):
-            hashing.submit((offset, done))
-            offset += done
-    return Digest(hasher.digest())

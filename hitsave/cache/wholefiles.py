@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from hitsave.cache.database import Database
 from hitsave.cache.files import READ_ONLY, install, write_all
-from hitsave.cache.hashing import new_hasher
+from hitsave.cache.hashing import hash_descriptor
 from hitsave.cache.refs import doubt_all
 from hitsave.errors import CorruptObject
 from hitsave.objects.digest import Digest
@@ -36,17 +36,6 @@ def object_file(digest: bytes) -> str:
     """Where a whole object lies in the cache."""
     name = digest.hex()
     return f"objects/{name[:2]}/{name}"
-
-
-def hash_descriptor(fd: int) -> Digest:
-    """The digest of an open file's content, read in steps; memory is bounded."""
-    hasher = new_hasher()
-    buffer = bytearray(8 << 20)
-    view = memoryview(buffer)
-    with open(fd, "rb", buffering=0, closefd=False) as file:
-        while done := file.readinto(buffer):
-            hasher.update(view[:done])
-    return Digest(hasher.digest())
 
 
 class WholeFiles:

@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 from blake3 import blake3
 
+from hitsave.cache.hashing import hash_descriptor
 from hitsave.cache.packfile import verify_pack
 from hitsave.cache.packset import index_file
 from hitsave.cache.store import Cache
-from hitsave.cache.wholefiles import hash_descriptor, object_file
+from hitsave.cache.wholefiles import object_file
 from hitsave.errors import MalformedObject, ObjectError
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.refs import Ref

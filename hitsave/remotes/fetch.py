@@ -26,8 +26,10 @@ from hitsave.packing.index import Location
 from hitsave.packing.pack import ENTRY_RECORD
 from hitsave.packing.recipe import Recipe
 from hitsave.progress import Progress, Silent
-from hitsave.remotes.log import Remote, View, pack_key
+from hitsave.remotes.keys import pack_key
+from hitsave.remotes.log import Remote
 from hitsave.remotes.reader import LONGEST_RANGE, Range, Reader, coalesce, missing_pack
+from hitsave.remotes.view import View
 
 #: Tells by its path inside the tree whether a file is wanted.
 Include = Callable[[bytes], bool]

@@ -1,4 +1,4 @@
-"""The commit log of a remote (objects_spec.md, section 9), and the view that its newest commit gives.
+"""The commit log of a remote (objects_spec.md, section 9).
 
 Invariants:
 - A commit names every index and every ref segment that holds; what it names was durable before it was written.
@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import secrets
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from blake3 import blake3
 
-from hitsave.cache.intake import WHOLE_FROM
 from hitsave.errors import (
     MalformedObject,
     ReliedOnLost,
@@ -30,7 +28,6 @@ from hitsave.errors import (
 )
 from hitsave.objects.digest import Digest
 from hitsave.objects.refs import Ref, RefName
-from hitsave.packing.blocks import EntryKindInPack
 from hitsave.packing.chunking import Chunking
 from hitsave.packing.commit import (
     Commit,
@@ -42,36 +39,15 @@ from hitsave.packing.commit import (
     encode_commit,
     encode_format,
 )
-from hitsave.packing.index import Index, IndexedPack, Location, encode_index
-from hitsave.packing.refsegment import RefChanges, apply_refs, decode_refs, encode_refs
+from hitsave.packing.index import Index, IndexedPack, encode_index
+from hitsave.packing.refsegment import RefChanges, decode_refs, encode_refs
+from hitsave.remotes.keys import COMMITS, FORMAT_KEY, commit_key, index_key, is_commit_key, refs_key
 from hitsave.remotes.transport import Transport
+from hitsave.remotes.view import View
 
-FORMAT_KEY = "format"
-COMMITS = "commits/"
 #: A commit that would name more indexes, or ref segments, than this puts the smaller ones together.
 MOST_FILES = 16
-_COMMIT_KEY = re.compile(f"{COMMITS}[0-9]{{20}}")
 _TRIES = 1000
-
-
-def pack_key(digest: Digest) -> str:
-    """Where a pack lies in a remote."""
-    return f"packs/{digest.hex()[:2]}/{digest}.pack"
-
-
-def index_key(digest: Digest) -> str:
-    """Where an index lies in a remote."""
-    return f"indexes/{digest}.index"
-
-
-def refs_key(digest: Digest) -> str:
-    """Where a ref segment lies in a remote."""
-    return f"refs/{digest}.refs"
-
-
-def commit_key(number: int) -> str:
-    """Where a commit lies in a remote."""
-    return f"{COMMITS}{number:020}"
 
 
 def refuse_strangers(transport: Transport) -> None:
@@ -96,90 +72,6 @@ class Author:
 
     name: str
     now: int
-
-
-class View:
-    """One consistent state of a remote: what its newest commit names. Never changes."""
-
-    def __init__(self, remote: Remote, commit: Commit | None, digest: Digest | None) -> None:
-        self._remote = remote
-        self.commit = commit
-        self.digest = digest
-        self._indexes: list[Index] | None = None
-        self._refs: dict[RefName, Ref] | None = None
-        self._small: dict[Index, set[Digest]] = {}
-
-    @property
-    def number(self) -> int:
-        """The newest commit's number; 0 before the first."""
-        return self.commit.number if self.commit else 0
-
-    def indexes(self) -> list[Index]:
-        """The indexes that hold, fetched where they are not cached."""
-        if self._indexes is None:
-            files = self.commit.indexes if self.commit else ()
-            self._indexes = [self._remote.load_index(file) for file in files]
-        return self._indexes
-
-    def refs(self) -> dict[RefName, Ref]:
-        """The refs that hold."""
-        if self._refs is None:
-            files = self.commit.refs if self.commit else ()
-            self._refs = apply_refs(self._remote.load_refs(file) for file in files)
-        return self._refs
-
-    def find(self, digest: bytes) -> Location | None:
-        """Where an object, chunk or recipe lies."""
-        for index in self.indexes():
-            if location := index.find(digest):
-                return location
-        return None
-
-    def has(self, digest: bytes) -> bool:
-        """Whether an object or chunk is in the remote."""
-        return any(digest in index for index in self.indexes())
-
-    def pack_lengths(self) -> dict[Digest, int]:
-        """The length of every pack, in bytes."""
-        return {pack.digest: pack.length for index in self.indexes() for pack in index.packs}
-
-    def packs(self) -> Iterator[IndexedPack]:
-        """What every pack holds, by the indexes; each once."""
-        seen: set[Digest] = set()
-        for index in self.indexes():
-            for pack in index.tables(leave_out=seen):
-                if pack.digest not in seen:
-                    seen.add(pack.digest)
-                    yield pack
-
-    def holds_small_objects(self, pack: Digest) -> bool:
-        """Whether all that is in a pack are objects which a cache keeps in packs: no recipes, and nothing large."""
-        for index in self.indexes():
-            if any(summary.digest == pack for summary in index.packs):
-                if index not in self._small:
-                    # One look at all entries of an index costs no more than at those of one pack.
-                    self._small[index] = {found.digest for found in index.tables() if _all_small(found)}
-                return pack in self._small[index]
-        return False
-
-    def complete(self, abbreviation: str, most: int = 20) -> list[Digest]:
-        """The first `most` objects that an abbreviated digest may stand for, ascending."""
-        low = bytes.fromhex(abbreviation.ljust(64, "0"))
-        high = bytes.fromhex(abbreviation.ljust(64, "f"))
-        found: set[Digest] = set()
-        for index in self.indexes():
-            some: set[Digest] = set()
-            for digest in index.find_prefix(low, high):
-                some.add(digest)
-                if len(some) >= most:
-                    break
-            found |= some
-        return sorted(found)[:most]
-
-
-def _all_small(pack: IndexedPack) -> bool:
-    entries = pack.table.entries()
-    return all(entry.kind != EntryKindInPack.RECIPE and entry.length < WHOLE_FROM for entry in entries)
 
 
 class Remote:
@@ -227,7 +119,7 @@ class Remote:
         """The newest state. One listing and one read; nothing more where nothing has changed."""
         known = self._known
         listed = self.transport.list(COMMITS, commit_key(known.number - 1) if known and known.number else "")
-        keys = [key for key in listed if _COMMIT_KEY.fullmatch(key)]  # File managers leave files of their own.
+        keys = [key for key in listed if is_commit_key(key)]  # File managers leave files of their own.
         if not keys:
             if known and known.number:
                 raise RemoteCorrupt(self.transport.url, commit_key(known.number), "the newest commit is gone")

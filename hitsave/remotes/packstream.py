@@ -11,7 +11,7 @@ from hitsave.cache.overlap import Overlap
 from hitsave.packing.blocks import BlockEntry
 from hitsave.packing.index import IndexedPack
 from hitsave.packing.pack import NONCE_SIZE, PACK_TARGET, PackBuilder
-from hitsave.remotes.log import pack_key
+from hitsave.remotes.keys import pack_key
 from hitsave.remotes.transport import Transport, Upload
 
 

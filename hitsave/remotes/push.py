@@ -26,10 +26,12 @@ from hitsave.packing.blocks import BlockEntry, EntryKindInPack, encode_block
 from hitsave.packing.index import IndexedPack
 from hitsave.packing.recipe import Chunk, Recipe, encode_recipe
 from hitsave.progress import Progress, Silent
-from hitsave.remotes.log import Author, Remote, View, pack_key
+from hitsave.remotes.keys import pack_key
+from hitsave.remotes.log import Author, Remote
 from hitsave.remotes.packstream import EncodedBlock, PackStream
 from hitsave.remotes.reblock import Reblocker
 from hitsave.remotes.unfinished import Attempt, SentPack, forget, sent_before
+from hitsave.remotes.view import View
 
 _TRIES = 5
 

@@ -17,7 +17,9 @@ from hitsave.packing.index import Location
 from hitsave.packing.pack import Block
 from hitsave.packing.packreader import check_entry
 from hitsave.packing.recipe import Chunk, Recipe, decode_recipe
-from hitsave.remotes.log import Remote, View, pack_key
+from hitsave.remotes.keys import pack_key
+from hitsave.remotes.log import Remote
+from hitsave.remotes.view import View
 
 #: Bytes between two blocks that are cheaper to read than another request.
 NEAR = 64 * 1024

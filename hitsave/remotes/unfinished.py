@@ -23,7 +23,7 @@ from hitsave.cache.files import remove_tree
 from hitsave.errors import MalformedObject, RemoteNotFound
 from hitsave.objects.digest import DIGEST_SIZE
 from hitsave.packing.index import Index, IndexedPack, encode_index
-from hitsave.remotes.log import pack_key
+from hitsave.remotes.keys import pack_key
 from hitsave.remotes.transport import Transport
 
 _ROOTS = ".roots"

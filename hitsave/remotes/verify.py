@@ -19,8 +19,10 @@ from hitsave.packing.blocks import decode_block, entry_content
 from hitsave.packing.index import IndexedPack
 from hitsave.packing.packreader import check_entry, pack_contents, read_table
 from hitsave.progress import Progress, Silent
-from hitsave.remotes.log import Remote, View, index_key, pack_key
+from hitsave.remotes.keys import index_key, pack_key
+from hitsave.remotes.log import Remote
 from hitsave.remotes.reader import Reader
+from hitsave.remotes.view import View
 
 
 class RemoteFault(NamedTuple):

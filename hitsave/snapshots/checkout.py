@@ -17,9 +17,10 @@ from hitsave.errors import UnsavedChanges
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.refs import Namespace
 from hitsave.progress import Progress, Silent
-from hitsave.snapshots.capture import Captured, CaptureOptions, NameOnly, capture
+from hitsave.snapshots.capture import Captured, CaptureOptions, capture
 from hitsave.snapshots.datasets import is_complete, keep, matches, options_for, tree_changes
 from hitsave.snapshots.diff import ChangeKind
+from hitsave.snapshots.keeping import NameOnly
 from hitsave.snapshots.layout import Include
 from hitsave.snapshots.listing import paths_beneath
 from hitsave.snapshots.materialise import Materialised, materialise_tree

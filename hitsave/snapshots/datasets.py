@@ -17,10 +17,11 @@ from hitsave.errors import ObjectNotFound, ReliedOnLost, WorkspaceError
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.refs import Ref, RefName
 from hitsave.progress import Progress
-from hitsave.snapshots.capture import Captured, CaptureOptions, IntoIntake, NameOnly, capture
+from hitsave.snapshots.capture import Captured, CaptureOptions, capture
 from hitsave.snapshots.diff import Change, ChangeKind, diff_trees
 from hitsave.snapshots.gitignore import add_to_gitignore
 from hitsave.snapshots.ignore import rules_above
+from hitsave.snapshots.keeping import IntoIntake, NameOnly
 from hitsave.snapshots.pointer import (
     Pointer,
     check_pointer_name,

@@ -38,3 +38,10 @@ def walk(root: Digest, load: Load) -> Iterator[tuple[bytes, TreeEntry]]:
             prefix = path + b"/" if path else b""
             tree = decode_tree(load(entry.digest))
             pending += [(prefix + inner.name, inner) for inner in reversed(tree.entries)]
+
+
+def parents_of(path: bytes) -> Iterator[bytes]:
+    """The directories above a path inside a tree, the innermost first."""
+    while b"/" in path:
+        path = path.rpartition(b"/")[0]
+        yield path

@@ -12,7 +12,7 @@ from hitsave.objects.digest import Digest, tree_digest
 from hitsave.objects.encoding import encode_tree, tree_from
 from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.snapshots.layout import Include
-from hitsave.snapshots.names import Load, walk
+from hitsave.snapshots.names import Load, parents_of, walk
 
 #: Keeps the encoding of a tree.
 KeepTree = Callable[[bytes], object]
@@ -35,7 +35,7 @@ def merge_trees(old: Digest, new: Digest, include: Include, load: Load, keep: Ke
     leaves = {path: entry for path, entry in _leaves(old, load) if not include(path)}
     for path, entry in _leaves(new, load):
         if include(path):
-            for above in _parents(path):
+            for above in parents_of(path):
                 leaves.pop(above, None)  # A file stood where a directory is needed now.
             leaves[path] = entry
     return build_tree(leaves, keep)
@@ -46,17 +46,11 @@ def _leaves(root: Digest, load: Load) -> Iterable[tuple[bytes, TreeEntry]]:
     return ((path, entry) for path, entry in walk(root, load) if entry.kind is not EntryKind.TREE or entry.files == 0)
 
 
-def _parents(path: bytes) -> Iterable[bytes]:
-    while b"/" in path:
-        path = path.rpartition(b"/")[0]
-        yield path
-
-
 def build_tree(leaves: Mapping[bytes, TreeEntry], keep: KeepTree) -> Digest:
     """The tree of these files by their paths; every directory's encoding is given to `keep`."""
     directories: dict[bytes, dict[bytes, TreeEntry]] = {b"": {}}
     for path, entry in leaves.items():
-        for above in _parents(path):
+        for above in parents_of(path):
             directories.setdefault(above, {})
         folder, _, name = path.rpartition(b"/")
         directories.setdefault(folder, {}).setdefault(name, entry._replace(name=name))

@@ -20,7 +20,8 @@ from hitsave.cache.store import Cache
 from hitsave.errors import ObjectNotFound, SnapshotError
 from hitsave.objects.digest import Digest, parse_digest
 from hitsave.progress import Progress
-from hitsave.snapshots.capture import CaptureOptions, NameOnly, capture
+from hitsave.snapshots.capture import CaptureOptions, capture
+from hitsave.snapshots.keeping import NameOnly
 from hitsave.snapshots.layout import Include, Layout, plan_layout
 from hitsave.snapshots.materialise import make_removable, materialise_tree
 

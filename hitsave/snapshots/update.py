@@ -26,6 +26,7 @@ from hitsave.snapshots.diff import Change, ChangeKind, diff_trees
 from hitsave.snapshots.layout import Layout, PlannedFile, plan_layout, refuse_collisions
 from hitsave.snapshots.listing import paths_beneath
 from hitsave.snapshots.materialise import FileWriter, Materialised, refuse_links_out
+from hitsave.snapshots.names import parents_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +110,16 @@ def _goes(change: Change) -> bool:
 
 def _refuse_obstacles(destination: Path, plan: _Plan) -> None:
     root = os.fsencode(destination)
-    files = [item.path for item in plan.arrivals if item.path not in plan.known]
+    going = set(plan.removals)
+    # What seems to stand beneath a link that goes is somewhere else.
+    files = [
+        item.path for item in plan.arrivals if item.path not in plan.known and going.isdisjoint(parents_of(item.path))
+    ]
     found = [path for path in files if os.path.lexists(os.path.join(root, path))]
     for path in plan.layout.directories:
-        if path not in plan.known and _no_directory(os.path.join(root, path)):
+        if path in plan.known or not going.isdisjoint(parents_of(path)):
+            continue
+        if _no_directory(os.path.join(root, path)):
             found.append(path)
     for item in plan.arrivals:
         if item.path in plan.old_directories:  # A directory makes room for a file, but not with what nobody knows.

@@ -16,7 +16,8 @@ from hitsave.objects.refs import Ref, snapshot_ref
 from hitsave.packing.chunking import Chunking
 from hitsave.packing.commit import RemoteFormat, encode_format
 from hitsave.remotes.fetch import Fetched, Include, fetch
-from hitsave.remotes.log import FORMAT_KEY, Author, Remote
+from hitsave.remotes.keys import FORMAT_KEY
+from hitsave.remotes.log import Author, Remote
 from hitsave.remotes.push import Pushed, push
 from hitsave.remotes.transport import Transport
 from hitsave.remotes.verify import verify

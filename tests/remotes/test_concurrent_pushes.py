@@ -20,7 +20,8 @@ from hitsave.objects.refs import Ref
 from hitsave.packing.commit import Commit, commit_digest, decode_commit, encode_commit
 from hitsave.remotes import log
 from hitsave.remotes.folder import FolderTransport
-from hitsave.remotes.log import COMMITS, Remote, commit_key
+from hitsave.remotes.keys import COMMITS, commit_key
+from hitsave.remotes.log import Remote
 from hitsave.remotes.push import Pushed, push
 from hitsave.remotes.transport import Transport
 from tests.remotes.conftest import NewMachine

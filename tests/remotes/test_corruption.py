@@ -19,7 +19,7 @@ from hitsave.packing.blocks import BlockEntry, Codec, EntryKindInPack
 from hitsave.packing.index import IndexedPack
 from hitsave.packing.pack import NONCE_SIZE, PackBuilder
 from hitsave.packing.recipe import Chunk, Recipe, encode_recipe
-from hitsave.remotes.log import pack_key
+from hitsave.remotes.keys import pack_key
 from hitsave.remotes.reader import Reader
 from hitsave.remotes.verify import RemoteReport, verify
 from tests.remotes.content import ANN, SMALL_CHUNKS, Folder, Machine, keep, memory_remote, noise, read_folder

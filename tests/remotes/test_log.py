@@ -20,7 +20,8 @@ from hitsave.packing.commit import (
     encode_format,
 )
 from hitsave.remotes.folder import FolderTransport
-from hitsave.remotes.log import COMMITS, FORMAT_KEY, MOST_FILES, Author, Remote, commit_key
+from hitsave.remotes.keys import COMMITS, FORMAT_KEY, commit_key
+from hitsave.remotes.log import MOST_FILES, Author, Remote
 from hitsave.remotes.opening import check_remote as check_store
 from hitsave.remotes.push import push
 from tests.remotes.conftest import NewMachine

@@ -18,7 +18,7 @@ from blake3 import blake3
 from hitsave.errors import RemoteConflict, RemoteError, RemoteNotFound
 from hitsave.packing.commit import StoredFile, decode_commit
 from hitsave.packing.index import Index
-from hitsave.remotes.log import COMMITS, index_key, pack_key, refs_key
+from hitsave.remotes.keys import COMMITS, index_key, pack_key, refs_key
 from hitsave.remotes.transport import Transport, Upload
 
 Result = TypeVar("Result")

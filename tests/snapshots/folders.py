@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from hitsave.cache.store import Cache
 from hitsave.objects.digest import Digest
-from hitsave.snapshots.capture import CaptureOptions, IntoIntake, capture
+from hitsave.snapshots.capture import CaptureOptions, capture
+from hitsave.snapshots.keeping import IntoIntake
 from tests.cache.content import ref_to
 
 

@@ -16,7 +16,8 @@ from hitsave.cache.store import Cache
 from hitsave.errors import FileChanged, SnapshotError
 from hitsave.objects.digest import Digest, ObjectKind, blob_digest
 from hitsave.objects.encoding import decode_tree
-from hitsave.snapshots.capture import Captured, CaptureOptions, IntoIntake, NameOnly, capture, stays_inside
+from hitsave.snapshots.capture import Captured, CaptureOptions, capture, stays_inside
+from hitsave.snapshots.keeping import IntoIntake, NameOnly
 from tests.snapshots.folders import File, Folder, deep_directory, expected, folders, write
 
 modest = settings(

@@ -11,7 +11,8 @@ import pytest
 from hitsave.cache.stats import COARSE_TICK_NS, FINE_TICK_NS, is_racy
 from hitsave.cache.store import Cache
 from hitsave.objects.digest import Digest, blob_digest
-from hitsave.snapshots.capture import Captured, CaptureOptions, NameOnly, capture
+from hitsave.snapshots.capture import Captured, CaptureOptions, capture
+from hitsave.snapshots.keeping import NameOnly
 from tests.snapshots.folders import File, Folder, expected, write
 
 SECOND = 10**9

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 from hitsave.cache.store import Cache
 from hitsave.errors import ObjectNotFound, SnapshotError, UnsavedChanges
@@ -16,7 +16,7 @@ from hitsave.objects.digest import Digest, ObjectKind, blob_digest
 from hitsave.snapshots.materialise import materialise_tree
 from hitsave.snapshots.update import update_tree
 from tests.cache.content import ref_to
-from tests.snapshots.folders import File, Folder, folders, read, store, write
+from tests.snapshots.folders import File, Folder, Link, folders, read, store, write
 
 modest = settings(
     max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
@@ -42,6 +42,7 @@ def known(cache: Cache, folder: Folder) -> Digest:
 
 @modest
 @given(folders, folders)
+@example({b"a": {b"a": Link(b"b/c")}, b"b": Link(b"a")}, {b"a": {}, b"b": {b"a": Link(b"nowhere")}})
 def test_an_update_gives_what_a_fresh_directory_holds(cache: Cache, before: Folder, after: Folder) -> None:
     old, new = kept(cache, before), kept(cache, after)
     if old is None or new is None:

@@ -47,7 +47,7 @@ from hitsave.packing.pack import ENTRY_RECORD, Block, PackBuilder, PackTable
 from hitsave.packing.packreader import pack_contents
 from hitsave.packing.recipe import RECIPE_CONTEXT, Chunk, Recipe, decode_recipe, encode_recipe
 from hitsave.packing.refsegment import decode_refs, encode_refs
-from hitsave.remotes.log import commit_key, index_key, pack_key, refs_key
+from hitsave.remotes.keys import commit_key, index_key, pack_key, refs_key
 from hitsave.snapshots.pointer import Pointer, format_pointer, load_pointer
 from tests.vectors.document import BadVector, Vector, read_vectors
 

@@ -1,0 +1,140 @@
+"""What moves between the cache and the configured remotes, and what need not move because it is here.
+
+Only refs are moved, with what they own. A remote is opened when it is first needed, and none is where `offline` is set.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+from hitsave.cache.store import Cache
+from hitsave.config import Config, RemoteConfig
+from hitsave.errors import ConfigError, CorruptObject, HitsaveError, ObjectNotFound, RemoteUnsuitable
+from hitsave.objects.digest import Digest, ObjectKind
+from hitsave.objects.refs import Ref
+from hitsave.ownership import author
+from hitsave.progress import Progress
+from hitsave.remotes import push as pushing
+from hitsave.remotes.fetch import Fetched, fetch
+from hitsave.remotes.log import Remote, refuse_strangers
+from hitsave.remotes.opening import open_transport
+from hitsave.remotes.reader import Reader, Shelf
+from hitsave.remotes.transport import Transport
+from hitsave.snapshots.datasets import is_complete
+from hitsave.snapshots.layout import Include
+from hitsave.snapshots.readonly import missing_here
+
+#: The folder of the cache where immutable small files of remotes are kept.
+_REMOTES_FOLDER = "remotes"
+
+_Used = TypeVar("_Used")
+
+
+class Exchange:
+    """One cache and the remotes of one configuration."""
+
+    def __init__(self, config: Config, cache: Cache, progress: Progress) -> None:
+        self._config = config
+        self._cache = cache
+        self._progress = progress
+        self._remotes: dict[str, Remote] = {}
+
+    # -- remotes
+
+    def remote(self, name: str | None = None, create: bool = False) -> Remote:
+        """A remote by name, or the default one. Raises ConfigError, RemoteError."""
+        if self._config.offline:
+            raise ConfigError("HITSAVE_NO_CLOUD is set, so no remote is touched")
+        found = self._config.remote(name)
+        if found.name not in self._remotes:
+            folder = self._cache.folder(_REMOTES_FOLDER)
+            self._remotes[found.name] = Remote.open(self._transport(found), folder, create)
+        return self._remotes[found.name]
+
+    def _transport(self, remote: RemoteConfig) -> Transport:
+        url = remote.url
+        return open_transport(url if "://" in url else os.fspath(self._config.workspace / Path(url).expanduser()))
+
+    def shelf_if_any(self) -> Shelf | None:
+        """The newest state of the default remote; None where there is none, or nothing was ever pushed there."""
+        if not self._config.remotes or self._config.offline:
+            return None
+        try:
+            remote = self.remote()
+        except RemoteUnsuitable:
+            refuse_strangers(self._transport(self._config.remote()))
+            return None
+        view = remote.latest()
+        return Shelf(view, Reader(remote, view))
+
+    def load(self, digest: Digest) -> bytes:
+        """A small object, from the cache or else the remote. Raises ObjectNotFound, CorruptObject."""
+        try:
+            return self._cache.read(digest)
+        except ObjectNotFound:
+            shelf = self.shelf_if_any()
+            if shelf is None:
+                raise
+        return shelf.reader.read(digest)
+
+    # -- fetching
+
+    def fetch(self, refs: Iterable[Ref], remote: str | None = None, include: Include | None = None) -> Fetched:
+        """Bring what refs own, or the part that `include` wants, and own it. What is all here asks no remote."""
+        away: list[Ref] = []
+        for ref in refs:
+            if not self._is_here(ref, include):
+                away.append(ref)
+            elif self._cache.ref(ref.name) is None or include is None:
+                self.own(ref, partial=include is not None)
+        if not away:
+            return Fetched()
+        roots = [(ref.digest, ref.kind) for ref in away]
+        return fetch(self.remote(remote), self._cache, roots, away, include, self._progress)
+
+    def _is_here(self, ref: Ref, include: Include | None) -> bool:
+        if include is None or ref.kind is not ObjectKind.TREE:
+            return is_complete(self._cache, ref.digest, ref.kind)
+        return not missing_here(self._cache, ref.digest, include)
+
+    def own(self, ref: Ref, partial: bool = False) -> None:
+        """Make a ref of what is in the cache."""
+        with self._cache.intake() as intake:
+            needed = self._cache.reachable([(ref.digest, ref.kind)])
+            intake.publish([ref], () if partial else needed, partial=partial)
+
+    # -- pushing
+
+    def push(self, refs: Iterable[Ref], remote: str | None = None) -> pushing.Pushed:
+        """Send what refs own, and nothing else."""
+        return pushing.push(self.remote(remote, create=True), self._cache, refs, author(), self._progress)
+
+    def push_whole(self, refs: Iterable[Ref], remote: str | None = None) -> pushing.Pushed:
+        """As `push`, without the refs of which only a part was ever fetched: their remote has the rest, we do not."""
+        chosen = list(refs)
+        partial = [ref for ref in chosen if self._cache.is_partial(ref.name)]
+        if partial:
+            held = self.remote(remote, create=True).latest().refs()
+            for ref in partial:
+                if ref.name not in held:
+                    self._progress.note(f"{ref.name}: was not pushed, since only a part of it is here")
+        return self.push([ref for ref in chosen if ref not in partial], remote)
+
+
+def repairing(use: Callable[[], _Used], fetch_again: Callable[[], object]) -> _Used:
+    """What `use` gives. What it finds corrupt was set aside, so that `fetch_again` can bring it anew."""
+    seen: set[str] = set()
+    while True:
+        try:
+            return use()
+        except CorruptObject as error:
+            if error.digest in seen:
+                raise
+            seen.add(error.digest)
+            try:
+                fetch_again()
+            except HitsaveError as reason:
+                raise error from reason

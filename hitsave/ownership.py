@@ -1,0 +1,77 @@
+"""Whose things are: the refs that this project makes, and which of those in a cache are its own."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from hitsave.cache.store import Cache
+from hitsave.objects.digest import Digest, ObjectKind
+from hitsave.objects.refs import Namespace, Ref, RefName, quote_name, unquote_name
+from hitsave.remotes.log import Author
+from hitsave.snapshots.git import head_commit
+from hitsave.snapshots.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """The project of a workspace, as an owner of objects. A ref's `path` is `PROJECT/PATH`, both quoted."""
+
+    workspace: Workspace
+
+    @property
+    def _prefix(self) -> str:
+        return quote_name(self.workspace.project.encode(), slash=True) + "/"
+
+    def relative(self, path: Path) -> Path:
+        """A path as seen from the workspace; absolute where it lies outside."""
+        absolute = Path(os.path.abspath(path))
+        root = self.workspace.root
+        return absolute.relative_to(root) if absolute.is_relative_to(root) else absolute
+
+    def make_ref(self, name: RefName, digest: Digest, kind: ObjectKind, path: Path | None) -> Ref:
+        """A new ref of this project; `path` is what was captured, where that is known."""
+        inside = None if path is None else self.relative(path)
+        return Ref(
+            name=name,
+            digest=digest,
+            kind=kind,
+            created=int(time.time()),
+            by=author_name(),
+            path=""
+            if inside is None or inside.is_absolute()
+            else self._prefix + quote_name(os.fsencode(inside.as_posix())),
+            git_commit=head_commit(self.workspace.root) if self.workspace.in_git else "",
+        )
+
+    def own_refs(self, cache: Cache) -> list[Ref]:
+        """The datasets of this project, and the snapshots that were taken in it."""
+        refs = [ref for ref in cache.refs(Namespace.DATASETS) if ref.name.name.startswith(self._prefix)]
+        for namespace in (Namespace.SNAPSHOTS, Namespace.PUBLIC):
+            refs += [ref for ref in cache.refs(namespace) if ref.path.startswith(self._prefix)]
+        return refs
+
+    def known_place(self, cache: Cache, digest: Digest) -> Path | None:
+        """Where, in this workspace, an object was captured; None where no ref of this project tells."""
+        for ref in cache.refs():
+            if ref.digest == digest and ref.path.startswith(self._prefix):
+                return Path(os.fsdecode(unquote_name(ref.path.removeprefix(self._prefix))))
+        return None
+
+
+def author() -> Author:
+    """Who writes a commit now."""
+    return Author(author_name(), int(time.time()))
+
+
+def author_name() -> str:
+    """USER@HOST."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError, ImportError):  # A container's user need not have a name.
+        user = str(os.getuid()) if hasattr(os, "getuid") else "user"
+    return f"{user}@{platform.node()}".encode("utf-8", "replace").decode()
