@@ -192,6 +192,13 @@ class FileSnapshot(_Snapshot):
 
     _kind = ObjectKind.BLOB
 
+    @classmethod
+    def snap(cls, path: str | os.PathLike[str], *, repository: Repository | None = None) -> Self:
+        """Keep a file as it is now, in the cache as a file of its own. Raises WorkspaceError, SnapshotError."""
+        taken = super().snap(path, repository=repository)
+        taken._repository.path_of(taken._digest)
+        return taken
+
     @property
     def local_cache_path(self) -> Path:
         """The read-only file in the cache. Raises ObjectNotFound where it is not on this machine."""

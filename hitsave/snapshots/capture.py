@@ -33,6 +33,8 @@ from hitsave.snapshots.ignore import Rules, load_rules
 from hitsave.snapshots.keeping import Keep
 
 _TRIES = 3
+#: Names of links that are left out, in a warning.
+_MOST_NAMED = 3
 _READ_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _KIND_NAMES = {
     stat.S_IFIFO: "FIFO",
@@ -46,8 +48,9 @@ _KIND_NAMES = {
 class CaptureOptions:
     """How to capture. `symlinks` is "ignore", "store" or "follow"; `rules` are those that hold above the path.
 
-    With `everything`, no `.hitsaveignore` is looked at. `cached` is the folder of the cache's files, ended by a
-    separator: a link to one of them is a way to check a file out, and is taken for that file.
+    With `everything`, no `.hitsaveignore` is looked at, and what cannot be kept is an error. `cached` is the folder of
+    the cache's files, ended by a separator: a link to one of them is a way to check a file out, and is taken for that
+    file.
     """
 
     symlinks: str = "ignore"
@@ -125,7 +128,7 @@ class _Capture:
         self._seen: set[bytes] = set()
         self._root = b""
         self._read = 0
-        self._links = 0
+        self._left_out: list[bytes] = []
 
     def run(self, path: Path) -> Captured:
         absolute = os.fsencode(os.path.abspath(path))
@@ -142,12 +145,19 @@ class _Capture:
             captured = self._single_file(absolute, found)
         gone = [key for key in self._rows if key not in self._seen]
         self._stats.save(self._changed, gone)
-        if self._links:
-            self._progress.note(
-                f"{os.fsdecode(absolute)}: {self._links} symbolic links were left out; "
-                "'hitsave config set symlinks store' keeps those that stay inside"
-            )
+        if self._left_out:
+            self._progress.note(f"{os.fsdecode(absolute)}: {self._what_was_left_out()}")
         return captured
+
+    def _what_was_left_out(self) -> str:
+        names = ", ".join(os.fsdecode(path[len(self._root) :].lstrip(b"/")) for path in self._left_out[:_MOST_NAMED])
+        more = ", ..." if len(self._left_out) > _MOST_NAMED else ""
+        if self._options.symlinks == "store":
+            why = "outside of the directory they would mean something else"
+        else:
+            why = "'hitsave config set symlinks store' keeps those that stay inside"
+        links = "1 symbolic link was" if len(self._left_out) == 1 else f"{len(self._left_out)} symbolic links were"
+        return f"{links} left out ({names}{more}); {why}"
 
     # -- the walk
 
@@ -223,7 +233,7 @@ class _Capture:
         if self._is_cached(path):
             files.append((name, os.stat(path)))
         elif self._options.symlinks == "ignore":
-            self._links += 1
+            self._left_out.append(path)
         elif self._options.symlinks == "store":
             self._store_link(directory, name, path)
         else:
@@ -246,7 +256,10 @@ class _Capture:
         # How deep the directory lies below the root decides how many `..` a target may begin with.
         depth = directory.path[len(self._root) :].count(b"/")
         if not stays_inside(target, depth):
-            raise SnapshotError(f"{os.fsdecode(path)}: a symbolic link that leads out of the directory cannot be kept")
+            if self._options.everything:
+                raise SnapshotError(f"{os.fsdecode(path)}: a symbolic link that leads out of the directory")
+            self._left_out.append(path)
+            return
         digest = self._keep.content(ObjectKind.BLOB, target)
         directory.entries.append((name, encode_entry(name, EntryKind.SYMLINK, digest, len(target))))
         directory.size += len(target)

@@ -47,7 +47,8 @@ def test_what_it_tells(snap: FileSnapshot) -> None:
     assert datetime.now(UTC) - timedelta(minutes=5) < snap.time <= datetime.now(UTC)
 
 
-def test_it_is_kept_at_once_as_a_file_named_by_its_digest(snap: FileSnapshot, model: Path) -> None:
+def test_it_is_kept_at_once_as_a_file_named_by_its_digest(ann: Repository, snap: FileSnapshot, model: Path) -> None:
+    assert (ann.cache.path / "objects" / snap.digest[:2] / snap.digest).read_bytes() == CONTENT
     model.unlink()
     assert snap.has_local_cache
     assert snap.local_cache_path.name == snap.digest

@@ -125,7 +125,7 @@ def remove_deep(path: Path, levels: int) -> None:
 def store(cache: Cache, path: Path, symlinks: str = "store") -> Digest:
     """Keep what is on disk, owned by a snapshot ref."""
     with cache.intake() as intake:
-        captured = capture(path, IntoIntake(intake), cache.stats, CaptureOptions(symlinks))
+        captured = capture(path, IntoIntake(intake), cache.stats, CaptureOptions(symlinks, everything=True))
         intake.publish([ref_to(captured.digest)])
     return captured.digest
 
