@@ -8,7 +8,6 @@ their chunks. Everything is checked: chunk, then object; and only then published
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -34,8 +33,6 @@ from hitsave.remotes.view import View
 #: Tells by its path inside the tree whether a file is wanted.
 Include = Callable[[bytes], bool]
 _TRIES = 5
-#: Packs that are on their way at once.
-_DOWNLOADS = 2
 
 
 class Fetched(NamedTuple):
@@ -144,6 +141,14 @@ def _load_tree(cache: Cache, reader: Reader, digest: Digest, needed: _Needed, he
     return content
 
 
+class _Arrived(NamedTuple):
+    """A pack that is on this machine, and what is wanted of it."""
+
+    pack: Digest
+    path: Path
+    wanted: list[Location]
+
+
 class _Transfer:
     def __init__(self, remote: Remote, view: View, reader: Reader, intake: Intake, progress: Progress) -> None:
         self._remote = remote
@@ -193,14 +198,10 @@ class _Transfer:
             self._progress.advance(location.length, 1)
 
     def _fetch_packs(self, wanted: dict[Digest, list[Location]]) -> None:
-        """Fetch packs as they are: while one is verified, the next ones are on their way."""
-        pool = ThreadPoolExecutor(_DOWNLOADS)
-        try:
-            arriving = [(pack, pool.submit(self._download, pack)) for pack in wanted]
-            for pack, arrived in arriving:
-                self._adopt(pack, arrived.result(), wanted[pack])
-        finally:
-            pool.shutdown(cancel_futures=True)
+        """Fetch packs as they are: while one is verified, the next one is on its way."""
+        with Overlap(self._adopt, waiting=2) as adopting:
+            for pack, locations in wanted.items():
+                adopting.submit(_Arrived(pack, self._download(pack), locations))
 
     def _download(self, pack: Digest) -> Path:
         path = self._intake.folder / f"received-{pack}"
@@ -210,7 +211,8 @@ class _Transfer:
             raise missing_pack(self._remote, pack) from None
         return path
 
-    def _adopt(self, pack: Digest, path: Path, wanted: list[Location]) -> None:
+    def _adopt(self, arrived: _Arrived) -> None:
+        pack, path, wanted = arrived
         try:
             adopted = self._intake.adopt_pack(path, pack)
         except CorruptObject as error:
