@@ -146,10 +146,14 @@ class Repository:
         return self._keep(path, options, snapshot_ref)
 
     def _keep(self, path: Path, options: CaptureOptions, name_of: Callable[[Digest], RefName]) -> Captured:
-        def ref_of(captured: Captured) -> Ref:
-            return self.project.make_ref(name_of(captured.digest), captured.digest, captured.kind, path)
+        def name_ref(captured: Captured) -> RefName:
+            return name_of(captured.digest)
 
-        return datasets.keep(self.cache, path, options, ref_of, self.progress).captured
+        owner = datasets.Owner(name_ref, self._ref_maker(path))
+        return datasets.keep(self.cache, path, options, owner, self.progress).captured
+
+    def _ref_maker(self, path: Path) -> datasets.MakeRef:
+        return lambda name, captured: self.project.make_ref(name, captured.digest, captured.kind, path)
 
     def identify(self, path: Path) -> Captured:
         """The digest of a file or directory as it is now; nothing is stored."""
@@ -164,16 +168,12 @@ class Repository:
 
     def add(self, path: Path) -> datasets.Added:
         """Store a dataset and write its pointer file."""
-
-        def ref_of(name: RefName, captured: Captured) -> Ref:
-            return self.project.make_ref(name, captured.digest, captured.kind, path)
-
         return datasets.add(
             self.cache,
             self.workspace,
             path,
             symlinks=self.config.symlinks,
-            ref_of=ref_of,
+            make_ref=self._ref_maker(path),
             progress=self.progress,
         )
 

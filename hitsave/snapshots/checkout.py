@@ -103,7 +103,7 @@ class Checkout:
             changes = tree_changes(self.cache, pointer.digest, found, names) if pointer.kind is found.kind else ()
             lost = [os.fsdecode(change.path) for change in changes if change.kind is not ChangeKind.REMOVED]
             raise UnsavedChanges(os.fspath(path), lost or [path.name])
-        kept = keep(self.cache, path, options, lambda _: None, self.progress).captured
+        kept = keep(self.cache, path, options, None, self.progress).captured
         if not safe:
             kept_as = kept.digest.short
             self.progress.note(f"{path}: what was discarded is kept as {kept_as} until the next 'hitsave gc'")

@@ -32,10 +32,17 @@ from hitsave.snapshots.pointer import (
 )
 from hitsave.snapshots.workspace import Workspace
 
-#: Makes the ref of a captured path, or none for what may be collected at once: the clock, the user and the git commit
-#: are the caller's to know.
-MakeRef = Callable[[Captured], Ref | None]
+#: Makes a ref of this name. Asked only where it is not there yet: git, which it asks in turn, takes its time.
+MakeRef = Callable[[RefName, Captured], Ref]
 _TRIES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who is to own what gets captured: the name of that ref, and the ref itself."""
+
+    name_ref: Callable[[Captured], RefName]
+    make_ref: MakeRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +92,18 @@ class DatasetStatus:
     absent: int = 0
 
 
-def keep(cache: Cache, path: Path, options: CaptureOptions, make_ref: MakeRef, progress: Progress) -> Kept:
-    """Store a file or directory, owned by a ref. Reads only what the stat cache does not know, or the cache lost."""
+def keep(cache: Cache, path: Path, options: CaptureOptions, owner: Owner | None, progress: Progress) -> Kept:
+    """Store a file or directory; without an owner, the next collection takes it.
+
+    Reads only what the stat cache does not know, or the cache lost.
+    """
     distrusted: frozenset[bytes] = frozenset()
     for _ in range(_TRIES):
         with cache.intake() as intake:
             into = IntoIntake(intake, distrusted)
             captured = capture(path, into, cache.stats, options, progress)
-            ref = make_ref(captured)
-            if _is_unchanged(cache, ref) and intake.new_objects == 0:
+            name = None if owner is None else owner.name_ref(captured)
+            if intake.new_objects == 0 and _is_kept(cache, name, captured.digest):
                 return Kept(captured, 0, 0)
             unread = list(into.unread())
             lost = cache.missing(digest for digest in unread if not intake.rely_on(digest))
@@ -101,16 +111,17 @@ def keep(cache: Cache, path: Path, options: CaptureOptions, make_ref: MakeRef, p
                 distrusted |= lost
                 continue
             try:
-                intake.publish([ref] if ref is not None else [], unread)
+                refs = [] if owner is None or name is None else [owner.make_ref(name, captured)]
+                intake.publish(refs, unread)
             except ReliedOnLost:
                 continue
             return Kept(captured, intake.new_objects, intake.new_bytes)
     raise WorkspaceError(f"{path}: what it shares with older datasets is being collected again and again; try later")
 
 
-def _is_unchanged(cache: Cache, ref: Ref | None) -> bool:
-    """Whether this very ref is there, and all that it needs."""
-    return ref is not None and cache.ref(ref.name) is not None and cache.owns_whole(ref.digest)
+def _is_kept(cache: Cache, name: RefName | None, digest: Digest) -> bool:
+    """Whether a ref of this name is there, and all that it needs."""
+    return name is not None and cache.ref(name) is not None and cache.owns_whole(digest)
 
 
 def add(
@@ -119,7 +130,7 @@ def add(
     path: Path,
     *,
     symlinks: str,
-    ref_of: Callable[[RefName, Captured], Ref],
+    make_ref: MakeRef,
     progress: Progress,
 ) -> Added:
     """Store a dataset and write its pointer file. Raises WorkspaceError, SnapshotError."""
@@ -129,11 +140,11 @@ def add(
     options = options_for(cache, workspace, path, symlinks)
     _refuse_partial(cache, workspace, path, options, progress)
 
-    def make_ref(captured: Captured) -> Ref:
-        return ref_of(workspace.dataset_ref(path, captured.digest), captured)
+    def name_ref(captured: Captured) -> RefName:
+        return workspace.dataset_ref(path, captured.digest)
 
     progress.start(f"adding {path.name}")
-    kept = keep(cache, path, options, make_ref, progress)
+    kept = keep(cache, path, options, Owner(name_ref, make_ref), progress)
     found = kept.captured
     executable = found.executable and found.kind is ObjectKind.BLOB
     pointer = Pointer(found.digest, found.kind, found.size, found.files, executable)

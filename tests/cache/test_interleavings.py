@@ -23,8 +23,8 @@ from hitsave.maintenance.verify import verify
 from hitsave.objects.digest import ObjectKind, blob_digest
 from hitsave.objects.refs import Namespace, Ref, RefName, snapshot_ref
 from hitsave.progress import Silent
-from hitsave.snapshots.capture import Captured, CaptureOptions
-from hitsave.snapshots.datasets import keep
+from hitsave.snapshots.capture import CaptureOptions
+from hitsave.snapshots.datasets import Owner, keep
 from tests.cache.content import all_files_of, files_of, owned_by_all, store
 from tests.cache.scheduling import Scheduler, explore
 
@@ -37,12 +37,14 @@ OTHER = {b"a": b"shared", b"z": b"of the other"}
 Action = Callable[[Cache, Path], object]
 
 
-def name_of(captured: Captured) -> Ref:
-    return Ref(RefName(Namespace.DATASETS, f"project/new@{captured.digest}"), captured.digest, captured.kind)
+OWNER = Owner(
+    lambda captured: RefName(Namespace.DATASETS, f"project/new@{captured.digest}"),
+    lambda name, captured: Ref(name, captured.digest, captured.kind),
+)
 
 
 def add(cache: Cache, working: Path) -> None:
-    keep(cache, working, CaptureOptions(), name_of, Silent())
+    keep(cache, working, CaptureOptions(), OWNER, Silent())
 
 
 def collect_all(cache: Cache, working: Path) -> None:

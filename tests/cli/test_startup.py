@@ -64,9 +64,10 @@ def test_help_of_a_command_loads_no_repository(world: World, command: str) -> No
     assert {name for name in modules if name.startswith("hitsave.cli.commands.")} == {f"hitsave.cli.commands.{command}"}
 
 
-def test_a_status_of_what_has_not_changed_asks_neither_git_nor_draws(ann: User) -> None:
+@pytest.mark.parametrize("command", [["status"], ["add", "data"]])
+def test_what_has_not_changed_neither_asks_git_nor_draws(ann: User, command: list[str]) -> None:
     ann.add()
-    modules = imported(ann, "status")
+    modules = imported(ann, *command)
     assert not modules.intersection(("pygit2", "tqdm", "tomlkit", "asyncio"))
 
 

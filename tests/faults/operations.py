@@ -13,8 +13,8 @@ from hitsave.maintenance.collect import collect, forget, undo
 from hitsave.objects.digest import blob_digest
 from hitsave.objects.refs import Ref, RefName
 from hitsave.progress import Silent
-from hitsave.snapshots.capture import Captured, CaptureOptions
-from hitsave.snapshots.datasets import keep
+from hitsave.snapshots.capture import CaptureOptions
+from hitsave.snapshots.datasets import Owner, keep
 from tests.cache.content import files_of, ref_to, store
 
 NOW = 1000
@@ -42,14 +42,12 @@ def write_added(folder: Path) -> None:
 
 def keep_folder(cache: Cache, folder: Path) -> Ref:
     """Add a folder; its ref."""
-    made: list[Ref] = []
-
-    def make_ref(captured: Captured) -> Ref:
-        made.append(ref_to(captured.digest, captured.kind))
-        return made[-1]
-
-    keep(cache, folder, CaptureOptions(), make_ref, Silent())
-    return made[-1]
+    owner = Owner(
+        lambda captured: ref_to(captured.digest, captured.kind).name,
+        lambda _, captured: ref_to(captured.digest, captured.kind),
+    )
+    captured = keep(cache, folder, CaptureOptions(), owner, Silent()).captured
+    return ref_to(captured.digest, captured.kind)
 
 
 def _two(cache: Cache) -> None:
