@@ -19,6 +19,8 @@ HitsaveError
  └── RemoteError
       ├── RemoteNotFound      no such key in the remote
       ├── RemoteConflict      a create-only write found the key taken
+      ├── RemoteUnavailable   the store did not answer, or not with what was asked; it may when asked again
+      ├── RemoteRefused       the store does not know the user, or does not allow this
       ├── RemoteUnsuitable    the store cannot do what hitsave needs, or is not a hitsave remote
       └── RemoteCorrupt       a pack, index, ref segment or commit is not what its name says
 """
@@ -167,6 +169,14 @@ class RemoteConflict(RemoteError):
         self.remote = remote
         self.key = key
         super().__init__(f"{remote}: {key} exists already")
+
+
+class RemoteUnavailable(RemoteError):
+    """The store did not answer, or not with what was asked. It may when it is asked again."""
+
+
+class RemoteRefused(RemoteError):
+    """The store does not know the user, or does not allow this; asking again does not help."""
 
 
 class RemoteUnsuitable(RemoteError):

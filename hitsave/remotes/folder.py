@@ -13,11 +13,12 @@ import errno
 import os
 import secrets
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from hitsave.cache.files import clone_file, copy_steps, sync_all, write_all
 from hitsave.errors import RemoteConflict, RemoteError, RemoteNotFound, RemoteUnsuitable
+from hitsave.remotes.transport import Buffer, Listed
 
 _BINARY = getattr(os, "O_BINARY", 0)
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
@@ -25,6 +26,9 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
 
 class FolderTransport:
     """A folder as a store."""
+
+    #: More threads only wait for the same disk.
+    parallel = 2
 
     def __init__(self, root: Path) -> None:
         self.url = os.fspath(root)
@@ -57,32 +61,51 @@ class FolderTransport:
                 length = max(os.fstat(file.fileno()).st_size - start, 0)
             return _read(file.fileno(), length)
 
-    def put(self, key: str, content: bytes) -> None:
+    def put(self, key: str, content: Buffer | Sequence[Buffer]) -> None:
         """Create a key with a value."""
-        upload = self.upload()
-        try:
-            upload.write(content)
-            upload.finish(key)
-        finally:
-            upload.abandon()
+        pieces = (content,) if isinstance(content, (bytes, bytearray, memoryview)) else content
+        with self._new_file() as (fd, temporary):
+            with self.faults(key):
+                for piece in pieces:
+                    write_all(fd, piece)
+                os.fsync(fd)
+            self._link(temporary, key)
 
     def put_file(self, key: str, path: Path) -> None:
-        """Create a key with the content of a file."""
+        """Create a key with the content of a file, by the quickest way that the system has."""
         if os.path.exists(self._path(key)):
             self._note(self._path(key))
             raise RemoteConflict(self.url, key)
-        upload = self.upload()
+        source = os.open(path, os.O_RDONLY | _BINARY)
         try:
-            upload.copy(path)
-            upload.finish(key)
+            with self._new_file() as (fd, temporary):
+                with self.faults(key):
+                    if not clone_file(source, fd):
+                        for _ in copy_steps(source, fd):
+                            pass
+                    os.fsync(fd)
+                self._link(temporary, key)
         finally:
-            upload.abandon()
+            os.close(source)
 
-    def upload(self) -> FolderUpload:
-        """Begin a value of which the key is not known yet."""
-        return FolderUpload(self, os.path.join(self._root, "tmp", secrets.token_hex(12)))
+    @contextlib.contextmanager
+    def _new_file(self) -> Iterator[tuple[int, str]]:
+        """A file in `tmp/` that has no key yet; its temporary name is removed at the end."""
+        temporary = os.path.join(self._root, "tmp", secrets.token_hex(12))
+        with self.faults("tmp"):
+            try:
+                fd = os.open(temporary, _CREATE, 0o644)
+            except FileNotFoundError:
+                os.makedirs(os.path.dirname(temporary), exist_ok=True)
+                fd = os.open(temporary, _CREATE, 0o644)
+        try:
+            yield fd, temporary
+        finally:
+            os.close(fd)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
 
-    def link(self, temporary: str, key: str) -> None:
+    def _link(self, temporary: str, key: str) -> None:
         """Give a file that is finished and durable its key."""
         path = self._path(key)
         try:
@@ -131,6 +154,13 @@ class FolderTransport:
             found += [name if base == "." else f"{base}/{name}" for name in names]
         return sorted(key for key in found if key.startswith(prefix) and key > after and not key.startswith("tmp/"))
 
+    def scan(self, prefix: str) -> Iterator[Listed]:
+        """The keys that begin with `prefix`, with sizes and ages."""
+        for key in self.list(prefix):
+            with contextlib.suppress(FileNotFoundError):
+                found = os.stat(self._path(key))
+                yield Listed(key, found.st_size, int(found.st_mtime))
+
     def delete(self, keys: Iterable[str]) -> None:
         """Remove keys."""
         for key in keys:
@@ -150,50 +180,8 @@ class FolderTransport:
             with self.faults("."):
                 sync_all(sorted(folders))
 
-
-class FolderUpload:
-    """A file in `tmp/` that has no key yet."""
-
-    def __init__(self, transport: FolderTransport, temporary: str) -> None:
-        self._transport = transport
-        self._temporary = temporary
-        with transport.faults("tmp"):
-            try:
-                self._fd = os.open(temporary, _CREATE, 0o644)
-            except FileNotFoundError:
-                os.makedirs(os.path.dirname(temporary), exist_ok=True)
-                self._fd = os.open(temporary, _CREATE, 0o644)
-
-    def write(self, content: bytes | bytearray | memoryview) -> None:
-        """The next piece."""
-        with self._transport.faults("tmp"):
-            write_all(self._fd, content)
-
-    def copy(self, path: Path) -> None:
-        """The content of a file, by the quickest way that the system has."""
-        source = os.open(path, os.O_RDONLY | _BINARY)
-        try:
-            with self._transport.faults("tmp"):
-                if not clone_file(source, self._fd):
-                    for _ in copy_steps(source, self._fd):
-                        pass
-        finally:
-            os.close(source)
-
-    def finish(self, key: str) -> None:
-        """Give it its key."""
-        with self._transport.faults(key):
-            os.fsync(self._fd)
-        self._transport.link(self._temporary, key)
-        self.abandon()
-
-    def abandon(self) -> None:
-        """Remove the temporary name."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._temporary)
+    def close(self) -> None:
+        """There is nothing to end."""
 
 
 def _read(fd: int, length: int) -> bytes:

@@ -12,7 +12,7 @@ from hitsave.packing.blocks import BlockEntry
 from hitsave.packing.index import IndexedPack
 from hitsave.packing.pack import NONCE_SIZE, PACK_TARGET, PackBuilder
 from hitsave.remotes.keys import pack_key
-from hitsave.remotes.transport import Transport, Upload
+from hitsave.remotes.transport import Buffer, Transport
 
 
 class EncodedBlock(NamedTuple):
@@ -41,7 +41,7 @@ class PackStream:
         self._nonce = nonce
         self._overlap = Overlap(self._write)
         self._builder: PackBuilder | None = None
-        self._upload: Upload | None = None
+        self._parts: list[Buffer] = []
         self.packs: list[IndexedPack] = []
 
     def __enter__(self) -> PackStream:
@@ -53,11 +53,10 @@ class PackStream:
         self._overlap.submit(block)
 
     def _write(self, block: EncodedBlock) -> None:
-        if self._builder is None or self._upload is None:
+        if self._builder is None:
             self._builder = PackBuilder(self._nonce(NONCE_SIZE))
-            self._upload = self._transport.upload()
-            self._upload.write(self._builder.header())
-        self._upload.write(self._builder.block(block.codec, block.stored, block.raw, block.entries))
+            self._parts = [self._builder.header()]
+        self._parts.append(self._builder.block(block.codec, block.stored, block.raw, block.entries))
         if self._builder.length >= PACK_TARGET:
             self._finish()
             if self._note is not None:
@@ -65,20 +64,16 @@ class PackStream:
                 self._note(self.packs[-1])
 
     def _finish(self) -> None:
-        if self._builder is None or self._upload is None:
+        if self._builder is None:
             return
-        self._upload.write(self._builder.finish())
-        self._upload.finish(pack_key(self._builder.digest))
+        self._parts.append(self._builder.finish())
+        self._transport.put(pack_key(self._builder.digest), self._parts)
         self.packs.append(IndexedPack(self._builder.digest, self._builder.length, self._builder.table))
-        self._builder = self._upload = None
+        self._builder, self._parts = None, []
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            self._overlap.__exit__(kind, error, trace)
-            if error is None:
-                self._finish()
-        finally:
-            if self._upload is not None:
-                self._upload.abandon()
+        self._overlap.__exit__(kind, error, trace)
+        if error is None:
+            self._finish()

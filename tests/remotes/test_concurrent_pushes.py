@@ -98,8 +98,7 @@ class TakingTurns(WrappedTransport):
         self._who = who
 
     def around(self, name: str, key: str, action: Callable[[], Result]) -> Result:
-        if name not in ("upload", "write"):
-            self._turns.take(self._who)
+        self._turns.take(self._who)
         return action()
 
 

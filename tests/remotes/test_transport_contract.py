@@ -33,16 +33,6 @@ def transport(request: pytest.FixtureRequest, tmp_path: Path) -> Transport:
     return IMPLEMENTATIONS[request.param](tmp_path)
 
 
-def upload(transport: Transport, key: str, *pieces: bytes) -> None:
-    begun = transport.upload()
-    try:
-        for piece in pieces:
-            begun.write(piece)
-        begun.finish(key)
-    finally:
-        begun.abandon()
-
-
 def put_file(transport: Transport, key: str, content: bytes, folder: Path) -> None:
     path = folder / "to-be-put"
     path.write_bytes(content)
@@ -55,7 +45,7 @@ def put_file(transport: Transport, key: str, content: bytes, folder: Path) -> No
 @pytest.mark.parametrize("content", [b"", b"x", b"0123456789" * 1000, noise(3 << 20)], ids=len)
 def test_what_was_put_is_given(transport: Transport, tmp_path: Path, content: bytes) -> None:
     transport.put("probe/a", content)
-    upload(transport, "probe/b", content[:5], bytearray(content[5:9]), memoryview(content)[9:])
+    transport.put("probe/b", [content[:5], bytearray(content[5:9]), memoryview(content)[9:]])
     put_file(transport, "probe/c", content, tmp_path)
     for key in ("probe/a", "probe/b", "probe/c"):
         assert transport.get(key) == content
@@ -113,7 +103,7 @@ def test_no_key_is_ever_overwritten(transport: Transport, tmp_path: Path) -> Non
     for create in (
         lambda: transport.put("probe/a", b"second"),
         lambda: transport.put("probe/a", b"first"),
-        lambda: upload(transport, "probe/a", b"second"),
+        lambda: transport.put("probe/a", [b"sec", b"ond"]),
         lambda: put_file(transport, "probe/a", b"second", tmp_path),
     ):
         with pytest.raises(RemoteConflict) as caught:
@@ -143,29 +133,6 @@ def test_of_two_that_create_one_key_exactly_one_wins(transport: Transport) -> No
         for thread in threads:
             thread.join()
         assert won == [transport.get(key)]
-
-
-def test_an_upload_is_not_to_be_seen_before_its_end(transport: Transport) -> None:
-    begun = transport.upload()
-    begun.write(b"begun")
-    assert transport.list("") == []
-    begun.finish("probe/a")
-    begun.abandon()
-    assert transport.list("") == ["probe/a"]
-    assert transport.get("probe/a") == b"begun"
-
-
-def test_an_upload_that_is_abandoned_leaves_nothing(transport: Transport, tmp_path: Path) -> None:
-    begun = transport.upload()
-    begun.write(b"content")
-    begun.abandon()
-    begun.abandon()
-    transport.upload().abandon()
-    transport.put("probe/a", b"")
-    with pytest.raises(RemoteConflict):
-        upload(transport, "probe/a", b"content")
-    assert transport.list("") == ["probe/a"]
-    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] in ([], ["a"])
 
 
 # -- listing and removing
@@ -363,7 +330,7 @@ def test_a_value_is_durable_before_it_has_its_key_and_its_folder_after_a_sync(
     monkeypatch.setattr(os, "link", link)
     transport = FolderTransport(tmp_path / "remote")
     transport.put("commits/00000000000000000001", b"content")
-    upload(transport, "probe/b", b"content")
+    transport.put("probe/b", [b"content"])
     put_file(transport, "probe/c", b"content", tmp_path)
     assert len(dict(linked)) == 3
     assert all(durable for _, durable in linked)

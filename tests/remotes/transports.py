@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,9 +19,15 @@ from hitsave.errors import RemoteConflict, RemoteError, RemoteNotFound
 from hitsave.packing.commit import StoredFile, decode_commit
 from hitsave.packing.index import Index
 from hitsave.remotes.keys import COMMITS, index_key, pack_key, refs_key
-from hitsave.remotes.transport import Transport, Upload
+from hitsave.remotes.transport import Buffer, Listed, Transport
 
 Result = TypeVar("Result")
+
+
+def join(content: Buffer | Sequence[Buffer]) -> bytes:
+    """A value in one piece."""
+    return bytes(content) if isinstance(content, (bytes, bytearray, memoryview)) else b"".join(content)
+
 
 _KEY = re.compile(
     r"format|packs/([0-9a-f]{2})/(\1[0-9a-f]{62})\.pack|indexes/([0-9a-f]{64})\.index|refs/([0-9a-f]{64})\.refs"
@@ -55,6 +61,7 @@ class MemoryTransport:
 
     def __init__(self, store: MemoryStore | None = None) -> None:
         self.url = "memory:"
+        self.parallel = 2
         self.store = store or MemoryStore()
         self._unsynced: set[str] = set()
 
@@ -66,7 +73,8 @@ class MemoryTransport:
             raise RemoteNotFound(self.url, key)
         return self.store.values[key][start : None if length is None else start + length]
 
-    def put(self, key: str, content: bytes) -> None:
+    def put(self, key: str, content: Buffer | Sequence[Buffer]) -> None:
+        content = join(content)
         match = _check_key(key)
         named = match and next((group for group in match.groups()[1:] if group), None)
         if named and blake3(content).hexdigest() != named:
@@ -78,7 +86,7 @@ class MemoryTransport:
                 raise RemoteConflict(self.url, key)
             if key.startswith(COMMITS):
                 self._check_commit(content)
-            self.store.values[key] = bytes(content)
+            self.store.values[key] = content
 
     def _check_commit(self, content: bytes) -> None:
         commit = decode_commit(content)
@@ -98,9 +106,6 @@ class MemoryTransport:
     def put_file(self, key: str, path: Path) -> None:
         self.put(key, path.read_bytes())
 
-    def upload(self) -> MemoryUpload:
-        return MemoryUpload(self)
-
     def download(self, key: str, path: Path) -> None:
         content = self.get(key)
         with path.open("xb") as file:
@@ -109,6 +114,12 @@ class MemoryTransport:
     def list(self, prefix: str, after: str = "") -> list[str]:
         with self.store.lock:
             return sorted(key for key in self.store.values if key.startswith(prefix) and key > after)
+
+    def scan(self, prefix: str) -> Iterator[Listed]:
+        with self.store.lock:
+            return iter(
+                [Listed(key, len(value), 0) for key, value in self.store.values.items() if key.startswith(prefix)]
+            )
 
     def delete(self, keys: Iterable[str]) -> None:
         for key in keys:
@@ -120,27 +131,8 @@ class MemoryTransport:
         self.store.durable |= self._unsynced
         self._unsynced = set()
 
-
-class MemoryUpload:
-    """A value in pieces."""
-
-    def __init__(self, transport: MemoryTransport) -> None:
-        self._transport = transport
-        self._pieces: list[bytes] | None = []
-
-    def write(self, content: bytes | bytearray | memoryview) -> None:
-        if self._pieces is None:
-            raise Misuse("an upload was written to after its end")
-        self._pieces.append(bytes(content))
-
-    def finish(self, key: str) -> None:
-        if self._pieces is None:
-            raise Misuse("an upload was finished twice")
-        content, self._pieces = b"".join(self._pieces), None
-        self._transport.put(key, content)
-
-    def abandon(self) -> None:
-        self._pieces = None
+    def close(self) -> None:
+        pass
 
 
 def _check_key(key: str) -> re.Match[str]:
@@ -151,13 +143,14 @@ def _check_key(key: str) -> re.Match[str]:
 
 
 class WrappedTransport:
-    """Passes every operation through `around`, which subclasses define. `write` and `finish` belong to an upload.
+    """Passes every operation through `around`, which subclasses define.
 
     `around` gets the operation's name, its key where it has one, and the operation itself.
     """
 
     def __init__(self, inner: Transport) -> None:
         self.url = inner.url
+        self.parallel = inner.parallel
         self.inner = inner
 
     def around(self, name: str, key: str, action: Callable[[], Result]) -> Result:
@@ -166,20 +159,20 @@ class WrappedTransport:
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         return self.around("get", key, lambda: self.inner.get(key, start, length))
 
-    def put(self, key: str, content: bytes) -> None:
+    def put(self, key: str, content: Buffer | Sequence[Buffer]) -> None:
         self.around("put", key, lambda: self.inner.put(key, content))
 
     def put_file(self, key: str, path: Path) -> None:
         self.around("put_file", key, lambda: self.inner.put_file(key, path))
-
-    def upload(self) -> Upload:
-        return WrappedUpload(self, self.around("upload", "", self.inner.upload))
 
     def download(self, key: str, path: Path) -> None:
         self.around("download", key, lambda: self.inner.download(key, path))
 
     def list(self, prefix: str, after: str = "") -> list[str]:
         return self.around("list", prefix, lambda: self.inner.list(prefix, after))
+
+    def scan(self, prefix: str) -> Iterator[Listed]:
+        return self.around("scan", prefix, lambda: iter([*self.inner.scan(prefix)]))
 
     def delete(self, keys: Iterable[str]) -> None:
         chosen = [*keys]
@@ -188,29 +181,12 @@ class WrappedTransport:
     def sync(self) -> None:
         self.around("sync", "", self.inner.sync)
 
-
-class WrappedUpload:
-    """An upload whose operations pass through the wrapper."""
-
-    def __init__(self, transport: WrappedTransport, inner: Upload) -> None:
-        self._transport = transport
-        self._inner = inner
-
-    def write(self, content: bytes | bytearray | memoryview) -> None:
-        self._transport.around("write", "", lambda: self._inner.write(content))
-
-    def finish(self, key: str) -> None:
-        self._transport.around("finish", key, lambda: self._inner.finish(key))
-
-    def abandon(self) -> None:
-        self._inner.abandon()
+    def close(self) -> None:
+        self.inner.close()
 
 
 class CountingTransport(WrappedTransport):
-    """Counts requests by their kind, and bytes of values either way; notes keys in the order of their requests.
-
-    An upload is one request, its `finish`.
-    """
+    """Counts requests by their kind, and bytes of values either way; notes keys in the order of their requests."""
 
     def __init__(self, inner: Transport) -> None:
         super().__init__(inner)
@@ -236,7 +212,7 @@ class CountingTransport(WrappedTransport):
         return sum(self.received_from.values())
 
     def around(self, name: str, key: str, action: Callable[[], Result]) -> Result:
-        if name not in ("upload", "write", "sync"):
+        if name != "sync":
             with self._lock:
                 self.requests[name] += 1
                 self.keys.append((name, key))
@@ -248,7 +224,7 @@ class CountingTransport(WrappedTransport):
 
     def made(self, prefix: str) -> list[str]:
         """The keys with this prefix that were created, or tried to."""
-        return [key for name, key in self.keys if name in ("put", "put_file", "finish") and key.startswith(prefix)]
+        return [key for name, key in self.keys if name in ("put", "put_file") and key.startswith(prefix)]
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         content = super().get(key, start, length)
@@ -259,16 +235,13 @@ class CountingTransport(WrappedTransport):
         super().download(key, path)
         self._receive(key, path.stat().st_size)
 
-    def put(self, key: str, content: bytes) -> None:
-        self._send(len(content))
+    def put(self, key: str, content: Buffer | Sequence[Buffer]) -> None:
+        self._send(len(join(content)))
         super().put(key, content)
 
     def put_file(self, key: str, path: Path) -> None:
         self._send(path.stat().st_size)
         super().put_file(key, path)
-
-    def upload(self) -> Upload:
-        return CountingUpload(self, super().upload())
 
     def _receive(self, key: str, length: int) -> None:
         with self._lock:
@@ -277,24 +250,6 @@ class CountingTransport(WrappedTransport):
     def _send(self, length: int) -> None:
         with self._lock:
             self.sent += length
-
-
-class CountingUpload:
-    """Counts the bytes of an upload."""
-
-    def __init__(self, transport: CountingTransport, inner: Upload) -> None:
-        self._transport = transport
-        self._inner = inner
-
-    def write(self, content: bytes | bytearray | memoryview) -> None:
-        self._transport._send(len(content))
-        self._inner.write(content)
-
-    def finish(self, key: str) -> None:
-        self._inner.finish(key)
-
-    def abandon(self) -> None:
-        self._inner.abandon()
 
 
 class Lost(RemoteError):
@@ -330,24 +285,3 @@ class FaultyTransport(WrappedTransport):
         if failing:
             raise Lost(f"{self.url}: {name} {key}: the connection was lost")
         return result
-
-    def upload(self) -> Upload:
-        return FaultyUpload(self, super().upload())
-
-
-class FaultyUpload:
-    """An upload that the dead do not abandon."""
-
-    def __init__(self, transport: FaultyTransport, inner: Upload) -> None:
-        self._transport = transport
-        self._inner = inner
-
-    def write(self, content: bytes | bytearray | memoryview) -> None:
-        self._inner.write(content)
-
-    def finish(self, key: str) -> None:
-        self._inner.finish(key)
-
-    def abandon(self) -> None:
-        if not self._transport.dead:
-            self._inner.abandon()
