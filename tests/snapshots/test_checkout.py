@@ -51,7 +51,7 @@ def added(cache: Cache, workspace: Workspace, path: Path, symlinks: str = "store
     def ref_of(name: RefName, captured: Captured) -> Ref:
         return Ref(name, captured.digest, captured.kind)
 
-    return add(cache, workspace, path, symlinks=symlinks, ref_of=ref_of, progress=Silent()).digest
+    return add(cache, workspace, path, symlinks=symlinks, make_ref=ref_of, progress=Silent()).digest
 
 
 @modest
