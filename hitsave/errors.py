@@ -16,6 +16,7 @@ HitsaveError
  │    └── CorruptObject       bytes that do not have the digest they are kept under
  ├── CacheError               the local store cannot be used
  │    └── ReliedOnLost        something that a new ref relied on was collected meanwhile; start over
+ │         └── SessionFenced  a collection took a push for dead; it starts over with nothing sent
  └── RemoteError
       ├── RemoteNotFound      no such key in the remote
       ├── RemoteConflict      a create-only write found the key taken
@@ -147,6 +148,13 @@ class ReliedOnLost(CacheError):
         super().__init__(
             f"{len(self.lost)} objects were collected meanwhile ({', '.join(self.lost[:3])}); run it again"
         )
+
+
+class SessionFenced(ReliedOnLost):
+    """A collection of the remote took this writer for dead, and may have removed what it sent."""
+
+    def __init__(self) -> None:
+        super().__init__(["what was sent"])
 
 
 class RemoteError(HitsaveError):

@@ -101,6 +101,13 @@ class Fields:
             raise MalformedObject(self._what, f"{key!r} is not 32 lower-case hex digits")
         return value
 
+    def tokens(self, key: str) -> tuple[str, ...]:
+        """A list of random names."""
+        values: list[Any] = self._get(key, list, None)
+        if not all(isinstance(value, str) and _TOKEN.fullmatch(value) for value in values):
+            raise MalformedObject(self._what, f"{key!r} is not a list of 32 lower-case hex digits each")
+        return tuple(values)
+
     def digest(self, key: str) -> Digest:
         """A digest in hex."""
         try:

@@ -8,6 +8,7 @@ digest, so that a log cannot be spliced.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from blake3 import blake3
 
@@ -24,22 +25,27 @@ SMALLEST_CHUNK = 4096
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """An index or a ref segment, by name; `length` in bytes, `entries` how many it holds."""
+    """An index or a ref segment; `length` in bytes, `entries` how many it holds, `session` who made it (hex)."""
 
     digest: Digest
     length: int
     entries: int
+    session: str
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
     """One state of a remote.
 
-    `number` counts from 1; `parent` is the BLAKE3 of the previous commit's bytes, None for the first. `created` is in
-    seconds since 1970 and only for people. `session` is the writer's own random name (32 hex digits); `operation`
-    says what was done. Later ref segments overrule earlier ones.
+    `identity` is the remote's; `number` counts from 1; `parent` is the BLAKE3 of the previous commit's bytes, None for
+    the first. `created` is in seconds since 1970. `operation` says what was done; `session` is the writer's token (32
+    hex digits). Later ref segments overrule earlier ones.
+
+    `oldest` is the number of the oldest commit that is retained. Sessions that began before `fenced_before`, and those
+    in `fenced`, in ascending order, cannot commit any more.
     """
 
+    identity: str
     number: int
     parent: Digest | None
     created: int
@@ -48,6 +54,9 @@ class Commit:
     session: str
     indexes: tuple[StoredFile, ...] = ()
     refs: tuple[StoredFile, ...] = ()
+    oldest: int = 1
+    fenced_before: int = 0
+    fenced: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,7 @@ def encode_commit(commit: Commit) -> bytes:
     return encode_json(
         {
             "format": FORMAT_VERSION,
+            "identity": commit.identity,
             "number": commit.number,
             "parent": str(commit.parent) if commit.parent else "",
             "created": commit.created,
@@ -76,16 +86,22 @@ def encode_commit(commit: Commit) -> bytes:
             "session": commit.session,
             "indexes": [_encode_file(file) for file in commit.indexes],
             "refs": [_encode_file(file) for file in commit.refs],
+            "oldest": commit.oldest,
+            "fenced_before": commit.fenced_before,
+            "fenced": list(commit.fenced),
         }
     )
 
 
 def _encode_file(file: StoredFile) -> dict[str, str | int]:
-    return {"digest": str(file.digest), "length": file.length, "entries": file.entries}
+    return {"digest": str(file.digest), "length": file.length, "entries": file.entries, "session": file.session}
 
 
 def _decode_files(rows: list[Fields]) -> tuple[StoredFile, ...]:
-    return tuple(StoredFile(row.digest("digest"), row.number("length"), row.number("entries")) for row in rows)
+    return tuple(
+        StoredFile(row.digest("digest"), row.number("length"), row.number("entries"), row.token("session"))
+        for row in rows
+    )
 
 
 def decode_commit(data: bytes) -> Commit:
@@ -97,7 +113,14 @@ def decode_commit(data: bytes) -> Commit:
     has_parent = fields.text("parent") != ""
     if number == 0 or has_parent != (number > 1):
         raise MalformedObject("commit", "only the first one has no parent, and its number is 1")
+    oldest, fenced_before = fields.number("oldest"), fields.number("fenced_before")
+    if not 1 <= oldest <= number or fenced_before > number:
+        raise MalformedObject("commit", "retains, or fences by, commits that it does not follow")
+    fenced = fields.tokens("fenced")
+    if any(one >= other for one, other in pairwise(fenced)):
+        raise MalformedObject("commit", "its fenced sessions are not in ascending order")
     return Commit(
+        identity=fields.token("identity"),
         number=number,
         parent=fields.digest("parent") if has_parent else None,
         created=fields.number("created"),
@@ -106,6 +129,9 @@ def decode_commit(data: bytes) -> Commit:
         session=fields.token("session"),
         indexes=_decode_files(fields.rows("indexes")),
         refs=_decode_files(fields.rows("refs")),
+        oldest=oldest,
+        fenced_before=fenced_before,
+        fenced=fenced,
     )
 
 

@@ -5,25 +5,37 @@ from __future__ import annotations
 import re
 
 from hitsave.objects.digest import Digest
+from hitsave.packing.commit import StoredFile
+from hitsave.remotes.sessions import Session
 
 FORMAT_KEY = "format"
 COMMITS = "commits/"
+PACKS = "packs/"
+INDEXES = "indexes/"
+REFS = "refs/"
 _COMMIT_KEY = re.compile(f"{COMMITS}[0-9]{{20}}")
+_FILE_KEY = re.compile(r"(?:indexes|refs)/[0-9a-f]{64}-([0-9a-f]{32})\.(?:index|refs)")
 
 
 def pack_key(digest: Digest) -> str:
     """Where a pack lies."""
-    return f"packs/{digest.hex()[:2]}/{digest}.pack"
+    return f"{PACKS}{digest.hex()[:2]}/{digest}.pack"
 
 
-def index_key(digest: Digest) -> str:
-    """Where an index lies."""
-    return f"indexes/{digest}.index"
+def index_key(file: StoredFile) -> str:
+    """Where an index lies. Its session makes the name one that is never used again."""
+    return f"{INDEXES}{file.digest}-{file.session}.index"
 
 
-def refs_key(digest: Digest) -> str:
+def refs_key(file: StoredFile) -> str:
     """Where a ref segment lies."""
-    return f"refs/{digest}.refs"
+    return f"{REFS}{file.digest}-{file.session}.refs"
+
+
+def session_of(key: str) -> Session | None:
+    """Whose an index or ref segment is, by its key; None for any other key, and what is none."""
+    found = _FILE_KEY.fullmatch(key)
+    return Session.from_token(bytes.fromhex(found[1])) if found else None
 
 
 def commit_key(number: int) -> str:

@@ -3,20 +3,19 @@
 Invariants:
 - A commit names every index and every ref segment that holds; what it names was durable before it was written.
 - An object that is in an index of a commit is in the remote with everything beneath it: a push sends closures whole.
-- A number is taken once. Whoever finds it taken reads the new commit, makes sure that what he relied on is in it,
-  and tries the next number.
+- A number is taken once. Whoever finds it taken reads the new commit, makes sure that what he relied on is in it and
+  that his session is not fenced, and tries the next number.
+- A commit counts when it is seen to stand in the log after it was created. A writer that slept may have been given
+  a number whose commit has expired; the newest commit does not descend from such a one.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from blake3 import blake3
 
 from hitsave.errors import (
     MalformedObject,
@@ -25,28 +24,28 @@ from hitsave.errors import (
     RemoteCorrupt,
     RemoteNotFound,
     RemoteUnsuitable,
+    SessionFenced,
 )
 from hitsave.objects.digest import Digest
-from hitsave.objects.refs import Ref, RefName
 from hitsave.packing.chunking import Chunking
 from hitsave.packing.commit import (
     Commit,
     RemoteFormat,
-    StoredFile,
     commit_digest,
     decode_commit,
     decode_format,
     encode_commit,
     encode_format,
 )
-from hitsave.packing.index import Index, IndexedPack, encode_index
-from hitsave.packing.refsegment import RefChanges, decode_refs, encode_refs
-from hitsave.remotes.keys import COMMITS, FORMAT_KEY, commit_key, index_key, is_commit_key, refs_key
+from hitsave.packing.index import IndexedPack
+from hitsave.packing.refsegment import RefChanges
+from hitsave.remotes.committed import CommittedFiles
+from hitsave.remotes.keys import COMMITS, FORMAT_KEY, commit_key, is_commit_key
+from hitsave.remotes.seen import Seen, load_seen, save_seen
+from hitsave.remotes.sessions import Session
 from hitsave.remotes.transport import Transport
 from hitsave.remotes.view import View
 
-#: A commit that would name more indexes, or ref segments, than this puts the smaller ones together.
-MOST_FILES = 16
 _TRIES = 1000
 
 
@@ -68,10 +67,14 @@ def refuse_strangers(transport: Transport) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who writes a commit, and when (seconds since 1970); both only for people to read."""
+    """Who writes a commit, and when (seconds since 1970)."""
 
     name: str
     now: int
+
+
+#: Makes the commit that is to follow a view. Called again, with the newer view, where another writer was quicker.
+Build = Callable[[View], Commit]
 
 
 class Remote:
@@ -84,6 +87,7 @@ class Remote:
         self._cached.mkdir(parents=True, exist_ok=True)
         #: Where pushes note what they have sent and not committed yet.
         self.unfinished = self._cached / "unfinished"
+        self.files = CommittedFiles(transport, self._cached)
         self._known: View | None = None
 
     @classmethod
@@ -118,173 +122,172 @@ class Remote:
     def latest(self) -> View:
         """The newest state. One listing and one read; nothing more where nothing has changed."""
         known = self._known
-        listed = self.transport.list(COMMITS, commit_key(known.number - 1) if known and known.number else "")
-        keys = [key for key in listed if is_commit_key(key)]  # File managers leave files of their own.
+        seen = self._newest_seen()
+        keys = self._commits_from(seen.number if seen else 0)
         if not keys:
-            if known and known.number:
-                raise RemoteCorrupt(self.transport.url, commit_key(known.number), "the newest commit is gone")
-            return View(self, None, None)
-        key = keys[-1]
-        content = self.transport.get(key)
+            if seen:
+                raise self._corrupt(commit_key(seen.number), "the newest commit is gone")
+            return View(self.files, None, None)
+        content = self._get_commit(keys[-1])
         digest = commit_digest(content)
-        if known and known.digest == digest and commit_key(known.number) == key:
+        if known and known.digest == digest and commit_key(known.number) == keys[-1]:
             return known
+        commit = self._decode(keys[-1], content)
+        if seen:
+            self._check_descent(seen, commit, digest, keys)
+        return self._know(commit, digest)
+
+    def _newest_seen(self) -> Seen | None:
+        """The newest commit that this machine knows of, by this process or an earlier one."""
+        noted = load_seen(self._cached)
+        known = self._known
+        if known is None or known.digest is None or (noted is not None and noted.number > known.number):
+            return noted
+        return Seen(known.number, known.digest)
+
+    def _commits_from(self, number: int) -> list[str]:
+        """The keys of commits from a number on. File managers leave files of their own beside them."""
+        after = commit_key(number - 1) if number else ""
+        return [key for key in self.transport.list(COMMITS, after) if is_commit_key(key)]
+
+    def _get_commit(self, key: str) -> bytes:
+        try:
+            return self.transport.get(key)
+        except RemoteNotFound:  # It expired since it was listed: newer ones came, and a collection.
+            raise ReliedOnLost([key]) from None
+
+    def _know(self, commit: Commit, digest: Digest) -> View:
+        self._known = View(self.files, commit, digest)
+        save_seen(self._cached, Seen(commit.number, digest))
+        return self._known
+
+    def read_commit(self, number: int) -> Commit:
+        """A commit that is retained. Raises RemoteNotFound, RemoteCorrupt."""
+        key = commit_key(number)
+        return self._decode(key, self.transport.get(key))
+
+    def _decode(self, key: str, content: bytes) -> Commit:
         try:
             commit = decode_commit(content)
         except MalformedObject as error:
-            raise RemoteCorrupt(self.transport.url, key, str(error)) from None
+            raise self._corrupt(key, str(error)) from None
         if commit_key(commit.number) != key:
-            raise RemoteCorrupt(self.transport.url, key, f"holds commit {commit.number}")
-        self._check_descent(known, commit, key)
-        self._known = View(self, commit, digest)
-        return self._known
+            raise self._corrupt(key, f"holds commit {commit.number}")
+        if commit.identity != self.format.identity:
+            raise self._corrupt(key, "belongs to another remote")
+        return commit
 
-    def _check_descent(self, known: View | None, commit: Commit, key: str) -> None:
-        if known is None or known.commit is None:
-            return
-        if commit.number <= known.number or (commit.number == known.number + 1 and commit.parent != known.digest):
-            raise RemoteCorrupt(self.transport.url, key, "does not descend from the commit read before")
+    def _check_descent(self, seen: Seen, commit: Commit, digest: Digest, keys: Sequence[str]) -> None:
+        key = commit_key(commit.number)
+        if commit.number == seen.number:
+            descends = digest == seen.digest
+        elif commit.number == seen.number + 1:
+            descends = commit.parent == seen.digest
+        else:
+            # What lies between is not read. But the commit that was seen is there, or it has expired.
+            descends = commit.oldest > seen.number or commit_key(seen.number) in keys
+        if commit.number < seen.number or not descends:
+            raise self._corrupt(key, "does not descend from the commit read before")
 
-    def _load(self, file: StoredFile, key: str) -> bytes:
-        """A file that a commit names, from this machine's copy where there is one; checked against its digest."""
-        path = self._cached / key.rpartition("/")[2]
-        with contextlib.suppress(FileNotFoundError):
-            content = path.read_bytes()
-            if blake3(content).digest() == file.digest:
-                return content
-        try:
-            content = self.transport.get(key)
-        except RemoteNotFound:
-            raise RemoteCorrupt(self.transport.url, key, "is missing, and the newest commit names it") from None
-        if blake3(content).digest() != file.digest:
-            raise RemoteCorrupt(self.transport.url, key, "its content has another digest")
-        self._remember(path, content)
-        return content
-
-    @staticmethod
-    def _remember(path: Path, content: bytes) -> None:
-        temporary = path.with_name(f"{path.name}.{secrets.token_hex(6)}")
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-
-    def load_index(self, file: StoredFile) -> Index:
-        """An index that a commit names."""
-        key = index_key(file.digest)
-        try:
-            return Index(self._load(file, key))
-        except MalformedObject as error:
-            raise RemoteCorrupt(self.transport.url, key, str(error)) from None
-
-    def load_refs(self, file: StoredFile) -> RefChanges:
-        """A ref segment that a commit names."""
-        key = refs_key(file.digest)
-        try:
-            return decode_refs(self._load(file, key))
-        except MalformedObject as error:
-            raise RemoteCorrupt(self.transport.url, key, str(error)) from None
+    def _corrupt(self, key: str, reason: str) -> RemoteCorrupt:
+        return RemoteCorrupt(self.transport.url, key, reason)
 
     # -- writing
 
     def append(
         self,
         view: View,
+        session: Session,
         author: Author,
         operation: str,
         packs: Collection[IndexedPack],
         refs: RefChanges,
         relied_on: Iterable[bytes] = (),
     ) -> View:
-        """Commit packs that were sent, and refs. The packs become visible now, all at once.
+        """Commit packs that this session sent, and refs. The packs become visible now, all at once.
 
-        Raises ReliedOnLost where another writer's commit no longer has something that was not sent since `view` had it.
+        Raises ReliedOnLost where another writer's commit no longer has something that was not sent since `view` had it,
+        SessionFenced where the packs may have been removed.
         """
         needed = list(relied_on)
-        session = secrets.token_hex(16)
+
+        def build(newest: View) -> Commit:
+            if newest is not view and (lost := [digest.hex() for digest in needed if not newest.has(digest)]):
+                raise ReliedOnLost(lost)
+            held = newest.refs() if newest is not view and refs else {}
+            changes = {name: ref for name, ref in refs.items() if ref is None or name not in held}
+            return self._extended(newest, session, author, operation, packs, changes)
+
+        return self.commit(view, session, build)
+
+    def commit(self, view: View, session: Session, build: Build) -> View:
+        """Create the next commit. Raises SessionFenced, and what `build` raises."""
         for _ in range(_TRIES):
-            commit = self._next(view, author, operation, session, packs, refs)
-            self.transport.sync()
+            if view.fences(session):
+                raise SessionFenced()
+            commit = build(view)
             content = encode_commit(commit)
-            try:
-                self.transport.put(commit_key(commit.number), content)
-            except RemoteConflict:
+            self.transport.sync()
+            if not self._create_commit(commit.number, content):
                 view = self.latest()
-                refs = {name: ref for name, ref in refs.items() if ref is None or name not in view.refs()}
-                if lost := [digest.hex() for digest in needed if not view.has(digest)]:
-                    raise ReliedOnLost(lost) from None
                 continue
             self.transport.sync()
-            self._known = View(self, commit, commit_digest(content))
-            return self._known
+            digest = commit_digest(content)
+            if not self._stands(commit.number, digest):
+                raise SessionFenced()
+            return self._know(commit, digest)
         raise RemoteUnsuitable(
             f"{self.transport.url}: every commit number is taken at once; this store cannot be trusted"
         )
 
-    def _next(
+    def _create_commit(self, number: int, content: bytes) -> bool:
+        """Whether the number was free. Where an answer was lost, the commit there may be our own."""
+        key = commit_key(number)
+        try:
+            self.transport.put(key, content)
+        except RemoteConflict:
+            with contextlib.suppress(RemoteNotFound):
+                return self.transport.get(key) == content
+            return False
+        return True
+
+    def _stands(self, number: int, digest: Digest) -> bool:
+        """Whether a commit that was just created is the newest one, or one that the next one descends from."""
+        keys = self._commits_from(number)
+        if keys[:1] != [commit_key(number)]:
+            return False
+        if len(keys) == 1:
+            return True
+        if keys[1] != commit_key(number + 1):
+            return False
+        return self._decode(keys[1], self._get_commit(keys[1])).parent == digest
+
+    def _extended(
         self,
         view: View,
+        session: Session,
         author: Author,
         operation: str,
-        session: str,
         packs: Collection[IndexedPack],
         refs: RefChanges,
     ) -> Commit:
-        previous = view.commit
-        indexes = previous.indexes if previous else ()
-        segments = previous.refs if previous else ()
+        """The commit that adds packs and refs to a view."""
+        indexes, segments = view.index_files, view.ref_files
         if packs:
-            indexes += (self._put_index(packs),)
+            indexes += (self.files.put_index(packs, session),)
         if refs:
-            segments += (self._put_refs(refs),)
+            segments += (self.files.put_refs(refs, session),)
         return Commit(
+            identity=self.format.identity,
             number=view.number + 1,
             parent=view.digest,
             created=author.now,
             author=author.name,
             operation=operation,
-            session=session,
-            indexes=_merged(indexes, self._merge_indexes),
-            refs=_merged(segments, self._merge_refs),
+            session=session.hex,
+            indexes=self.files.merge_indexes(indexes, session),
+            refs=self.files.merge_refs(segments, session),
+            oldest=view.commit.oldest if view.commit else 1,
+            fenced_before=view.commit.fenced_before if view.commit else 0,
+            fenced=view.commit.fenced if view.commit else (),
         )
-
-    def _put_index(self, packs: Iterable[IndexedPack]) -> StoredFile:
-        content = encode_index(packs)
-        return self._put(content, index_key, Index(content).entry_count)
-
-    def _put_refs(self, refs: RefChanges) -> StoredFile:
-        return self._put(encode_refs(refs), refs_key, len(refs))
-
-    def _put(self, content: bytes, key_of: Callable[[Digest], str], entries: int) -> StoredFile:
-        digest = Digest(blake3(content).digest())
-        key = key_of(digest)
-        with contextlib.suppress(RemoteConflict):  # The very same bytes were put before.
-            self.transport.put(key, content)
-        self._remember(self._cached / key.rpartition("/")[2], content)
-        return StoredFile(digest, len(content), entries)
-
-    def _merge_indexes(self, files: Collection[StoredFile]) -> StoredFile:
-        # Two who pushed the same pack of their caches at once have both listed it.
-        packs = {pack.digest: pack for file in files for pack in self.load_index(file).tables()}
-        return self._put_index(packs.values())
-
-    def _merge_refs(self, files: Collection[StoredFile]) -> StoredFile:
-        records: dict[RefName, Ref | None] = {}
-        for file in files:
-            records.update(self.load_refs(file))
-        return self._put_refs(records)
-
-
-def _merged(
-    files: tuple[StoredFile, ...], merge: Callable[[Collection[StoredFile]], StoredFile]
-) -> tuple[StoredFile, ...]:
-    """Keep a list of files short: the newest ones are put together until the rest is larger than they are.
-
-    Each entry is rewritten a number of times that grows with the logarithm of their count, and order is kept.
-    """
-    if len(files) <= MOST_FILES:
-        return files
-    first = len(files) - 1
-    total = files[first].entries
-    while first > 0 and (len(files) - first < MOST_FILES // 2 or files[first - 1].entries <= total):
-        first -= 1
-        total += files[first].entries
-    return (*files[:first], merge(files[first:]))

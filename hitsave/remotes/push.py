@@ -30,6 +30,7 @@ from hitsave.remotes.keys import pack_key
 from hitsave.remotes.log import Author, Remote
 from hitsave.remotes.packstream import EncodedBlock, PackStream
 from hitsave.remotes.reblock import Reblocker
+from hitsave.remotes.sessions import Session
 from hitsave.remotes.unfinished import Attempt, SentPack, forget, sent_before
 from hitsave.remotes.view import View
 
@@ -106,7 +107,8 @@ class _Push:
         packs = {pack.digest: pack for pack in (*self._sent, *self._as_they_are)}
         packs |= {digest: before.pack for digest, before in self._used.items()}
         changes = {ref.name: ref for ref in self._refs}
-        self._remote.append(self._view, author, "push", packs.values(), changes, wanted.relied_on)
+        session = Session.begin(self._view.number)
+        self._remote.append(self._view, session, author, "push", packs.values(), changes, wanted.relied_on)
         self._attempt.forget()
         forget(self._before.values())
         return Pushed(count, wanted.size, sum(pack.length for pack in self._sent), len(self._sent), len(self._refs))

@@ -93,7 +93,7 @@ def _verify_indexes(remote: Remote, view: View) -> list[RemoteFault]:
         try:
             index.verify()
         except MalformedObject as error:
-            faults.append(RemoteFault(None, f"{remote.transport.url}: {index_key(file.digest)}", str(error)))
+            faults.append(RemoteFault(None, f"{remote.transport.url}: {index_key(file)}", str(error)))
     return faults
 
 

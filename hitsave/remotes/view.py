@@ -12,6 +12,7 @@ from hitsave.packing.blocks import EntryKindInPack
 from hitsave.packing.commit import Commit, StoredFile
 from hitsave.packing.index import Index, IndexedPack, Location
 from hitsave.packing.refsegment import RefChanges, apply_refs
+from hitsave.remotes.sessions import Session
 
 
 class CommittedFiles(Protocol):
@@ -39,6 +40,21 @@ class View:
     def number(self) -> int:
         """The newest commit's number; 0 before the first."""
         return self.commit.number if self.commit else 0
+
+    @property
+    def index_files(self) -> tuple[StoredFile, ...]:
+        """The indexes that hold, unread."""
+        return self.commit.indexes if self.commit else ()
+
+    @property
+    def ref_files(self) -> tuple[StoredFile, ...]:
+        """The ref segments that hold, unread."""
+        return self.commit.refs if self.commit else ()
+
+    def fences(self, session: Session) -> bool:
+        """Whether a session can no longer commit, because what it sent may have been removed."""
+        commit = self.commit
+        return commit is not None and (session.base < commit.fenced_before or session.hex in commit.fenced)
 
     def indexes(self) -> list[Index]:
         """The indexes that hold, fetched where they are not cached."""

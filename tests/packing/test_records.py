@@ -162,27 +162,32 @@ def test_members_have_types() -> None:
 # -- commits
 
 
-files = st.builds(StoredFile, digests, st.integers(0, 1 << 50), st.integers(0, 1 << 40))
-file_lists = st.lists(files, max_size=3).map(tuple)
 sessions = st.binary(min_size=16, max_size=16).map(bytes.hex)
-first_commits = st.builds(
-    Commit, st.just(1), st.none(), st.integers(0, 1 << 40), texts, texts, sessions, file_lists, file_lists
-)
-later_commits = st.builds(
-    Commit,
-    st.integers(2, (1 << 63) - 1),
-    digests,
-    st.integers(0, 1 << 40),
-    texts,
-    texts,
-    sessions,
-    file_lists,
-    file_lists,
-)
+files = st.builds(StoredFile, digests, st.integers(0, 1 << 50), st.integers(0, 1 << 40), sessions)
+file_lists = st.lists(files, max_size=3).map(tuple)
+
+
+@st.composite
+def commits(draw: st.DrawFn) -> Commit:
+    number = draw(st.just(1) | st.integers(2, (1 << 63) - 1))
+    return Commit(
+        identity=draw(sessions),
+        number=number,
+        parent=draw(digests) if number > 1 else None,
+        created=draw(st.integers(0, 1 << 40)),
+        author=draw(texts),
+        operation=draw(texts),
+        session=draw(sessions),
+        indexes=draw(file_lists),
+        refs=draw(file_lists),
+        oldest=draw(st.integers(1, number)),
+        fenced_before=draw(st.integers(0, number)),
+        fenced=tuple(sorted(draw(st.sets(sessions, max_size=3)))),
+    )
 
 
 @modest
-@given(first_commits | later_commits)
+@given(commits())
 def test_a_commit_comes_back(commit: Commit) -> None:
     encoded = encode_commit(commit)
     assert decode_commit(encoded) == commit
@@ -190,7 +195,7 @@ def test_a_commit_comes_back(commit: Commit) -> None:
 
 
 @modest
-@given(first_commits | later_commits, st.data())
+@given(commits(), st.data())
 def test_a_changed_commit_is_refused_or_another_one(commit: Commit, data: st.DataObject) -> None:
     mutated = data.draw(mutations(encode_commit(commit)))
     try:
@@ -203,9 +208,13 @@ def test_a_changed_commit_is_refused_or_another_one(commit: Commit, data: st.Dat
 
 def commit_with(**members: object) -> bytes:
     """The first commit's spelling, with some members changed; None leaves one out."""
-    file = {"digest": str(SOME), "length": 5, "entries": 1}
+    file = {"digest": str(SOME), "length": 5, "entries": 1, "session": IDENTITY}
     record: dict[str, object] = {
         "format": 1,
+        "identity": IDENTITY,
+        "oldest": 1,
+        "fenced_before": 0,
+        "fenced": [],
         "number": 1,
         "parent": "",
         "created": 1,
@@ -250,6 +259,14 @@ def test_the_first_commit_has_no_parent_and_every_other_one_has() -> None:
         ({"refs": [{}]}, "'digest' is missing"),
         ({"refs": [{"digest": str(SOME), "length": -5, "entries": 1}]}, "'length' is negative"),
         ({"refs": [{"digest": str(SOME), "length": 5}]}, "'entries' is missing"),
+        ({"refs": [{"digest": str(SOME), "length": 5, "entries": 1}]}, "'session' is missing"),
+        ({"identity": "me"}, "'identity' is not 32 lower-case hex digits"),
+        ({"oldest": 0}, "retains, or fences by, commits that it does not follow"),
+        ({"oldest": 2}, "retains, or fences by, commits that it does not follow"),
+        ({"fenced_before": 2}, "retains, or fences by, commits that it does not follow"),
+        ({"fenced": "none"}, "'fenced' is missing or of another type"),
+        ({"fenced": [IDENTITY, 5]}, "'fenced' is not a list of 32 lower-case hex digits each"),
+        ({"fenced": [IDENTITY, IDENTITY]}, "its fenced sessions are not in ascending order"),
     ],
 )
 def test_commits_that_break_a_rule_are_refused_with_the_reason(members: dict[str, object], reason: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -93,15 +94,15 @@ def read_folder(cache: Cache, tree: Digest) -> Folder:
     return found
 
 
-def format_record(chunk: int = SMALL_CHUNKS) -> bytes:
+def format_record(chunk: int = SMALL_CHUNKS, identity: str = IDENTITY) -> bytes:
     """The format record of a remote with chunks of this size."""
-    return encode_format(RemoteFormat(IDENTITY, Chunking("fixed", chunk)))
+    return encode_format(RemoteFormat(identity, Chunking("fixed", chunk)))
 
 
 def memory_remote(chunk: int = SMALL_CHUNKS) -> MemoryStore:
-    """An empty remote in memory."""
+    """An empty remote in memory, unlike any other."""
     transport = MemoryTransport()
-    transport.put(FORMAT_KEY, format_record(chunk))
+    transport.put(FORMAT_KEY, format_record(chunk, os.urandom(16).hex()))
     transport.sync()
     return transport.store
 

@@ -7,6 +7,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import TypeVar
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from hitsave.errors import ReliedOnLost, RemoteConflict, RemoteUnsuitable
 from hitsave.objects.refs import Ref
 from hitsave.packing.commit import Commit, commit_digest, decode_commit, encode_commit
-from hitsave.remotes import log
+from hitsave.remotes import committed
 from hitsave.remotes.folder import FolderTransport
 from hitsave.remotes.keys import COMMITS, commit_key
 from hitsave.remotes.log import Remote
@@ -227,7 +228,7 @@ def test_two_that_push_the_same(new_machine: NewMachine) -> None:
 def test_two_that_send_the_same_pack_and_a_merge_of_their_indexes(
     new_machine: NewMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log, "MOST_FILES", 2)
+    monkeypatch.setattr(committed, "MOST_FILES", 2)
     ann, bob, reader = new_machine(), new_machine(), new_machine()
     (ref,) = keep(ann.cache, {b"%d" % number: b"%d" % number * 50 for number in range(50)})
     source = memory_remote()
@@ -263,7 +264,14 @@ class Dropping(WrappedTransport):
             self.dropped += 1
             before = self.inner.get(self.inner.list(COMMITS)[-1])
             commit = decode_commit(before)
-            empty = Commit(commit.number + 1, commit_digest(before), 0, "gc@lab", "gc", commit.session)
+            empty = replace(
+                commit,
+                number=commit.number + 1,
+                parent=commit_digest(before),
+                operation="gc",
+                indexes=(),
+                refs=(),
+            )
             self.inner.put(commit_key(empty.number), encode_commit(empty))
         super().put(key, content)
 
@@ -314,7 +322,7 @@ class AlwaysTaken(WrappedTransport):
 def test_a_store_in_which_every_number_is_taken(
     ann: Machine, memory: MemoryTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log, "_TRIES", 20)
+    monkeypatch.setattr("hitsave.remotes.log._TRIES", 20)
     (ref,) = keep(ann.cache, {b"a": b"a"})
     with pytest.raises(RemoteUnsuitable, match="cannot be trusted"):
         ann.push(AlwaysTaken(memory), ref)

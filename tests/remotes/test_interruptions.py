@@ -61,6 +61,7 @@ def operations_of(store: MemoryStore, action: Callable[[FaultyTransport], object
 
 
 def named_packs(machine: Machine, store: MemoryStore) -> set[str]:
+    start_over(machine)  # It may have seen a newer state than this one.
     view = machine.remote(MemoryTransport(store)).latest()
     return {f"packs/{pack.hex()[:2]}/{pack}.pack" for pack in view.pack_lengths()}
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 from blake3 import blake3
 
 from hitsave.errors import RemoteConflict, RemoteError, RemoteNotFound
-from hitsave.packing.commit import StoredFile, decode_commit
+from hitsave.packing.commit import decode_commit
 from hitsave.packing.index import Index
 from hitsave.remotes.keys import COMMITS, index_key, pack_key, refs_key
 from hitsave.remotes.transport import Buffer, Listed, Transport
@@ -30,7 +30,7 @@ def join(content: Buffer | Sequence[Buffer]) -> bytes:
 
 
 _KEY = re.compile(
-    r"format|packs/([0-9a-f]{2})/(\1[0-9a-f]{62})\.pack|indexes/([0-9a-f]{64})\.index|refs/([0-9a-f]{64})\.refs"
+    r"format|packs/([0-9a-f]{2})/(\1[0-9a-f]{62})\.pack|indexes/([0-9a-f]{64})-[0-9a-f]{32}\.index|refs/([0-9a-f]{64})-[0-9a-f]{32}\.refs"
     r"|commits/[0-9]{20}|probe/[0-9a-z]+"
 )
 
@@ -91,15 +91,15 @@ class MemoryTransport:
     def _check_commit(self, content: bytes) -> None:
         commit = decode_commit(content)
         for file in commit.indexes:
-            self._check_named(index_key(file.digest), file)
-            for pack in Index(self.store.values[index_key(file.digest)]).packs:
-                self._check_named(pack_key(pack.digest), StoredFile(pack.digest, pack.length, 0))
+            self._check_named(index_key(file), file.length)
+            for pack in Index(self.store.values[index_key(file)]).packs:
+                self._check_named(pack_key(pack.digest), pack.length)
         for file in commit.refs:
-            self._check_named(refs_key(file.digest), file)
+            self._check_named(refs_key(file), file.length)
 
-    def _check_named(self, key: str, file: StoredFile) -> None:
-        if len(self.store.values.get(key, b"")) != file.length:
-            raise Misuse(f"a commit names {key}, which is not there with {file.length} bytes")
+    def _check_named(self, key: str, length: int) -> None:
+        if len(self.store.values.get(key, b"")) != length:
+            raise Misuse(f"a commit names {key}, which is not there with {length} bytes")
         if key not in self.store.durable:
             raise Misuse(f"a commit names {key}, which is not durable")
 

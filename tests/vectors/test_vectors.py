@@ -72,7 +72,7 @@ LEAST = {
     "json": (5, 32),
     "key": (5, 0),
     "remote format": (3, 13),
-    "commit": (2, 27),
+    "commit": (3, 40),
     "pointer": (8, 27),
 }
 
@@ -462,8 +462,8 @@ def test_canonical_json(vector: Vector) -> None:
 
 KEYS: dict[str, Callable[[Any], str]] = {
     "pack": lambda value: pack_key(parse_digest(value)),
-    "index": lambda value: index_key(parse_digest(value)),
-    "ref segment": lambda value: refs_key(parse_digest(value)),
+    "index": lambda value: index_key(StoredFile(parse_digest(value[0]), 0, 0, value[1])),
+    "ref segment": lambda value: refs_key(StoredFile(parse_digest(value[0]), 0, 0, value[1])),
     "commit": commit_key,
 }
 
@@ -488,7 +488,7 @@ def test_remote_format(vector: Vector) -> None:
 
 def stored_files(rows: list[dict[str, Any]]) -> tuple[StoredFile, ...]:
     """The files that a vector's value spells."""
-    return tuple(StoredFile(parse_digest(row["digest"]), row["length"], row["entries"]) for row in rows)
+    return tuple(StoredFile(parse_digest(row["digest"]), row["length"], row["entries"], row["session"]) for row in rows)
 
 
 @pytest.mark.parametrize("vector", of_format("commit"))
@@ -499,6 +499,7 @@ def test_commit(vector: Vector) -> None:
         return
     value = vector.json()
     commit = Commit(
+        identity=value["identity"],
         number=value["number"],
         parent=parse_digest(value["parent"]) if value["parent"] else None,
         created=value["created"],
@@ -507,6 +508,9 @@ def test_commit(vector: Vector) -> None:
         session=value["session"],
         indexes=stored_files(value["indexes"]),
         refs=stored_files(value["refs"]),
+        oldest=value["oldest"],
+        fenced_before=value["fenced_before"],
+        fenced=tuple(value["fenced"]),
     )
     assert encode_commit(commit) == data
     assert decode_commit(data) == commit

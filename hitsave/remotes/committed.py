@@ -1,0 +1,137 @@
+"""Indexes and ref segments: the immutable files that a commit names, and this machine's copies of them.
+
+Each is named by its digest and by the session that made it, so that no name is ever used again. A copy is checked
+against its digest whenever it is read, and replaced where it is damaged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+
+from blake3 import blake3
+
+from hitsave.errors import MalformedObject, RemoteConflict, RemoteCorrupt, RemoteNotFound
+from hitsave.objects.digest import Digest
+from hitsave.objects.refs import Ref, RefName
+from hitsave.packing.commit import StoredFile
+from hitsave.packing.index import Index, IndexedPack, encode_index
+from hitsave.packing.refsegment import RefChanges, decode_refs, encode_refs
+from hitsave.remotes.keys import index_key, refs_key
+from hitsave.remotes.sessions import Session
+from hitsave.remotes.transport import Transport
+
+#: A commit that would name more indexes, or ref segments, than this puts the smaller ones together.
+MOST_FILES = 16
+
+
+class CommittedFiles:
+    """The indexes and ref segments of one remote; `cached` is the folder of this machine's copies."""
+
+    def __init__(self, transport: Transport, cached: Path) -> None:
+        self._transport = transport
+        self._cached = cached
+
+    # -- reading
+
+    def load_index(self, file: StoredFile) -> Index:
+        """An index that a commit names. Raises RemoteCorrupt."""
+        key = index_key(file)
+        try:
+            return Index(self._load(file, key))
+        except MalformedObject as error:
+            raise RemoteCorrupt(self._transport.url, key, str(error)) from None
+
+    def load_refs(self, file: StoredFile) -> RefChanges:
+        """A ref segment that a commit names. Raises RemoteCorrupt."""
+        key = refs_key(file)
+        try:
+            return decode_refs(self._load(file, key))
+        except MalformedObject as error:
+            raise RemoteCorrupt(self._transport.url, key, str(error)) from None
+
+    def _load(self, file: StoredFile, key: str) -> bytes:
+        """A file that a commit names, from this machine's copy where there is one; checked against its digest."""
+        path = self._copy(key)
+        with contextlib.suppress(FileNotFoundError):
+            content = path.read_bytes()
+            if blake3(content).digest() == file.digest:
+                return content
+        try:
+            content = self._transport.get(key)
+        except RemoteNotFound:
+            raise RemoteCorrupt(self._transport.url, key, "is missing, and the newest commit names it") from None
+        if blake3(content).digest() != file.digest:
+            raise RemoteCorrupt(self._transport.url, key, "its content has another digest")
+        self._remember(path, content)
+        return content
+
+    def _copy(self, key: str) -> Path:
+        return self._cached / key.rpartition("/")[2]
+
+    @staticmethod
+    def _remember(path: Path, content: bytes) -> None:
+        temporary = path.with_name(f"{path.name}.{secrets.token_hex(6)}")
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+
+    # -- writing
+
+    def put_index(self, packs: Iterable[IndexedPack], session: Session) -> StoredFile:
+        """Create the index of these packs."""
+        content = encode_index(packs)
+        return self._put(content, index_key, Index(content).entry_count, session)
+
+    def put_refs(self, refs: RefChanges, session: Session) -> StoredFile:
+        """Create a ref segment."""
+        return self._put(encode_refs(refs), refs_key, len(refs), session)
+
+    def _put(self, content: bytes, key_of: Callable[[StoredFile], str], entries: int, session: Session) -> StoredFile:
+        file = StoredFile(Digest(blake3(content).digest()), len(content), entries, session.hex)
+        key = key_of(file)
+        with contextlib.suppress(RemoteConflict):  # The very same bytes: an earlier try of this session put them.
+            self._transport.put(key, content)
+        self._remember(self._copy(key), content)
+        return file
+
+    # -- keeping lists short
+
+    def merge_indexes(self, files: tuple[StoredFile, ...], session: Session) -> tuple[StoredFile, ...]:
+        """A list of indexes, with the newest ones put together where they have become many."""
+
+        def merge(some: Collection[StoredFile]) -> StoredFile:
+            packs = {pack.digest: pack for file in some for pack in self.load_index(file).tables()}
+            return self.put_index(packs.values(), session)
+
+        return _merged(files, merge)
+
+    def merge_refs(self, files: tuple[StoredFile, ...], session: Session) -> tuple[StoredFile, ...]:
+        """A list of ref segments, with the newest ones put together where they have become many."""
+
+        def merge(some: Collection[StoredFile]) -> StoredFile:
+            records: dict[RefName, Ref | None] = {}
+            for file in some:
+                records.update(self.load_refs(file))
+            return self.put_refs(records, session)
+
+        return _merged(files, merge)
+
+
+def _merged(
+    files: tuple[StoredFile, ...], merge: Callable[[Collection[StoredFile]], StoredFile]
+) -> tuple[StoredFile, ...]:
+    """Keep a list of files short: the newest ones are put together until the rest is larger than they are.
+
+    Each entry is rewritten a number of times that grows with the logarithm of their count, and order is kept.
+    """
+    if len(files) <= MOST_FILES:
+        return files
+    first = len(files) - 1
+    total = files[first].entries
+    while first > 0 and (len(files) - first < MOST_FILES // 2 or files[first - 1].entries <= total):
+        first -= 1
+        total += files[first].entries
+    return (*files[:first], merge(files[first:]))
