@@ -80,6 +80,7 @@ def test_a_push_that_dies_at_any_operation(
     ann.push(MemoryTransport(base), old)
     whole = copy_of(base)
     total = ann.push(MemoryTransport(whole), new).sent
+    start_over(ann)
     count = operations_of(base, lambda transport: ann.push(transport, new))
     assert count > 10
     reused = 0
