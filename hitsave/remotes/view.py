@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from hitsave.cache.intake import WHOLE_FROM
@@ -80,6 +80,10 @@ class View:
     def has(self, digest: bytes) -> bool:
         """Whether an object or chunk is in the remote."""
         return any(digest in index for index in self.indexes())
+
+    def has_many(self, digests: Iterable[bytes]) -> set[bytes]:
+        """Those of `digests` that are in the remote."""
+        return {digest for digest in digests if self.has(digest)}
 
     def pack_lengths(self) -> dict[Digest, int]:
         """The length of every pack, in bytes."""
