@@ -45,7 +45,7 @@ _STEP = ENTRY_RECORD.size
 
 
 class IndexedPack(NamedTuple):
-    """A pack as an index knows it: its name, its length in bytes, what it holds."""
+    """A pack as an index knows it: its name, its length in bytes, what it holds, or what is still wanted of that."""
 
     digest: Digest
     length: int
@@ -172,6 +172,15 @@ class Index:
         at = self._search(digest)
         return None if at < 0 else self._location(at)
 
+    def number_of(self, digest: bytes) -> int:
+        """The number of an object's first entry, counted from 0; -1 where there is none."""
+        at = self._search(digest)
+        return -1 if at < 0 else (at - self._entries_at) // _STEP
+
+    def location(self, number: int) -> Location:
+        """The entry with this number. Raises MalformedObject."""
+        return self._location(self._entries_at + number * _STEP)
+
     def find_prefix(self, low: bytes, high: bytes) -> Iterator[Digest]:
         """The digests from `low` to `high`, both 32 bytes and included, ascending."""
         number = self._bisect(low)
@@ -244,7 +253,8 @@ class Index:
         for pack, end in zip(self._packs, ends, strict=True):
             entries = sum(held[pack.first_block : pack.first_block + pack.blocks])
             table = COUNTS.size + pack.blocks * BLOCK_RECORD.size + entries * ENTRY_RECORD.size
-            if pack.length != end + table + TRAILER.size:
+            left_out, remainder = divmod(pack.length - end - table - TRAILER.size, ENTRY_RECORD.size)
+            if left_out < 0 or remainder:
                 raise MalformedObject("index", f"pack {pack.digest.short} has another length than its entries need")
 
     def _records(self) -> Iterator[bytes]:
