@@ -14,13 +14,10 @@ from blake3 import blake3
 
 from hitsave.errors import MalformedObject
 from hitsave.objects.digest import Digest
-from hitsave.packing.blocks import LARGEST_BLOCK
 from hitsave.packing.canonical import Fields, decode_json, encode_json
-from hitsave.packing.chunking import Chunking
+from hitsave.packing.chunking import Chunking, decode_chunking
 
 FORMAT_VERSION = 1
-#: Chunks are not cut smaller than this; nor larger than a block may be.
-SMALLEST_CHUNK = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +134,8 @@ def decode_commit(data: bytes) -> Commit:
 
 def encode_format(remote: RemoteFormat) -> bytes:
     """The one spelling of a remote's format record."""
-    chunking = {"algorithm": remote.chunking.algorithm, "size": remote.chunking.size}
-    return encode_json({"format": FORMAT_VERSION, "identity": remote.identity, "chunking": chunking})
+    members = remote.chunking.members()
+    return encode_json({"format": FORMAT_VERSION, "identity": remote.identity, "chunking": members})
 
 
 def decode_format(data: bytes) -> RemoteFormat:
@@ -148,8 +145,5 @@ def decode_format(data: bytes) -> RemoteFormat:
     if (version := fields.number("format")) != FORMAT_VERSION:
         raise MalformedObject("remote format", f"is version {version}; this hitsave reads {FORMAT_VERSION}")
     cutting = values.get("chunking")
-    cut = Fields(cutting if isinstance(cutting, dict) else {}, "remote format")
-    chunking = Chunking(cut.text("algorithm"), cut.number("size"))
-    if chunking.algorithm != "fixed" or not SMALLEST_CHUNK <= chunking.size <= LARGEST_BLOCK:
-        raise MalformedObject("remote format", "cuts large objects in a way that is not known here")
+    chunking = decode_chunking(cutting if isinstance(cutting, dict) else {}, "remote format")
     return RemoteFormat(fields.token("identity"), chunking)

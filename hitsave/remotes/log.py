@@ -27,7 +27,7 @@ from hitsave.errors import (
     SessionFenced,
 )
 from hitsave.objects.digest import Digest
-from hitsave.packing.chunking import Chunking
+from hitsave.packing.chunking import ContentChunking
 from hitsave.packing.commit import (
     Commit,
     RemoteFormat,
@@ -109,7 +109,7 @@ class Remote:
     @staticmethod
     def _create(transport: Transport) -> bytes:
         refuse_strangers(transport)
-        record = encode_format(RemoteFormat(secrets.token_hex(16), Chunking()))
+        record = encode_format(RemoteFormat(secrets.token_hex(16), ContentChunking()))
         try:
             transport.put(FORMAT_KEY, record)
         except RemoteConflict:

@@ -8,8 +8,10 @@ otherwise. Everything is checked against its digest while it is sent. What a pus
 
 from __future__ import annotations
 
+import mmap
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -175,10 +177,10 @@ class _Push:
         """Send the chunks of a file that are not there yet, and its recipe."""
         whole = blake3()
         chunks: list[Chunk] = []
-        with _open_file(path, digest) as file:
-            size = os.fstat(file.fileno()).st_size
-            for _, length in self._remote.format.chunking.cuts(size):
-                content = _read_exactly(file.fileno(), length)
+        with _open_file(path, digest) as file, _mapped(file) as mapped:
+            size = len(mapped)
+            for offset, length in self._remote.format.chunking.cuts(mapped):
+                content = bytes(mapped[offset : offset + length])
                 whole.update(content)
                 chunk = Chunk(blob_digest(content), len(content))
                 chunks.append(chunk)
@@ -276,8 +278,10 @@ def _send_entry(stream: PackStream, digest: bytes, kind: EntryKindInPack, conten
     stream.add(EncodedBlock(codec, stored, len(content), (entry,)))
 
 
-def _read_exactly(fd: int, length: int) -> bytes:
-    content = os.read(fd, length)
-    while len(content) < length and (more := os.read(fd, length - len(content))):
-        content += more
-    return content
+@contextmanager
+def _mapped(file: BinaryIO) -> Iterator[memoryview]:
+    if not os.fstat(file.fileno()).st_size:
+        yield memoryview(b"")
+        return
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as content:
+        yield content

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hitsave.errors import MalformedObject
 from hitsave.objects.digest import Digest, blob_digest
-from hitsave.packing.chunking import Chunking
+from hitsave.packing.chunking import FixedChunking
 from hitsave.packing.recipe import RECIPE_CONTEXT, Chunk, Recipe, decode_recipe, encode_recipe
 from tests.objects.values import digests, modest, mutations
 
@@ -102,47 +102,10 @@ def test_a_plain_digest_is_no_check() -> None:
         decode_recipe(body + blake3(body).digest(), BLOB)
 
 
-# -- chunking
-
-
-@modest
-@given(st.integers(0, 1 << 20), st.integers(1 << 12, 1 << 16))
-def test_cuts_cover_the_object_exactly(length: int, size: int) -> None:
-    cuts = list(Chunking("fixed", size).cuts(length))
-    end = 0
-    for offset, taken in cuts:
-        assert offset == end
-        assert 0 < taken <= size
-        end += taken
-    assert end == length
-    assert all(taken == size for _, taken in cuts[:-1])
-
-
-@pytest.mark.parametrize(
-    ("length", "expected"),
-    [
-        (0, []),
-        (1, [(0, 1)]),
-        (4095, [(0, 4095)]),
-        (4096, [(0, 4096)]),
-        (4097, [(0, 4096), (4096, 1)]),
-        (8192, [(0, 4096), (4096, 4096)]),
-    ],
-)
-def test_cuts_at_the_edges(length: int, expected: list[tuple[int, int]]) -> None:
-    assert list(Chunking("fixed", 4096).cuts(length)) == expected
-
-
-def test_cuts_of_a_huge_object_are_made_as_they_are_asked_for() -> None:
-    cuts = Chunking().cuts(1 << 60)
-    assert next(cuts) == (0, 1 << 20)
-    assert next(cuts) == (1 << 20, 1 << 20)
-
-
 @modest
 @given(st.binary(min_size=1, max_size=20_000), st.integers(1, 4096))
 def test_what_was_cut_is_put_together_by_its_recipe(content: bytes, size: int) -> None:
-    cuts = list(Chunking("fixed", size).cuts(len(content)))
+    cuts = list(FixedChunking(size).cuts(memoryview(content)))
     kept: dict[Digest, bytes] = {}
     chunks = []
     for offset, length in cuts:

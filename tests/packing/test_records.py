@@ -16,7 +16,7 @@ from hitsave.errors import MalformedObject
 from hitsave.objects.digest import Digest
 from hitsave.packing.blocks import LARGEST_BLOCK
 from hitsave.packing.canonical import Fields, decode_json, encode_json
-from hitsave.packing.chunking import Chunking
+from hitsave.packing.chunking import FixedChunking
 from hitsave.packing.commit import (
     Commit,
     RemoteFormat,
@@ -295,7 +295,7 @@ def test_a_commit_in_another_spelling_is_refused() -> None:
 @modest
 @given(st.binary(min_size=16, max_size=16).map(bytes.hex), st.integers(4096, LARGEST_BLOCK))
 def test_a_format_record_comes_back(identity: str, size: int) -> None:
-    record = RemoteFormat(identity, Chunking("fixed", size))
+    record = RemoteFormat(identity, FixedChunking(size))
     assert decode_format(encode_format(record)) == record
 
 

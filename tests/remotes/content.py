@@ -14,7 +14,7 @@ from hitsave.objects.digest import Digest, ObjectKind, blob_digest
 from hitsave.objects.encoding import decode_tree, encode_tree, tree_from
 from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.objects.refs import Ref, snapshot_ref
-from hitsave.packing.chunking import Chunking
+from hitsave.packing.chunking import FixedChunking
 from hitsave.packing.commit import RemoteFormat, encode_format
 from hitsave.remotes.fetch import Fetched, Include, fetch
 from hitsave.remotes.keys import FORMAT_KEY
@@ -96,7 +96,7 @@ def read_folder(cache: Cache, tree: Digest) -> Folder:
 
 def format_record(chunk: int = SMALL_CHUNKS, identity: str = IDENTITY) -> bytes:
     """The format record of a remote with chunks of this size."""
-    return encode_format(RemoteFormat(identity, Chunking("fixed", chunk)))
+    return encode_format(RemoteFormat(identity, FixedChunking(chunk)))
 
 
 def memory_remote(chunk: int = SMALL_CHUNKS) -> MemoryStore:

@@ -10,7 +10,7 @@ import pytest
 
 from hitsave.errors import RemoteCorrupt, RemoteUnsuitable
 from hitsave.objects.refs import Ref
-from hitsave.packing.chunking import Chunking
+from hitsave.packing.chunking import ContentChunking, FixedChunking
 from hitsave.packing.commit import (
     RemoteFormat,
     commit_digest,
@@ -273,7 +273,7 @@ def test_a_new_remote(ann: Machine) -> None:
     memory = MemoryTransport()
     remote = ann.remote(memory, create=True)
     assert memory.list("") == [FORMAT_KEY]
-    assert remote.format.chunking == Chunking("fixed", 1 << 20)
+    assert remote.format.chunking == ContentChunking()
     assert remote.latest().number == 0
     assert remote.latest().refs() == {}
     assert remote.latest().indexes() == []
@@ -324,7 +324,7 @@ def test_format_records_that_are_refused(ann: Machine, record: bytes) -> None:
 
 def test_a_remote_with_the_smallest_chunks(ann: Machine, bob: Machine) -> None:
     memory = MemoryTransport()
-    memory.put(FORMAT_KEY, encode_format(RemoteFormat(IDENTITY, Chunking("fixed", 4096))))
+    memory.put(FORMAT_KEY, encode_format(RemoteFormat(IDENTITY, FixedChunking(4096))))
     memory.sync()
     (ref,) = keep(ann.cache, {b"large": noise(3 * SMALL_CHUNKS + 1)})
     ann.push(memory, ref)
@@ -398,5 +398,5 @@ def test_a_remote_is_opened_by_its_identity(tmp_path: Path) -> None:
     memory.put(FORMAT_KEY, format_record())
     memory.sync()
     remote = Remote.open(memory, tmp_path)
-    assert remote.format == RemoteFormat(IDENTITY, Chunking("fixed", SMALL_CHUNKS))
+    assert remote.format == RemoteFormat(IDENTITY, FixedChunking(SMALL_CHUNKS))
     assert (tmp_path / IDENTITY).is_dir()

@@ -31,7 +31,7 @@ from hitsave.objects.model import EntryKind, Tree, TreeEntry
 from hitsave.objects.refs import Ref, RefName, dataset_ref, parse_ref_name, quote_name, unquote_name
 from hitsave.packing.blocks import BlockEntry, Codec, EntryKindInPack, decode_block, entry_content
 from hitsave.packing.canonical import decode_json, encode_json
-from hitsave.packing.chunking import Chunking
+from hitsave.packing.chunking import FixedChunking, decode_chunking
 from hitsave.packing.commit import (
     Commit,
     RemoteFormat,
@@ -342,7 +342,7 @@ def test_index(vector: Vector) -> None:
 @pytest.mark.parametrize("vector", of_format("chunking"))
 def test_chunking(vector: Vector) -> None:
     value = vector.json()
-    cuts = [list(cut) for cut in Chunking(value["algorithm"], value["size"]).cuts(value["length"])]
+    cuts = [list(cut) for cut in FixedChunking(value["size"]).cuts(memoryview(bytes(value["length"])))]
     assert cuts == vector.json("cuts")
 
 
@@ -481,7 +481,7 @@ def test_remote_format(vector: Vector) -> None:
         check_refused(vector, lambda: decode_format(data))
         return
     value = vector.json()
-    record = RemoteFormat(value["identity"], Chunking(value["chunking"]["algorithm"], value["chunking"]["size"]))
+    record = RemoteFormat(value["identity"], decode_chunking(value["chunking"], "vector"))
     assert encode_format(record) == data
     assert decode_format(data) == record
 
