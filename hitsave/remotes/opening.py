@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from hitsave.errors import RemoteConflict, RemoteNotFound, RemoteUnsuitable
 from hitsave.remotes.folder import FolderTransport
 from hitsave.remotes.log import refuse_strangers
+from hitsave.remotes.retrying import Retrying
 from hitsave.remotes.transport import Transport
 
 
@@ -20,9 +21,19 @@ def open_transport(url: str) -> Transport:
         if parts.netloc not in ("", "localhost"):
             raise RemoteUnsuitable(f"{url}: a file URL names a folder of this machine, as in file:///data/remote")
         return FolderTransport(Path(unquote(parts.path)))
+    if parts.scheme == "ssh":
+        return Retrying(_open_sftp(url))
     if "://" in url:
-        raise RemoteUnsuitable(f"{url}: this version reaches local folders only; give a path or a file:// URL")
+        raise RemoteUnsuitable(f"{url}: this version reaches local folders and ssh:// only; give a path or such a URL")
     return FolderTransport(Path(os.path.abspath(os.path.expanduser(url))))
+
+
+def _open_sftp(url: str) -> Transport:
+    try:
+        from hitsave.remotes.sftp import SftpTransport
+    except ModuleNotFoundError as error:
+        raise RemoteUnsuitable(f"{url}: for SSH, run: pip install 'hitsave[ssh]' ({error.name} is missing)") from None
+    return SftpTransport(url)
 
 
 def check_remote(transport: Transport) -> None:
