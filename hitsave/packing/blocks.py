@@ -6,6 +6,7 @@ read by decoding one block. zstandard is used where three small samples say that
 
 from __future__ import annotations
 
+import threading
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ _LARGEST_EMPTY_FRAME = 64
 _LEVEL = 1
 _SAMPLE = 4096
 _WORTHWHILE = 0.97
+_of_thread = threading.local()
 
 
 class EntryKindInPack(IntEnum):
@@ -84,7 +86,7 @@ def encode_block(
     """The codec that pays, and the bytes to store."""
     if not _compresses(content):
         return Codec.RAW, content
-    stored = zstandard.ZstdCompressor(level=_LEVEL).compress(content)
+    stored = _compressor().compress(content)
     return (Codec.ZSTD, stored) if len(stored) < len(content) * _WORTHWHILE else (Codec.RAW, content)
 
 
@@ -94,8 +96,16 @@ def _compresses(content: bytes | bytearray | memoryview) -> bool:
         return size > 64
     view = memoryview(content)
     starts = (0, (size - _SAMPLE) // 2, size - _SAMPLE)
-    compressor = zstandard.ZstdCompressor(level=_LEVEL)
+    compressor = _compressor()
     return any(len(compressor.compress(view[at : at + _SAMPLE])) < _SAMPLE * _WORTHWHILE for at in starts)
+
+
+def _compressor() -> zstandard.ZstdCompressor:
+    """The one of this thread. Making one costs as much as compressing two samples, and two threads cannot share it."""
+    kept: zstandard.ZstdCompressor | None = getattr(_of_thread, "compressor", None)
+    if kept is None:
+        kept = _of_thread.compressor = zstandard.ZstdCompressor(level=_LEVEL)
+    return kept
 
 
 def decode_block(codec: int, stored: bytes | memoryview, raw_length: int) -> bytes | memoryview:

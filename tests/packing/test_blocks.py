@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import zstandard
@@ -52,6 +53,17 @@ def test_text_is_compressed_and_noise_is_not() -> None:
     assert encode_block(os.urandom(100_000))[0] is Codec.RAW
     assert encode_block(b"short")[0] is Codec.RAW
     assert encode_block(b"")[0] is Codec.RAW
+
+
+def test_threads_encode_side_by_side() -> None:
+    """Each has a compressor of its own: what they encode at the same time decodes to what each of them gave."""
+    contents = [bytes([number]) * 50_000 + TEXT * number for number in range(1, 101)]
+    with ThreadPoolExecutor(4) as threads:
+        encoded = list(threads.map(encode_block, contents))
+    assert [decode_block(codec, stored, len(one)) for one, (codec, stored) in zip(contents, encoded, strict=True)] == (
+        contents
+    )
+    assert {codec for codec, _ in encoded} == {Codec.ZSTD}
 
 
 @pytest.mark.parametrize("length", [0, len(TEXT) - 1, len(TEXT) + 1, LARGEST_BLOCK])
