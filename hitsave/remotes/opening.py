@@ -8,23 +8,33 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from hitsave.errors import RemoteConflict, RemoteNotFound, RemoteUnsuitable
+from hitsave.remotes.bucketurls import is_bucket, open_bucket
 from hitsave.remotes.folder import FolderTransport
 from hitsave.remotes.log import refuse_strangers
 from hitsave.remotes.retrying import Retrying
 from hitsave.remotes.transport import Transport
 
+#: So many try to create one key at once when a store is tried.
+_CONTENDERS = 4
+
 
 def open_transport(url: str) -> Transport:
     """The transport for a URL. Raises RemoteUnsuitable where there is none."""
     parts = urlsplit(url)
+    if "://" in url and parts.password is not None:
+        raise RemoteUnsuitable(f"{parts.scheme}://{parts.hostname}: a URL holds no password; see docs/remotes.md")
     if parts.scheme == "file":
         if parts.netloc not in ("", "localhost"):
             raise RemoteUnsuitable(f"{url}: a file URL names a folder of this machine, as in file:///data/remote")
         return FolderTransport(Path(unquote(parts.path)))
     if parts.scheme == "ssh":
         return Retrying(_open_sftp(url))
+    if is_bucket(url):
+        return Retrying(open_bucket(url))
     if "://" in url:
-        raise RemoteUnsuitable(f"{url}: this version reaches local folders and ssh:// only; give a path or such a URL")
+        raise RemoteUnsuitable(
+            f"{url}: there are remotes at s3://, gs://, az://, ssh:// and file:// URLs, and in folders, named by a path"
+        )
     return FolderTransport(Path(os.path.abspath(os.path.expanduser(url))))
 
 
@@ -43,27 +53,44 @@ def check_remote(transport: Transport) -> None:
 
 
 def probe(transport: Transport) -> None:
-    """Try what hitsave relies on, with a key that is removed again. Raises RemoteUnsuitable, RemoteError."""
-    key = f"probe/{secrets.token_hex(12)}"
+    """Try what hitsave relies on, with keys that are removed again. Raises RemoteUnsuitable, RemoteError."""
+    key, contested = (f"probe/{secrets.token_hex(12)}" for _ in range(2))
     transport.put(key, b"0123456789")
     try:
-        try:
-            transport.put(key, b"overwritten")
-        except RemoteConflict:
-            pass
-        else:
-            raise RemoteUnsuitable(
-                f"{transport.url}: this store overwrites a key that must be created only once; "
-                "two people who push at once would lose data"
-            )
-        if transport.get(key, 2, 3) != b"234":
+        _probe_creating(transport, key, contested)
+        if transport.get(key, 2, 3) != b"234" or transport.get(key, 8, 5) != b"89":
             raise RemoteUnsuitable(f"{transport.url}: this store does not give parts of a value")
         if key not in transport.list("probe/"):
             raise RemoteUnsuitable(f"{transport.url}: this store does not list what was just written")
     finally:
-        transport.delete([key])
+        transport.delete([key, contested])
     try:
         transport.get(key)
     except RemoteNotFound:
         return
     raise RemoteUnsuitable(f"{transport.url}: this store does not delete")
+
+
+def _probe_creating(transport: Transport, taken: str, contested: str) -> None:
+    """Whether a key that is taken stays as it is, and of several who create one at once exactly one does."""
+    loss = "two people who push at once would lose data"
+    if _creates(transport, taken, b"overwritten"):
+        raise RemoteUnsuitable(f"{transport.url}: this store overwrites a key that must be created only once; {loss}")
+    from concurrent.futures import ThreadPoolExecutor
+
+    contents = [f"writer {number}".encode() for number in range(_CONTENDERS)]
+    with ThreadPoolExecutor(_CONTENDERS) as threads:
+        created = [*threads.map(lambda content: _creates(transport, contested, content), contents)]
+    winners = [content for content, won in zip(contents, created, strict=True) if won]
+    found = transport.get(contested)
+    # No winner is known where the answer to its request was lost.
+    if found not in contents or winners not in ([], [found]):
+        raise RemoteUnsuitable(f"{transport.url}: this store lets two at once create the same key; {loss}")
+
+
+def _creates(transport: Transport, key: str, content: bytes) -> bool:
+    try:
+        transport.put(key, content)
+    except RemoteConflict:
+        return False
+    return True

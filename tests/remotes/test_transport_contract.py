@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,14 +18,20 @@ from hitsave.errors import RemoteConflict, RemoteError, RemoteNotFound, RemoteUn
 from hitsave.remotes.folder import FolderTransport
 from hitsave.remotes.log import Remote
 from hitsave.remotes.opening import check_remote, open_transport, probe
-from hitsave.remotes.transport import Transport
+from hitsave.remotes.transport import Buffer, Transport
+from tests.remotes import buckets
 from tests.remotes.content import format_record, noise
 from tests.remotes.transports import CountingTransport, MemoryTransport, Misuse, WrappedTransport
 
+#: Gives an empty remote; the folder is the test's own. Servers are started when they are first used.
 IMPLEMENTATIONS: dict[str, Callable[[Path], Transport]] = {
     "memory": lambda folder: MemoryTransport(),
     "folder": lambda folder: FolderTransport(folder / "remote"),
     "counted": lambda folder: CountingTransport(FolderTransport(folder / "remote")),
+    "bucket-in-memory": lambda folder: buckets.in_memory(),
+    "moto": lambda folder: buckets.at_moto(),
+    "seaweed": lambda folder: buckets.at_seaweed(),
+    "azurite": lambda folder: buckets.at_azurite(),
 }
 as_root = pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="permissions do not bind root")
 
@@ -93,6 +101,17 @@ def test_a_download_overwrites_nothing(transport: Transport, tmp_path: Path) -> 
     with pytest.raises(FileExistsError):
         transport.download("probe/a", tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == b"old"
+
+
+def test_keys_and_sizes_are_scanned(transport: Transport) -> None:
+    transport.put("probe/a", b"four")
+    transport.put("probe/ab", b"")
+    transport.put("format", format_record())
+    found = {listed.key: listed for listed in transport.scan("probe/")}
+    assert {key: listed.size for key, listed in found.items()} == {"probe/a": 4, "probe/ab": 0}
+    assert [listed.key for listed in transport.scan("probe/ab")] == ["probe/ab"]
+    assert {listed.key for listed in transport.scan("")} == {"format", *found}
+    assert [*transport.scan("commits/")] == []
 
 
 # -- creating only
@@ -210,6 +229,22 @@ class Undeleting(WrappedTransport):
         pass
 
 
+class Careless(WrappedTransport):
+    """Looks whether a key is free before it writes, and lets another one come between."""
+
+    def __init__(self, inner: Transport) -> None:
+        super().__init__(inner)
+        self._meetings: dict[str, threading.Barrier] = defaultdict(lambda: threading.Barrier(2))
+
+    def put(self, key: str, content: Buffer | Sequence[Buffer]) -> None:
+        if self.inner.list(key):
+            raise RemoteConflict(self.url, key)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            self._meetings[key].wait(timeout=0.5)
+        with contextlib.suppress(RemoteConflict):
+            self.inner.put(key, content)
+
+
 @pytest.mark.parametrize(
     ("broken", "reason"),
     [
@@ -217,6 +252,7 @@ class Undeleting(WrappedTransport):
         (WithoutRanges, "parts of a value"),
         (Forgetful, "does not list"),
         (Undeleting, "does not delete"),
+        (Careless, "two at once"),
     ],
 )
 def test_a_store_that_would_lose_data_is_refused(broken: type[WrappedTransport], reason: str) -> None:
@@ -360,7 +396,7 @@ def test_a_value_that_is_there_is_not_copied_again(tmp_path: Path) -> None:
     assert not (tmp_path / "remote" / "tmp").exists()
 
 
-@pytest.mark.parametrize("url", ["s3://bucket/path", "https://host/path", "file://elsewhere/data"])
+@pytest.mark.parametrize("url", ["ftp://bucket/path", "https://host/path", "file://elsewhere/data"])
 def test_urls_that_are_not_known_are_refused(url: str) -> None:
     with pytest.raises(RemoteUnsuitable) as caught:
         open_transport(url)

@@ -1,0 +1,43 @@
+"""Empty remotes in the buckets of test servers; each has a prefix of its own."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from hitsave.remotes.bucketfaults import Place
+from hitsave.remotes.buckets import BucketTransport
+from hitsave.remotes.bucketurls import open_bucket
+from tests.remotes.servers import stores
+from tests.remotes.servers.stores import BUCKET
+
+
+def in_memory() -> BucketTransport:
+    """A bucket in memory, of the library that serves real ones."""
+    from obstore.store import MemoryStore
+
+    return BucketTransport(MemoryStore(), Place("memory:", "memory", "memory"), "a/prefix/")
+
+
+def fresh_url(scheme: str, endpoint: str, bucket: str = BUCKET, **options: str) -> str:
+    """The URL of an empty remote."""
+    query = "".join(f"&{name}={quote(value)}" for name, value in options.items())
+    return f"{scheme}://{bucket}/tests/{secrets.token_hex(8)}?endpoint={endpoint}{query}"
+
+
+def at(scheme: str, endpoint: str, environ: Mapping[str, str]) -> BucketTransport:
+    """An empty remote at a server."""
+    return open_bucket(fresh_url(scheme, endpoint), environ)
+
+
+def at_moto() -> BucketTransport:
+    return at("s3", stores.moto(), stores.keys())
+
+
+def at_seaweed() -> BucketTransport:
+    return at("s3", stores.seaweed(), stores.keys())
+
+
+def at_azurite() -> BucketTransport:
+    return at("az", stores.azurite(), stores.azure_keys())
