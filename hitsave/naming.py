@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -64,12 +64,12 @@ class Names:
             raise ObjectNotFound(text, "the cache, nor in the remote")
         raise WorkspaceError(f"{text}: is no digest (7 hex digits or more), ref, pointer file or dataset")
 
-    def ref_named(self, text: str) -> RefName:
-        """The one ref that a name stands for. Raises RefError, which lists them where there are several.
+    def ref_named(self, text: str, refs: Iterable[Ref]) -> RefName:
+        """The one of these refs that a name stands for. Raises RefError, which lists them where there are several.
 
         A full name, whose digest may be abbreviated; PATH@DIGEST of this workspace; or a digest that one ref holds.
         """
-        found = [ref.name for ref in self.cache.refs() if self._means(text, ref)]
+        found = [ref.name for ref in refs if self._means(text, ref)]
         if len(found) == 1:
             return found[0]
         if not found:

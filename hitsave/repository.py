@@ -22,7 +22,6 @@ from hitsave.objects.refs import Ref, RefName, public_ref, snapshot_ref
 from hitsave.ownership import Project
 from hitsave.progress import Progress, Silent
 from hitsave.remotes import push as pushing
-from hitsave.remotes import verify as remote_verification
 from hitsave.remotes.fetch import Fetched
 from hitsave.snapshots import datasets, names, readonly
 from hitsave.snapshots.capture import Captured, CaptureOptions, capture
@@ -33,6 +32,7 @@ from hitsave.snapshots.materialise import Materialised
 from hitsave.snapshots.place import put_object
 from hitsave.snapshots.pointer import load_pointer, pointer_path
 from hitsave.snapshots.workspace import Workspace
+from hitsave.upkeep import Upkeep
 
 _Used = TypeVar("_Used")
 
@@ -305,6 +305,6 @@ class Repository:
         """Verify the cache."""
         return verification.verify(self.cache, self.progress)
 
-    def verify_remote(self, name: str | None, sample: float | None) -> remote_verification.RemoteReport:
-        """Verify a remote, or a random part of its packs (0 to 1)."""
-        return remote_verification.verify(self.exchange.remote(name), sample, time.time_ns(), self.progress)
+    def upkeep(self, remote: str | None) -> Upkeep:
+        """Looks after a remote, by its name; the default one without."""
+        return Upkeep(self.exchange.remote(remote or None), self.cache, self.progress)

@@ -19,8 +19,15 @@ _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 
 #: For commands that a program might read.
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+#: What `--remote` without a name gives: the default remote.
+DEFAULT_REMOTE = ""
 #: One or more paths, none of which need exist.
 paths_argument = click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
+
+
+def remote_option(help_text: str) -> Callable[[_Command], _Command]:
+    """`--remote [NAME]`: None where it is not given, DEFAULT_REMOTE without a name."""
+    return click.option("--remote", metavar="[NAME]", is_flag=False, flag_value=DEFAULT_REMOTE, help=help_text)
 
 
 def emit(text: str) -> None:

@@ -260,6 +260,15 @@ def undo(cache: Cache) -> Undone:
     return Undone(kind, tuple(refs), objects)
 
 
+def forgotten(cache: Cache) -> set[RefName]:
+    """The refs that were forgotten and are not there again, as far back as 'hitsave undo' knows."""
+    rows = cache.database.rows(
+        f"SELECT {COLUMNS} FROM dropped_refs WHERE operation IN "
+        "(SELECT id FROM operations WHERE kind = 'forget' AND undone = 0)"
+    )
+    return {ref_of_row(row).name for row in rows} - {ref.name for ref in cache.refs()}
+
+
 def _take_back_refs(cache: Cache, connection: sqlite3.Connection, operations: list[int]) -> list[Ref]:
     refs: list[Ref] = []
     for operation in operations:

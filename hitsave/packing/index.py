@@ -224,7 +224,9 @@ class Index:
         """
         records: list[list[bytes]] = [[] for _ in self._packs]
         owners = [number for number, pack in enumerate(self._packs) for _ in range(pack.blocks)]
-        for record in self._records():
+        for number, record in enumerate(self._records()):
+            if only is not None and not only[number]:
+                continue
             digest, block, offset, length, kind = ENTRY_RECORD.unpack(record)
             if block >= len(owners):
                 raise no_block(block)

@@ -31,6 +31,7 @@ from hitsave.packing.chunking import ContentChunking
 from hitsave.packing.commit import (
     Commit,
     RemoteFormat,
+    StoredFile,
     commit_digest,
     decode_commit,
     decode_format,
@@ -166,6 +167,10 @@ class Remote:
         key = commit_key(number)
         return self._decode(key, self.transport.get(key))
 
+    def view_of(self, commit: Commit) -> View:
+        """What was true at a commit that is retained."""
+        return View(self.files, commit, None)
+
     def _decode(self, key: str, content: bytes) -> Commit:
         try:
             commit = decode_commit(content)
@@ -277,6 +282,18 @@ class Remote:
             indexes += (self.files.put_index(packs, session),)
         if refs:
             segments += (self.files.put_refs(refs, session),)
+        return self.following(view, session, author, operation, indexes, segments)
+
+    def following(
+        self,
+        view: View,
+        session: Session,
+        author: Author,
+        operation: str,
+        indexes: tuple[StoredFile, ...],
+        refs: tuple[StoredFile, ...],
+    ) -> Commit:
+        """The commit that follows a view with these files, put together where they are many."""
         return Commit(
             identity=self.format.identity,
             number=view.number + 1,
@@ -286,7 +303,7 @@ class Remote:
             operation=operation,
             session=session.hex,
             indexes=self.files.merge_indexes(indexes, session),
-            refs=self.files.merge_refs(segments, session),
+            refs=self.files.merge_refs(refs, session),
             oldest=view.commit.oldest if view.commit else 1,
             fenced_before=view.commit.fenced_before if view.commit else 0,
             fenced=view.commit.fenced if view.commit else (),

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import click
 
-from hitsave.cli.output import count, emit
+from hitsave.cli.output import count, emit, remote_option
 from hitsave.cli.session import Session, pass_session
 
 
 @click.command("forget")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@remote_option("Drop them from a remote (the default one, without a name) instead of the cache.")
 @pass_session
-def command(session: Session, names: tuple[str, ...]) -> None:
+def command(session: Session, names: tuple[str, ...], remote: str | None) -> None:
     """Drop refs by name, so that 'hitsave gc' may collect what nobody else owns.
 
     NAME is a ref as 'hitsave show-ref' prints it, whose digest may be abbreviated; or PATH@DIGEST, one version of a
     dataset; or a digest that one ref alone holds. 'hitsave undo' brings them back.
     """
     repository = session.repository
-    wanted = [repository.names.ref_named(name) for name in names]
-    dropped = repository.forget(dict.fromkeys(wanted))
+    upkeep = None if remote is None else repository.upkeep(remote)
+    held = repository.cache.refs() if upkeep is None else upkeep.refs()
+    wanted = dict.fromkeys(repository.names.ref_named(name, held) for name in names)
+    dropped = repository.forget(wanted) if upkeep is None else upkeep.forget(wanted)
     for ref in dropped:
         emit(str(ref.name))
-    session.say(f"{count(len(dropped), 'ref')} forgotten; 'hitsave undo' brings back, 'hitsave gc' collects")
+    there = "" if upkeep is None else " --remote"
+    done = f"{count(len(dropped), 'ref')} forgotten"
+    session.say(f"{done}; 'hitsave undo{there}' brings back, 'hitsave gc{there}' collects")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hitsave.cli.output import count, emit, emit_json, json_option, show_size
+from hitsave.cli.output import count, emit, emit_json, json_option, remote_option, show_size
 from hitsave.cli.session import Session, pass_session
 
 
@@ -21,7 +21,7 @@ def _share(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
 
 
 @click.command("fsck")
-@click.option("--remote", metavar="NAME", help="Verify a remote instead of the cache.")
+@remote_option("Verify a remote (the default one, without a name) instead of the cache.")
 @click.option("--sample", metavar="SHARE", callback=_share, help="Of a remote, a random part of its packs, as in 5%.")
 @json_option
 @pass_session
@@ -33,7 +33,7 @@ def command(session: Session, remote: str | None, sample: float | None, as_json:
     if sample is not None and remote is None:
         raise click.UsageError("--sample is for --remote; the cache is always verified as a whole")
     repository = session.repository
-    report = repository.verify() if remote is None else repository.verify_remote(remote, sample)
+    report = repository.verify() if remote is None else repository.upkeep(remote).verify(sample)
     session.end_progress()
     if as_json:
         emit_json(

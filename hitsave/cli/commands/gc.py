@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hitsave.cli.output import count, emit, emit_json, json_option, show_path, show_size
+from hitsave.cli.output import count, emit, emit_json, json_option, remote_option, show_path, show_size
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
     from hitsave.maintenance.collect import Dead
+    from hitsave.remotes.collect import Collected
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -34,14 +35,21 @@ def _seconds(ctx: click.Context, parameter: click.Parameter, value: str) -> int:
     callback=_seconds,
     help="How long 'hitsave undo' can bring back what is collected; older trash is deleted for good.",
 )
+@remote_option("Collect a remote (the default one, without a name) instead of the cache.")
 @json_option
 @pass_session
-def command(session: Session, dry_run: bool, keep: int, as_json: bool) -> None:
+def command(session: Session, dry_run: bool, keep: int, remote: str | None, as_json: bool) -> None:
     """Collect what no ref reaches.
 
     It moves to the trash, from where 'hitsave undo' brings it back while it is kept there. Other processes may go on
     working meanwhile.
+
+    In a remote, refs that you made and forgot on this machine are dropped first; other people's stay. What they owned
+    stays, too, until it has been dropped for as long as --keep says. Others may push and pull meanwhile.
     """
+    if remote is not None:
+        _collect_remote(session, remote, keep, dry_run, as_json)
+        return
     done = session.repository.collect(keep, dry_run)
     if as_json:
         emit_json(
@@ -63,6 +71,38 @@ def command(session: Session, dry_run: bool, keep: int, as_json: bool) -> None:
         session.say(
             f"{what} in the trash ('hitsave undo' brings back); {show_size(done.purged_bytes)} deleted for good"
         )
+
+
+def _collect_remote(session: Session, remote: str, keep: int, dry_run: bool, as_json: bool) -> None:
+    done = session.repository.upkeep(remote).collect(keep, dry_run)
+    session.end_progress()
+    if as_json:
+        emit_json(
+            {
+                "dry_run": dry_run,
+                "refs": [str(ref.name) for ref in done.dropped],
+                "objects": done.objects,
+                "size": done.size,
+                "freed": done.freed,
+                "kept": done.kept,
+                "rewritten": done.rewritten,
+            }
+        )
+        return
+    for ref in done.dropped:
+        emit(str(ref.name))
+    session.say(_remote_line(done, dry_run))
+
+
+def _remote_line(done: Collected, dry_run: bool) -> str:
+    would = "would be " if dry_run else ""
+    what = (
+        f"{count(len(done.dropped), 'ref')} and {count(done.objects, 'object')}, {show_size(done.size)}, {would}dropped"
+    )
+    freed = f"{show_size(done.freed)} {would}removed"
+    rewritten = f", {show_size(done.rewritten)} {would}rewritten" if done.rewritten else ""
+    kept = f"; {show_size(done.kept)} more when older commits expire" if done.kept else ""
+    return f"{what}: {freed}{rewritten}{kept}"
 
 
 def _line(dead: Dead) -> str:

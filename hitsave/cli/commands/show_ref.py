@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import click
 
-from hitsave.cli.output import emit, emit_json, json_option
+from hitsave.cli.output import emit, emit_json, json_option, remote_option
 from hitsave.cli.session import Session, pass_session
 
 
 @click.command("show-ref")
 @click.argument("prefixes", nargs=-1, metavar="[PREFIX]...")
+@remote_option("List the refs of a remote (the default one, without a name) instead.")
 @json_option
 @pass_session
-def command(session: Session, prefixes: tuple[str, ...], as_json: bool) -> int:
+def command(session: Session, prefixes: tuple[str, ...], remote: str | None, as_json: bool) -> int:
     """List the refs of the cache, those of all projects: digest and name.
 
     With PREFIX, those whose name begins so, as in 'datasets/cats/'. Exit code 1 where there is none.
     """
-    refs = [ref for ref in session.repository.cache.refs() if str(ref.name).startswith(prefixes or ("",))]
+    repository = session.repository
+    held = repository.cache.refs() if remote is None else repository.upkeep(remote).refs()
+    refs = [ref for ref in held if str(ref.name).startswith(prefixes or ("",))]
     if as_json:
         emit_json(
             [

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import click
 
-from hitsave.cli.output import count, emit
+from hitsave.cli.output import count, emit, remote_option
 from hitsave.cli.session import Session, pass_session
 
 
 @click.command("undo")
+@remote_option("Bring back what was last dropped from a remote (the default one, without a name), by whomever.")
 @pass_session
-def command(session: Session) -> None:
+def command(session: Session, remote: str | None) -> None:
     """Bring back what the last forget or gc dropped, while it is still kept."""
+    if remote is not None:
+        there = session.repository.upkeep(remote).undo()
+        for ref in there.refs:
+            emit(str(ref.name))
+        session.say(f"undid {there.operation}: {count(len(there.refs), 'ref')} back in the remote")
+        return
     done = session.repository.undo()
     for ref in done.refs:
         emit(str(ref.name))

@@ -1,0 +1,56 @@
+"""Takes what is alive out of packs that are mostly dead, into new packs of a collection's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from hitsave.packing.blocks import BlockBuilder, EntryKindInPack
+from hitsave.packing.index import IndexedPack, Location
+from hitsave.progress import Progress
+from hitsave.remotes.log import Remote
+from hitsave.remotes.packplan import holds_large, locations
+from hitsave.remotes.packstream import PackStream, pack_size
+from hitsave.remotes.ranges import coalesce
+from hitsave.remotes.reader import Reader
+from hitsave.remotes.sessions import Session
+from hitsave.remotes.uploads import Uploads
+from hitsave.remotes.view import View
+
+_THREADS = 2
+
+
+def rewrite(
+    remote: Remote, view: View, session: Session, packs: Sequence[IndexedPack], progress: Progress
+) -> list[IndexedPack]:
+    """New packs with the entries of `packs`, every one checked on the way. Raises RemoteError."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    size = sum(pack.length for pack in packs)
+    progress.start("rewriting", size)
+    reader = Reader(remote, view)
+    with (
+        ThreadPoolExecutor(_THREADS) as pool,
+        Uploads(remote.transport, pack_size(size), lambda _: None) as uploads,
+    ):
+        # Parts of large objects lie apart from small ones: packs of these are what caches take as they are.
+        for large in (False, True):
+            chosen = [pack for pack in packs if holds_large(pack) == large]
+            with PackStream(uploads, pool, session) as stream:
+                _copy(stream, reader.read_ranges(coalesce(locations(chosen))), progress)
+    return uploads.packs
+
+
+def _copy(stream: PackStream, entries: Iterable[tuple[Location, bytes | memoryview]], progress: Progress) -> None:
+    # Blobs and what has to be looked into lie in blocks of their own, as in every pack.
+    builders = {True: BlockBuilder(), False: BlockBuilder()}
+    for location, content in entries:
+        is_blob = location.kind == EntryKindInPack.BLOB
+        builder = builders[is_blob]
+        builder.add(location.digest, location.kind, bytes(content))
+        if builder.full:
+            stream.add(builder.parts, builder.entries)
+            builders[is_blob] = BlockBuilder()
+        progress.advance(location.length)
+    for builder in builders.values():
+        if builder.entries:
+            stream.add(builder.parts, builder.entries)
