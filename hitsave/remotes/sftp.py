@@ -57,6 +57,8 @@ class SftpTransport:
         self._link = Link(address, config)
         weakref.finalize(self, self._link.close)
         self._unsynced: set[str] = set()
+        #: Temporary files of values that a lost connection cut off.
+        self._left: list[str] = []
         self._lock = threading.Lock()
 
     def _path(self, key: str) -> str:
@@ -142,6 +144,8 @@ class SftpTransport:
             self._unsynced.add(posixpath.dirname(key))
 
     async def _create(self, client: SFTPClient, key: str, pieces: Iterable[Buffer]) -> None:
+        while self._left:
+            await _remove_one(client, self._left.pop())
         temporary = self._path(f"tmp/{secrets.token_hex(12)}")
         file = await self._open_new(client, temporary)
         try:
@@ -153,7 +157,9 @@ class SftpTransport:
                 raise await self._write_fault(client, key, error) from None
             await self._publish(client, temporary, key)
         finally:
-            await asyncio.gather(file.close(), client.remove(temporary), return_exceptions=True)
+            _, removed = await asyncio.gather(file.close(), client.remove(temporary), return_exceptions=True)
+            if isinstance(removed, BaseException) and not isinstance(removed, asyncssh.SFTPNoSuchFile):
+                self._left.append(temporary)
 
     async def _open_new(self, client: SFTPClient, path: str) -> SFTPClientFile:
         flags = asyncssh.FXF_WRITE | asyncssh.FXF_CREAT | asyncssh.FXF_EXCL

@@ -132,6 +132,7 @@ class Link:
             loop.run_forever()
         finally:
             loop.run_until_complete(self._end())
+            loop.run_until_complete(loop.shutdown_default_executor())
             loop.close()
 
     async def _end(self) -> None:
@@ -193,13 +194,12 @@ class Link:
 
     def _options(self) -> SSHClientConnectionOptions:
         """The settings that `ssh` has for this host, and what the URL says."""
-        said: dict[str, Any] = {"host": self._address.host}
+        config = os.path.expanduser("~/.ssh/config" if self._config is None else self._config)
+        said: dict[str, Any] = {"host": self._address.host, "config": [config] if os.access(config, os.R_OK) else []}
         if self._address.port is not None:
             said["port"] = self._address.port
         if self._address.user is not None:
             said["username"] = self._address.user
-        if self._config is not None:
-            said["config"] = [os.fspath(self._config)]
         try:
             return asyncssh.SSHClientConnectionOptions(**said)
         except OSError as error:
