@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hitsave.errors import RemoteConflict, RemoteUnavailable
+from hitsave.remotes.retrying import BackOff, Retrying
 from hitsave.remotes.transport import Buffer, Listed, Transport
 from tests.remotes.transports import WrappedTransport, join
 
@@ -196,6 +197,12 @@ class InjectedFaults(WrappedTransport):
         fault = self._begin("list", prefix)
         listed = sorted(self.inner.scan(prefix))
         return iter(listed[:-_STALE_KEYS] if fault is Fault.STALE else listed)
+
+
+def on_a_bad_connection(inner: Transport) -> Retrying:
+    """A transport of which one request in five is not carried out, and what tries again."""
+    plan = by_chance(1, {Fault.BEFORE: 0.2, Fault.SLOW: 0.05})
+    return Retrying(InjectedFaults(inner, plan), BackOff(tries=12), sleep=lambda _: None)
 
 
 def _carry_out(action: Callable[[], object]) -> None:

@@ -21,6 +21,8 @@ from hitsave.remotes.opening import check_remote, open_transport, probe
 from hitsave.remotes.transport import Buffer, Transport
 from tests.remotes import buckets
 from tests.remotes.content import format_record, noise
+from tests.remotes.faulty import InjectedFaults, on_a_bad_connection
+from tests.remotes.servers.openssh import remote_behind
 from tests.remotes.transports import CountingTransport, MemoryTransport, Misuse, WrappedTransport
 
 #: Gives an empty remote; the folder is the test's own. Servers are started when they are first used.
@@ -28,6 +30,9 @@ IMPLEMENTATIONS: dict[str, Callable[[Path], Transport]] = {
     "memory": lambda folder: MemoryTransport(),
     "folder": lambda folder: FolderTransport(folder / "remote"),
     "counted": lambda folder: CountingTransport(FolderTransport(folder / "remote")),
+    "faultless": lambda folder: InjectedFaults(FolderTransport(folder / "remote")),
+    "retried": lambda folder: on_a_bad_connection(FolderTransport(folder / "remote")),
+    "openssh": remote_behind,
     "bucket-in-memory": lambda folder: buckets.in_memory(),
     "moto": lambda folder: buckets.at_moto(),
     "seaweed": lambda folder: buckets.at_seaweed(),

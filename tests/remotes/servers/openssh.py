@@ -25,6 +25,8 @@ from pathlib import Path
 
 import pytest
 
+from hitsave.remotes.transport import Transport
+
 _PATIENCE = 20
 _TRIES = 5
 _PR_SET_PDEATHSIG = 1
@@ -110,6 +112,14 @@ def server() -> OpenSSHServer:
     kept = contextlib.ExitStack()
     atexit.register(kept.close)
     return kept.enter_context(running(Path(kept.enter_context(tempfile.TemporaryDirectory()))))
+
+
+def remote_behind(folder: Path) -> Transport:
+    """An empty remote in a folder of this machine, through `server()`. Skips where there can be none."""
+    pytest.importorskip("asyncssh", reason="there is no asyncssh (hitsave[ssh])")
+    from hitsave.remotes.sftp import SftpTransport
+
+    return SftpTransport(server().url(folder / "remote"), server().config)
 
 
 @contextlib.contextmanager
