@@ -32,15 +32,23 @@ from hitsave.errors import (
     RemoteUnavailable,
     RemoteUnsuitable,
 )
+from hitsave.remotes.sftpsteps import (
+    REQUESTS,
+    entries_of,
+    pieces_of,
+    remove_if_there,
+    size_of,
+    sync_folder,
+    write_pieces,
+)
 from hitsave.remotes.ssh import Link, local_files, parse_url
 from hitsave.remotes.transport import Buffer, Listed
 
 _Result = TypeVar("_Result")
-#: Requests of one file that are under way at once; each is of 255 KiB with OpenSSH.
-_REQUESTS = 16
 _FOLDERS_AT_ONCE = 16
 _REMOVED_AT_ONCE = 64
-_PIECE = 1 << 20
+#: Less than this many bytes free is a full disk, when a value could not be written.
+_NOTHING_FREE = 1 << 20
 
 
 class SftpTransport:
@@ -86,10 +94,10 @@ class SftpTransport:
         return self._run(key, lambda client: self._read(client, key, start, length))
 
     async def _read(self, client: SFTPClient, key: str, start: int, length: int | None) -> bytes:
-        async with client.open(self._path(key), "rb", max_requests=_REQUESTS) as file:
-            asked = await _size(file) - start if length is None else length
+        async with client.open(self._path(key), "rb", max_requests=REQUESTS) as file:
+            asked = await size_of(file) - start if length is None else length
             content = bytes(await file.read(asked, start)) if asked > 0 else b""  # type: ignore[arg-type]
-            if len(content) < asked and len(content) < (there := await _size(file) - start):
+            if len(content) < asked and len(content) < (there := await size_of(file) - start):
                 raise self._torn(key, len(content), min(asked, there))
         return content
 
@@ -101,8 +109,8 @@ class SftpTransport:
         self._run(key, lambda client: self._download(client, key, path))
 
     async def _download(self, client: SFTPClient, key: str, path: Path) -> None:
-        async with client.open(self._path(key), "rb", max_requests=_REQUESTS) as file:
-            size = await _size(file)
+        async with client.open(self._path(key), "rb", max_requests=REQUESTS) as file:
+            size = await size_of(file)
             with local_files():
                 target = path.open("xb", buffering=0)
             try:
@@ -133,7 +141,7 @@ class SftpTransport:
     async def _create_from(self, client: SFTPClient, key: str, path: Path) -> None:
         if await client.lexists(self._path(key)):
             raise self._taken(key)
-        await self._create(client, key, _pieces_of(path))
+        await self._create(client, key, pieces_of(path))
 
     def _taken(self, key: str) -> RemoteConflict:
         self._note(key)
@@ -145,12 +153,12 @@ class SftpTransport:
 
     async def _create(self, client: SFTPClient, key: str, pieces: Iterable[Buffer]) -> None:
         while self._left:
-            await _remove_one(client, self._left.pop())
+            await remove_if_there(client, self._left.pop())
         temporary = self._path(f"tmp/{secrets.token_hex(12)}")
         file = await self._open_new(client, temporary)
         try:
             try:
-                await _write(file, pieces, client.limits.max_write_len)
+                await write_pieces(file, pieces, client.limits.max_write_len)
                 with contextlib.suppress(asyncssh.SFTPOpUnsupported):
                     await file.fsync()
             except asyncssh.SFTPFailure as error:
@@ -180,7 +188,7 @@ class SftpTransport:
     async def _write_fault(self, client: SFTPClient, key: str, error: SFTPError) -> RemoteError:
         with contextlib.suppress(SFTPError):
             free = await client.statvfs(self._root)
-            if free.bavail * free.frsize < _PIECE or not free.favail:
+            if free.bavail * free.frsize < _NOTHING_FREE or not free.favail:
                 return RemoteError(f"{self.url}: {key}: the disk there is full; free some space and run it again")
         return self._fault(key, error)
 
@@ -245,7 +253,7 @@ class SftpTransport:
         """What is in folders, each with the key that it has or would have."""
 
         async def look(client: SFTPClient) -> Sequence[Sequence[SFTPName]]:
-            return await asyncio.gather(*(_entries(client, self._path(folder)) for folder in folders))
+            return await asyncio.gather(*(entries_of(client, self._path(folder)) for folder in folders))
 
         for folder, entries in zip(folders, self._run(folders[0], look), strict=True):
             for entry in entries:
@@ -260,7 +268,7 @@ class SftpTransport:
 
     def _remove(self, keys: Sequence[str]) -> None:
         async def remove(client: SFTPClient) -> None:
-            await asyncio.gather(*(_remove_one(client, self._path(key)) for key in keys))
+            await asyncio.gather(*(remove_if_there(client, self._path(key)) for key in keys))
 
         self._run(keys[0], remove)
 
@@ -279,7 +287,7 @@ class SftpTransport:
         folders = {above for name in named for above in _with_those_above(name)}
 
         async def sync(client: SFTPClient) -> None:
-            await asyncio.gather(*(_sync_folder(client, self._path(folder)) for folder in folders))
+            await asyncio.gather(*(sync_folder(client, self._path(folder)) for folder in folders))
 
         self._run("", sync)
         with self._lock:
@@ -288,68 +296,6 @@ class SftpTransport:
     def close(self) -> None:
         """End the connection; a later call makes a new one."""
         self._link.close()
-
-
-async def _size(file: SFTPClientFile) -> int:
-    return (await file.stat()).size or 0
-
-
-async def _write(file: SFTPClientFile, pieces: Iterable[Buffer], block: int) -> None:
-    """Write a value, with a bounded number of requests under way."""
-    pending: set[asyncio.Future[int]] = set()
-    offset = 0
-    try:
-        for content in _blocks(pieces, block):
-            if len(pending) >= _REQUESTS:
-                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                for written in done:
-                    written.result()
-            pending.add(asyncio.ensure_future(file.write(content, offset)))
-            offset += len(content)
-        await asyncio.gather(*pending)
-    finally:
-        for written in pending:
-            written.cancel()
-
-
-def _blocks(pieces: Iterable[Buffer], size: int) -> Iterator[bytes]:
-    """The pieces, cut anew so that every request but the last is as long as the server takes it."""
-    block = bytearray()
-    for piece in pieces:
-        rest = memoryview(piece)
-        while rest:
-            room = size - len(block)
-            block += rest[:room]
-            rest = rest[room:]
-            if len(block) == size:
-                yield bytes(block)
-                block.clear()
-    if block:
-        yield bytes(block)
-
-
-def _pieces_of(path: Path) -> Iterator[bytes]:
-    with local_files(), path.open("rb", buffering=0) as file:
-        while piece := file.read(_PIECE):
-            yield piece
-
-
-async def _entries(client: SFTPClient, folder: str) -> list[SFTPName]:
-    try:
-        return [entry async for entry in client.scandir(folder) if entry.filename not in (".", "..")]
-    except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
-        return []
-
-
-async def _remove_one(client: SFTPClient, path: str) -> None:
-    with contextlib.suppress(asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
-        await client.remove(path)
-
-
-async def _sync_folder(client: SFTPClient, path: str) -> None:
-    with contextlib.suppress(asyncssh.SFTPFailure, asyncssh.SFTPPermissionDenied, asyncssh.SFTPOpUnsupported):
-        async with client.open(path, asyncssh.FXF_READ, encoding=None) as folder:
-            await folder.fsync()
 
 
 def _with_those_above(name: str) -> list[str]:
