@@ -57,18 +57,19 @@ class ContentChunking:
     """Where the content says so, by FastCDC of 2020: an insertion moves the cuts behind it along.
 
     Sizes in bytes. Chunks have `minimum` to `maximum` bytes; the chunk in which a random byte lies has about `average`
-    in the mean, at most. The higher `normalization` (1 to 3), the closer they are to it.
+    in the mean, at most. The higher `normalization` (1 to 3), the closer they are to it, and the longer it takes until
+    cuts are again where they were behind a large insertion.
     """
 
-    minimum: int = 64 * _KIB
-    average: int = 160 * _KIB
-    maximum: int = 512 * _KIB
-    normalization: int = 3
+    minimum: int = 16 * _KIB
+    average: int = 96 * _KIB
+    maximum: int = 256 * _KIB
+    normalization: int = 2
 
     @property
     def normal(self) -> int:
         """Behind so many bytes of a chunk, cuts become frequent. What FastCDC calls the average; chunks are larger."""
-        return self.average - self.average // 8
+        return self.average - self.average // 4
 
     def cuts(self, content: memoryview) -> Iterator[tuple[int, int]]:
         """(offset, length) in bytes of each chunk, in order. Raises ConfigError where the library cannot be used.
@@ -132,7 +133,7 @@ def _load() -> Callable[..., FastCDC]:
             f"pyfastcdc has no compiled core here ({error}), and cutting large files without it would take hours; "
             "install a wheel, or a compiler, and run: pip install --force-reinstall pyfastcdc"
         ) from None
-    known = FastCDC(7 * _KIB, min_size=4 * _KIB, max_size=16 * _KIB, normalized_chunking=1)
+    known = FastCDC(6 * _KIB, min_size=4 * _KIB, max_size=16 * _KIB, normalized_chunking=1)
     content = memoryview(blake3(b"hitsave").digest(length=64 * _KIB))
     if [chunk.length for chunk in known.cut_buf(content)] != _KNOWN_LENGTHS:
         raise ConfigError("pyfastcdc cuts at other places than it should; run: pip install 'pyfastcdc>=0.3,<0.4'")

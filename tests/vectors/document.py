@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from blake3 import blake3
+
 SPECIFICATION = Path(__file__).parents[2] / "objects_spec.md"
 
 _HEADING = re.compile(r"#{2,3} (\d+(?:\.\d+)?) ")
-_COMMON_KEYS = ("format", "note", "refuse", "direction", "bytes", "cycle", "text", "line", "value", "digest")
+_COMMON_KEYS = ("format", "note", "refuse", "direction", "bytes", "cycle", "stream", "text", "line", "value", "digest")
 _KEYS = frozenset((*_COMMON_KEYS, "context", "codec", "length", "content", "entry", "blob", "cuts", "step"))
 _REPEATED = frozenset(("line",))
 
@@ -84,6 +86,9 @@ class Vector:
         if self.has("cycle"):
             length = int(self.get("cycle"))
             return (bytes(range(251)) * (length // 251 + 1))[:length]
+        if self.has("stream"):
+            text, length = self.json("stream")
+            return blake3(text.encode()).digest(length=length)
         return self.hex()
 
 
