@@ -20,6 +20,7 @@ from hitsave.objects.refs import Ref, RefName
 from hitsave.packing.commit import StoredFile
 from hitsave.packing.index import Index, IndexedPack, encode_index
 from hitsave.packing.refsegment import RefChanges, decode_refs, encode_refs
+from hitsave.remotes.indexes import CommittedIndex
 from hitsave.remotes.keys import index_key, refs_key
 from hitsave.remotes.sessions import Session
 from hitsave.remotes.transport import Transport
@@ -34,16 +35,24 @@ class CommittedFiles:
     def __init__(self, transport: Transport, cached: Path) -> None:
         self._transport = transport
         self._cached = cached
+        self._opened: dict[StoredFile, CommittedIndex] = {}
 
     # -- reading
 
+    @property
+    def parallel(self) -> int:
+        """How many requests at once pay."""
+        return self._transport.parallel
+
+    def open_index(self, file: StoredFile) -> CommittedIndex:
+        """An index that a commit names: read as far as lookups need it, and once for all commits that name it."""
+        if file not in self._opened:
+            self._opened[file] = CommittedIndex(self._transport, self._copy(index_key(file)), file)
+        return self._opened[file]
+
     def load_index(self, file: StoredFile) -> Index:
-        """An index that a commit names. Raises RemoteCorrupt."""
-        key = index_key(file)
-        try:
-            return Index(self._load(file, key))
-        except MalformedObject as error:
-            raise RemoteCorrupt(self._transport.url, key, str(error)) from None
+        """All of an index that a commit names. Raises RemoteCorrupt."""
+        return self.open_index(file).whole()
 
     def load_refs(self, file: StoredFile) -> RefChanges:
         """A ref segment that a commit names. Raises RemoteCorrupt."""
@@ -103,7 +112,12 @@ class CommittedFiles:
         """A list of indexes, with the newest ones put together where they have become many."""
 
         def merge(some: Collection[StoredFile]) -> StoredFile:
-            packs = {pack.digest: pack for file in some for pack in self.load_index(file).tables()}
+            packs: dict[Digest, IndexedPack] = {}
+            for pack in (pack for file in some for pack in self.load_index(file).tables()):
+                before = packs.setdefault(pack.digest, pack)
+                # What a collection left out may be back since: every entry of either is there.
+                if len(pack.table.records) > len(before.table.records):
+                    packs[pack.digest] = pack
             return self.put_index(packs.values(), session)
 
         return _merged(files, merge)

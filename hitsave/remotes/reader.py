@@ -1,14 +1,19 @@
 """Reads objects out of a view of a remote, every one checked against its digest.
 
-Blocks are read by ranges; those that lie close together come in one request. A wrong byte is RemoteCorrupt, which
-names the pack.
+Blocks are read by ranges, several at once and ahead of their use; those that lie close together come in one request. No
+more than 128 MiB are held at once that were read and not used yet. A wrong byte is RemoteCorrupt, which names the pack.
+
+A reader may work beside a collection. Where something is not what it should be, `look_again` tells whether that is the
+remote's fault: not where there is a newer commit by now, nor before all that the view believed was checked.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple, TypeVar
 
 from hitsave.errors import MalformedObject, ObjectNotFound, RemoteCorrupt, RemoteNotFound
 from hitsave.objects.digest import Digest, ObjectKind, blob_digest
@@ -17,43 +22,19 @@ from hitsave.packing.index import Location
 from hitsave.packing.pack import Block
 from hitsave.packing.packreader import check_entry
 from hitsave.packing.recipe import Chunk, Recipe, decode_recipe
+from hitsave.remotes.ahead import in_order
 from hitsave.remotes.keys import pack_key
 from hitsave.remotes.log import Remote
+from hitsave.remotes.ranges import Range, Window, coalesce, memory, windows
 from hitsave.remotes.view import View
 
-#: Bytes between two blocks that are cheaper to read than another request.
-NEAR = 64 * 1024
-#: One request asks for no more than this, unless one block is larger.
-LONGEST_RANGE = 8 << 20
+__all__ = ["Content", "Reader", "Shelf", "coalesce", "corrupt_pack", "look_again", "missing_pack"]
+
 _BLOCKS_KEPT = 16
+_TRIES = 5
 
-
-class Range(NamedTuple):
-    """Blocks of one pack that are read in one request."""
-
-    pack: Digest
-    start: int
-    length: int
-    locations: list[Location]
-
-
-def coalesce(locations: Iterable[Location]) -> Iterator[Range]:
-    """The requests that bring these entries: blocks of one pack that lie close together come in one."""
-    current: Range | None = None
-    for location in sorted(locations, key=lambda found: (found.pack, found.block.offset, found.offset)):
-        block = location.block
-        if current is not None and current.pack == location.pack:
-            end = current.start + current.length
-            stop = max(end, block.offset + block.stored)
-            if block.offset - end <= NEAR and (stop == end or stop - current.start <= LONGEST_RANGE):
-                current.locations.append(location)
-                current = current._replace(length=stop - current.start)
-                continue
-        if current is not None:
-            yield current
-        current = Range(location.pack, block.offset, block.stored, [location])
-    if current is not None:
-        yield current
+Content = bytes | memoryview
+Answer = TypeVar("Answer")
 
 
 class Shelf(NamedTuple):
@@ -72,9 +53,28 @@ class Shelf(NamedTuple):
         return ObjectKind.BLOB if kind == EntryKindInPack.RECIPE else ObjectKind(kind)
 
 
+def corrupt_pack(remote: Remote, pack: Digest, reason: str) -> RemoteCorrupt:
+    """What is wrong with a pack."""
+    return RemoteCorrupt(remote.transport.url, pack_key(pack), reason)
+
+
 def missing_pack(remote: Remote, pack: Digest) -> RemoteCorrupt:
     """What is wrong where a pack is not there that an index names."""
-    return RemoteCorrupt(remote.transport.url, pack_key(pack), "is missing, and an index names it")
+    return corrupt_pack(remote, pack, "is missing, and an index names it")
+
+
+def look_again(remote: Remote, view: View, error: RemoteCorrupt | ObjectNotFound) -> View:
+    """The view to try again with, after an error. Raises the error where another try would tell the same.
+
+    There is another view where a commit came meanwhile: a collection may have removed what the older one names. And the
+    same view may tell more when its indexes, of which only parts were read, are read whole and checked.
+    """
+    newest = remote.latest()
+    if newest.digest != view.digest:
+        return newest
+    if not view.settle(found_only=isinstance(error, RemoteCorrupt)):
+        raise error
+    return view
 
 
 class Reader:
@@ -84,64 +84,84 @@ class Reader:
         self._remote = remote
         self._view = view
         self.received = 0
-        self._blocks: OrderedDict[tuple[Digest, Block], bytes | memoryview] = OrderedDict()
+        self._counting = threading.Lock()
+        self._blocks: OrderedDict[tuple[Digest, Block], Content] = OrderedDict()
+
+    # -- single objects
 
     def locate(self, digest: Digest) -> Location:
         """Where an object is. Raises ObjectNotFound."""
-        location = self._view.find(digest)
-        if location is None:
-            raise ObjectNotFound(str(digest), f"the remote {self._remote.transport.url}")
-        return location
+        return self._trying_again(lambda: self.locate_many([digest])[digest])
 
     def read(self, digest: Digest) -> bytes:
         """A small object, or a whole large one."""
-        location = self.locate(digest)
-        content = bytes(self.entry(location))
-        if location.kind != EntryKindInPack.RECIPE:
-            return content
-        recipe = self._recipe(location, content)
-        whole = b"".join(bytes(self._chunk(chunk, digest)) for chunk in recipe.chunks)
-        if blob_digest(whole) != digest:
-            raise self._corrupt(location.pack, f"the recipe of {digest} makes other content")
-        return whole
+
+        def read_it() -> bytes:
+            location = self.locate_many([digest])[digest]
+            content = bytes(self.entry(location))
+            if location.kind != EntryKindInPack.RECIPE:
+                return content
+            whole = b"".join(map(bytes, self._chunks(self.decode_recipe(location, content).chunks, digest)))
+            if blob_digest(whole) != digest:
+                raise self._corrupt(location.pack, f"the recipe of {digest} makes other content")
+            return whole
+
+        return self._trying_again(read_it)
 
     def recipe(self, digest: Digest) -> Recipe | None:
         """How a large object is made; None for a small one."""
-        location = self.locate(digest)
-        if location.kind != EntryKindInPack.RECIPE:
-            return None
-        return self._recipe(location, bytes(self.entry(location)))
+        return self._trying_again(lambda: self._recipe_of(digest))
 
     def read_range(self, digest: Digest, offset: int, length: int) -> bytes:
         """A part of a blob; of a large one, only the chunks that it lies in are read."""
-        recipe = self.recipe(digest)
-        if recipe is None:
-            return self.read(digest)[offset : offset + length]
-        pieces: list[bytes] = []
-        at = 0
-        for chunk in recipe.chunks:
-            if at + chunk.length > offset and at < offset + length:
-                content = bytes(self._chunk(chunk, digest))
-                pieces.append(content[max(offset - at, 0) : offset + length - at])
-            at += chunk.length
-        return b"".join(pieces)
-
-    def _chunk(self, chunk: Chunk, blob: Digest) -> bytes | memoryview:
-        location = self.locate(chunk.digest)
-        content = self.entry(location)
-        if len(content) != chunk.length:
-            raise self._corrupt(location.pack, f"a chunk of {blob} has another length than its recipe says")
-        return content
-
-    def _corrupt(self, pack: Digest, reason: str) -> RemoteCorrupt:
-        return RemoteCorrupt(self._remote.transport.url, pack_key(pack), reason)
+        return self._trying_again(lambda: self._read_range(digest, offset, length))
 
     def size(self, digest: Digest) -> int:
         """The length of an object in bytes."""
         recipe = self.recipe(digest)
         return recipe.size if recipe else self.locate(digest).length
 
-    def entry(self, location: Location) -> bytes | memoryview:
+    def _trying_again(self, action: Callable[[], Answer]) -> Answer:
+        for _ in range(_TRIES):
+            try:
+                return action()
+            except (RemoteCorrupt, ObjectNotFound) as error:
+                self._view = look_again(self._remote, self._view, error)
+        return action()
+
+    def _recipe_of(self, digest: Digest) -> Recipe | None:
+        location = self.locate_many([digest])[digest]
+        if location.kind != EntryKindInPack.RECIPE:
+            return None
+        return self.decode_recipe(location, self.entry(location))
+
+    def _read_range(self, digest: Digest, offset: int, length: int) -> bytes:
+        recipe = self._recipe_of(digest)
+        if recipe is None:
+            return bytes(self.entry(self.locate_many([digest])[digest]))[offset : offset + length]
+        chosen: list[Chunk] = []
+        at = first = 0
+        for chunk in recipe.chunks:
+            if at + chunk.length > offset and at < offset + length:
+                first = first if chosen else at
+                chosen.append(chunk)
+            at += chunk.length
+        content = b"".join(map(bytes, self._chunks(chosen, digest)))
+        return content[max(offset - first, 0) :][:length]
+
+    def _chunks(self, chunks: Sequence[Chunk], blob: Digest) -> list[Content]:
+        located = self.locate_many([chunk.digest for chunk in chunks])
+        pieces: list[Content] = []
+        with self.reading_windows(windows((0, located[chunk.digest]) for chunk in chunks)) as read:
+            for window, contents in read:
+                pieces += [contents[location.digest] for _, location in window.order]
+        for chunk, piece in zip(chunks, pieces, strict=True):
+            if len(piece) != chunk.length:
+                pack = located[chunk.digest].pack
+                raise self._corrupt(pack, f"a chunk of {blob} has another length than its recipe says")
+        return pieces
+
+    def entry(self, location: Location) -> Content:
         """The content of an entry, checked."""
         key = (location.pack, location.block)
         content = self._blocks.get(key)
@@ -155,38 +175,91 @@ class Reader:
                 self._blocks.popitem(last=False)
         return self._take(location, content)
 
-    def read_ranges(self, ranges: Iterable[Range]) -> Iterator[tuple[Location, bytes | memoryview]]:
+    # -- many at once; these do not look again by themselves
+
+    def locate_many(self, digests: Iterable[Digest]) -> dict[Digest, Location]:
+        """Where objects and chunks are. Raises ObjectNotFound for the first one that is nowhere."""
+        wanted = list(digests)
+        found = self._view.find_many(wanted)
+        if len(found) < len(wanted) and (missing := [digest for digest in wanted if digest not in found]):
+            raise ObjectNotFound(str(missing[0]), f"the remote {self._remote.transport.url}")
+        return found
+
+    def read_many(self, digests: Iterable[Digest]) -> dict[Digest, bytes]:
+        """Small objects."""
+        found: dict[Digest, bytes] = {}
+        with self.reading(coalesce(self.locate_many(digests).values())) as read:
+            for _, entries in read:
+                found |= {location.digest: bytes(content) for location, content in entries}
+        return found
+
+    def read_ranges(self, ranges: Iterable[Range]) -> Iterator[tuple[Location, Content]]:
         """Each entry with its content, checked; every block is decoded once."""
-        for wanted in ranges:
-            stored = memoryview(self._get(wanted.pack, wanted.start, wanted.length))
-            decoded: Block | None = None
-            content: bytes | memoryview = b""
-            for location in wanted.locations:
-                block = location.block
-                if block != decoded:  # An empty block shares its offset with the one behind it.
-                    decoded = block
-                    begin = block.offset - wanted.start
-                    content = self._decode(wanted.pack, block, stored[begin : begin + block.stored])
-                yield location, self._take(location, content)
+        with self.reading(ranges) as read:
+            for _, entries in read:
+                yield from entries
+
+    @contextmanager
+    def reading(self, ranges: Iterable[Range]) -> Iterator[Iterator[tuple[Range, list[tuple[Location, Content]]]]]:
+        """As `read_ranges`, range by range; what is under way has ended when the block is left."""
+        with in_order(ranges, self._read_range_of_pack, self._threads, memory) as read:
+            yield read
+
+    @contextmanager
+    def reading_windows(self, wanted: Iterable[Window]) -> Iterator[Iterator[tuple[Window, dict[Digest, Content]]]]:
+        """Each window with the contents of its entries, checked."""
+
+        def read_window(window: Window) -> dict[Digest, Content]:
+            entries = (entry for part in window.ranges for entry in self._read_range_of_pack(part))
+            return {location.digest: content for location, content in entries}
+
+        with in_order(wanted, read_window, self._threads, lambda window: sum(map(memory, window.ranges))) as read:
+            yield read
+
+    @property
+    def _threads(self) -> int:
+        return self._remote.transport.parallel
+
+    def _read_range_of_pack(self, wanted: Range) -> list[tuple[Location, Content]]:
+        return self.entries_of(wanted, memoryview(self._get(wanted.pack, wanted.start, wanted.length)))
+
+    def entries_of(self, wanted: Range, stored: memoryview) -> list[tuple[Location, Content]]:
+        """The entries of a range of which the stored bytes are here, with their contents, checked."""
+        decoded: Block | None = None
+        content: Content = b""
+        found: list[tuple[Location, Content]] = []
+        for location in wanted.locations:
+            block = location.block
+            if block != decoded:  # An empty block shares its offset with the one behind it.
+                decoded = block
+                begin = block.offset - wanted.start
+                content = self._decode(wanted.pack, block, stored[begin : begin + block.stored])
+            found.append((location, self._take(location, content)))
+        return found
+
+    # -- one block
+
+    def _corrupt(self, pack: Digest, reason: str) -> RemoteCorrupt:
+        return corrupt_pack(self._remote, pack, reason)
 
     def _get(self, pack: Digest, start: int, length: int) -> bytes:
-        key = pack_key(pack)
         try:
-            content = self._remote.transport.get(key, start, length)
+            content = self._remote.transport.get(pack_key(pack), start, length)
         except RemoteNotFound:
             raise missing_pack(self._remote, pack) from None
-        self.received += len(content)
+        with self._counting:
+            self.received += len(content)
         if len(content) != length:
             raise self._corrupt(pack, "is shorter than its index says")
         return content
 
-    def _decode(self, pack: Digest, block: Block, stored: bytes | memoryview) -> bytes | memoryview:
+    def _decode(self, pack: Digest, block: Block, stored: Content) -> Content:
         try:
-            return decode_block(block.codec, stored, block.raw)
+            return memoryview(decode_block(block.codec, stored, block.raw))
         except MalformedObject as error:
             raise self._corrupt(pack, f"the block at {block.offset}: {error}") from None
 
-    def _take(self, location: Location, content: bytes | memoryview) -> bytes | memoryview:
+    def _take(self, location: Location, content: Content) -> Content:
         try:
             piece = entry_content(content, location.digest, location.offset, location.length)
             check_entry(location.digest, location.kind, piece)
@@ -194,8 +267,9 @@ class Reader:
             raise self._corrupt(location.pack, f"object {location.digest}: {error}") from None
         return piece
 
-    def _recipe(self, location: Location, content: bytes) -> Recipe:
+    def decode_recipe(self, location: Location, content: Content) -> Recipe:
+        """The recipe that an entry holds. Raises RemoteCorrupt."""
         try:
-            return decode_recipe(content, location.digest)
+            return decode_recipe(bytes(content), location.digest)
         except MalformedObject as error:
             raise self._corrupt(location.pack, str(error)) from None
