@@ -77,7 +77,7 @@ _PASSING_TEXT = ("HTTP error", "timed out", "error decoding response body", "err
 
 _RIGHTS = {
     "S3": {
-        Action.READ: "s3:GetObject",
+        Action.READ: "s3:GetObject (and s3:ListBucket, for without it a missing key is answered like this)",
         Action.WRITE: "s3:PutObject",
         Action.LIST: "s3:ListBucket",
         Action.DELETE: "s3:DeleteObject",
@@ -124,7 +124,7 @@ def is_missing(error: BaseException) -> bool:
 def explain(error: BaseException, place: Place, action: Action, key: str) -> RemoteError:
     """The error to raise in place of one of the library."""
     answer = read_answer(error)
-    if answer.code in _PASSING or answer.status in (408, 425, 429) or answer.status >= 500 != 501:
+    if answer.code in _PASSING or answer.status in (408, 425, 429) or (answer.status >= 500 and answer.status != 501):
         return _passing(answer, place, action, key)
     if answer.name == "AlreadyExistsError":
         return RemoteConflict(place.url, key)
@@ -142,7 +142,7 @@ def explain(error: BaseException, place: Place, action: Action, key: str) -> Rem
 
 def _name(answer: Answer) -> str:
     """The store's word for it."""
-    return answer.code or (f"with status {answer.status}" if answer.status else f"in a way not known ({answer.name})")
+    return answer.code or (f"status {answer.status}" if answer.status else answer.name)
 
 
 def _lacks_bucket(answer: Answer) -> bool:
@@ -188,13 +188,16 @@ def _refused(answer: Answer, place: Place, action: Action) -> str:
     return ""
 
 
-_CONNECTION = (
+_UNREACHABLE = (
     ("Connection refused", "connection refused"),
     ("dns error", "its name cannot be resolved"),
     ("Network is unreachable", "the network is unreachable"),
+    ("No route to host", "no route to it"),
+)
+_BROKEN = (
     ("timed out", "no answer in time"),
     ("TimedOut", "no answer in time"),
-    ("Connection reset", "the connection was reset"),
+    ("Connection reset", "it was reset"),
     ("ncomplete", "the answer ended too early"),
     ("decoding response body", "the answer ended too early"),
 )
@@ -204,6 +207,9 @@ def _passing(answer: Answer, place: Place, action: Action, key: str) -> RemoteUn
     head = f"{place.url}: cannot {action.value} {key or 'the bucket'}: "
     if answer.status:
         return RemoteUnavailable(head + f"the store is busy or broken ({_name(answer)}); try again later")
-    why = next((reason for words, reason in _CONNECTION if words in answer.text), "the connection failed")
     where = place.endpoint or "the store"
-    return RemoteUnavailable(head + f"{where} cannot be reached ({why}); check the endpoint and the network")
+    for words, reason in _UNREACHABLE:
+        if words in answer.text:
+            return RemoteUnavailable(f"{head}{where} cannot be reached ({reason}); check the endpoint and the network")
+    why = next((f" ({reason})" for words, reason in _BROKEN if words in answer.text), "")
+    return RemoteUnavailable(f"{head}the connection to {where} failed{why}; try again later")

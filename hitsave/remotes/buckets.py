@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hitsave.cache.files import write_all
-from hitsave.errors import RemoteConflict
+from hitsave.errors import RemoteConflict, RemoteError
 from hitsave.remotes.bucketfaults import Action, Place, explain, is_missing, is_past_end
 from hitsave.remotes.transport import Buffer, Listed
 
@@ -37,6 +37,9 @@ _DELETED_AT_ONCE = 1_000
 _LISTED_AT_ONCE = 1_000
 _DOWNLOADED_AT_ONCE = 1 << 20
 
+#: The process that asked first. The library's threads live there, and a fork of it waits for them for ever.
+_used_by: dict[str, int] = {}
+
 
 class BucketTransport:
     """A bucket, or what is beneath a prefix in it, as a store.
@@ -55,11 +58,22 @@ class BucketTransport:
         self._writing = writing or store
         self._prefix = prefix
 
+    def _path(self, key: str) -> str:
+        """Where a key lies in the bucket. Raises RemoteError in a process whose requests would never be answered."""
+        if _used_by.setdefault("process", os.getpid()) != os.getpid():
+            raise RemoteError(
+                f"{self.url}: this process was forked from one that had asked the bucket already, which cannot work; "
+                "start processes with multiprocessing's method 'spawn' or 'forkserver'"
+            )
+        return self._prefix + key
+
     @contextlib.contextmanager
     def _faults(self, action: Action, key: str) -> Iterator[None]:
         """What the store refuses meanwhile is a RemoteError that names the key."""
         try:
             yield
+        except RemoteError:
+            raise
         except Exception as error:
             raise explain(error, self._place, action, key) from None
 
@@ -67,7 +81,7 @@ class BucketTransport:
         """A value, or a part of it."""
         import obstore
 
-        path = self._prefix + key
+        path = self._path(key)
         try:
             if length == 0:
                 obstore.head(self._reading, path)
@@ -87,7 +101,7 @@ class BucketTransport:
 
         pieces = [content] if isinstance(content, (bytes, bytearray, memoryview)) else list(content)
         with self._faults(Action.WRITE, key):
-            obstore.put(self._writing, self._prefix + key, pieces, mode="create", use_multipart=False)
+            obstore.put(self._writing, self._path(key), pieces, mode="create", use_multipart=False)
 
     def put_file(self, key: str, path: Path) -> None:
         """Create a key with the content of a file. A large one is not sent where the key is taken."""
@@ -109,7 +123,7 @@ class BucketTransport:
         with self._faults(Action.WRITE, key):
             obstore.put(
                 self._writing,
-                self._prefix + key,
+                self._path(key),
                 path,
                 use_multipart=True,
                 chunk_size=max(_PART, -(-size // _MOST_PARTS)),
@@ -119,8 +133,9 @@ class BucketTransport:
     def _exists(self, key: str) -> bool:
         import obstore
 
+        path = self._path(key)
         try:
-            obstore.head(self._reading, self._prefix + key)
+            obstore.head(self._reading, path)
         except Exception as error:
             if is_missing(error):
                 return False
@@ -132,7 +147,7 @@ class BucketTransport:
         import obstore
 
         with self._faults(Action.READ, key):
-            stream = iter(obstore.get(self._reading, self._prefix + key).stream(_DOWNLOADED_AT_ONCE))
+            stream = iter(obstore.get(self._reading, self._path(key)).stream(_DOWNLOADED_AT_ONCE))
         target = os.open(path, _CREATE, 0o644)
         try:
             try:
@@ -161,8 +176,8 @@ class BucketTransport:
         import obstore
 
         # Stores match whole parts of a path. What is finer is sorted out here.
-        folder = self._prefix + prefix.rpartition("/")[0]
-        offset = self._prefix + after if after and all(after.split("/")) else None
+        folder = self._path(prefix.rpartition("/")[0])
+        offset = self._path(after) if after and all(after.split("/")) else None
         with self._faults(Action.LIST, prefix):
             pages = iter(obstore.list(self._reading, folder or None, offset=offset, chunk_size=_LISTED_AT_ONCE))
         while page := self._next_page(pages, prefix):
@@ -188,8 +203,9 @@ class BucketTransport:
         """Remove keys; False where some were missing."""
         import obstore
 
+        paths = [self._path(key) for key in keys]
         try:
-            obstore.delete(self._writing, [self._prefix + key for key in keys])
+            obstore.delete(self._writing, paths)
         except Exception as error:
             if is_missing(error):
                 return False

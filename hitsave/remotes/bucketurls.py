@@ -161,8 +161,14 @@ def _open(
         return store(url.bucket, client_options=client_options, retry_config=_retries(), **options)
 
     place = Place(url.label, url.bucket, kind, endpoint)
-    reading: ClientConfig = {**client, "read_timeout": _LONGEST_SILENCE}
-    return BucketTransport(make(reading), place, url.prefix, make(client))
+    try:
+        reading, writing = make({**client, "read_timeout": _LONGEST_SILENCE}), make(client)
+    except Exception as error:  # Of a class that depends on the kind; its text may show a part of a key.
+        raise RemoteRefused(
+            f"{url.label}: what was found to sign in with cannot be used ({type(error).__name__}); "
+            f"check {CREDENTIALS[kind]}"
+        ) from None
+    return BucketTransport(reading, place, url.prefix, writing)
 
 
 def _open_s3(url: BucketUrl, environ: Mapping[str, str]) -> BucketTransport:

@@ -7,9 +7,10 @@ import secrets
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from hitsave.errors import RemoteConflict, RemoteNotFound, RemoteUnsuitable
+from hitsave.errors import RemoteConflict, RemoteNotFound, RemoteRefused, RemoteUnsuitable
 from hitsave.remotes.bucketurls import is_bucket, open_bucket
 from hitsave.remotes.folder import FolderTransport
+from hitsave.remotes.keys import FORMAT_KEY
 from hitsave.remotes.log import refuse_strangers
 from hitsave.remotes.retrying import Retrying
 from hitsave.remotes.transport import Transport
@@ -46,10 +47,24 @@ def _open_sftp(url: str) -> Transport:
     return SftpTransport(url)
 
 
-def check_remote(transport: Transport) -> None:
-    """Whether a store can be used as a remote. Raises RemoteUnsuitable, with the reason, RemoteError."""
+def check_remote(transport: Transport) -> bool:
+    """Whether a store that can be used as a remote can be written to, too. Raises RemoteUnsuitable, RemoteError."""
     refuse_strangers(transport)
-    probe(transport)
+    try:
+        probe(transport)
+    except RemoteRefused:
+        if not _holds_remote(transport):
+            raise
+        return False
+    return True
+
+
+def _holds_remote(transport: Transport) -> bool:
+    try:
+        transport.get(FORMAT_KEY)
+    except RemoteNotFound:
+        return False
+    return True
 
 
 def probe(transport: Transport) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import secrets
 from collections.abc import Mapping
 from urllib.parse import quote
@@ -11,6 +13,7 @@ from hitsave.remotes.buckets import BucketTransport
 from hitsave.remotes.bucketurls import open_bucket
 from tests.remotes.servers import stores
 from tests.remotes.servers.stores import BUCKET
+from tests.remotes.servers.tiny import Bucket, tiny_bucket
 
 
 def in_memory() -> BucketTransport:
@@ -41,3 +44,16 @@ def at_seaweed() -> BucketTransport:
 
 def at_azurite() -> BucketTransport:
     return at("az", stores.azurite(), stores.azure_keys())
+
+
+@functools.cache
+def google_like() -> Bucket:
+    """A server in this process that speaks Google's interface; there is no emulator of it that can be used."""
+    running = tiny_bucket()
+    bucket = running.__enter__()
+    atexit.register(running.__exit__, None, None, None)
+    return bucket
+
+
+def at_google_like() -> BucketTransport:
+    return at("gs", google_like().endpoint, {"GOOGLE_BEARER_TOKEN": "token"})

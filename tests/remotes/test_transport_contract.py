@@ -36,6 +36,7 @@ IMPLEMENTATIONS: dict[str, Callable[[Path], Transport]] = {
     "bucket-in-memory": lambda folder: buckets.in_memory(),
     "moto": lambda folder: buckets.at_moto(),
     "seaweed": lambda folder: buckets.at_seaweed(),
+    "google-like": lambda folder: buckets.at_google_like(),
     "azurite": lambda folder: buckets.at_azurite(),
 }
 as_root = pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="permissions do not bind root")

@@ -19,12 +19,21 @@ def command() -> None:
 @command.command("add")
 @click.argument("name")
 @click.argument("url")
+@click.option("--endpoint", metavar="URL", help="Where a bucket is that is not at AWS, Google or Azure.")
+@click.option("--region", metavar="REGION", help="The region of a bucket at AWS.")
+@click.option("--profile", metavar="PROFILE", help="The profile of ~/.aws with which to sign in.")
+@click.option("--account", metavar="ACCOUNT", help="The storage account of a container at Azure.")
 @click.option("--global", "personal", is_flag=True, help="In your own settings, for all workspaces.")
 @pass_session
-def add(session: Session, name: str, url: str, personal: bool) -> None:
-    """Name a remote: a folder, for now. It is tried first, and refused where it would lose data."""
+def add(session: Session, /, name: str, url: str, personal: bool, **options: str | None) -> None:
+    """Name a remote: a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or ssh://HOST/PATH.
+
+    It is tried first, and refused where it would lose data. Credentials come from where your other tools find them;
+    settings hold none.
+    """
     from hitsave.config import change, check_key, writable_source
     from hitsave.errors import ConfigError
+    from hitsave.remotes.bucketurls import with_options
     from hitsave.remotes.opening import check_remote, open_transport
 
     config = session.config
@@ -33,10 +42,13 @@ def add(session: Session, name: str, url: str, personal: bool) -> None:
         raise ConfigError(f"there is a remote {name!r} already; 'hitsave remote remove {name}' first")
     if "://" not in url:
         url = os.path.abspath(os.path.expanduser(url))
-    check_remote(open_transport(url))
+    url = with_options(url, options)
+    writable = check_remote(open_transport(url))
     source = writable_source(config.workspace, config.config_dir, personal)
     change(source, f"remotes.{name}", url)
     session.say(f"{name} is {url} (in {Path(source.label)})")
+    if not writable:
+        session.say("you have no right to write there, so you can pull from it and not push")
 
 
 @command.command("list")
