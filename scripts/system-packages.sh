@@ -6,9 +6,11 @@ command -v b3sum >/dev/null || missing+=(b3sum)
 command -v git >/dev/null || missing+=(git)
 PATH="$PATH:/usr/sbin" command -v sshd >/dev/null || missing+=(openssh-server)
 command -v ssh-keygen >/dev/null || missing+=(openssh-client)
+# Azurite and s3rver, which stand for Azure and for a careless store, are installed by the tests that use them.
+command -v npm >/dev/null || missing+=(npm)
 [ ${#missing[@]} -eq 0 ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}"; } >/dev/null 2>&1 && exit 0
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >/dev/null 2>&1 && exit 0
 fi
 echo "not installed: ${missing[*]}; tests that use them are skipped (install them with your package manager)"
 exit 0
