@@ -6,7 +6,7 @@ import tempfile
 from importlib import import_module
 from pathlib import Path
 
-NAMES = ("scanning", "reading", "compressing", "writing", "copying")
+NAMES = ("scanning", "reading", "compressing", "chunking", "writing", "copying")
 
 
 def main() -> None:
