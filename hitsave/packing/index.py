@@ -154,6 +154,10 @@ class Index:
         """The packs that this index covers."""
         return self._packs
 
+    def blocks_of(self, pack: PackSummary) -> Iterator[Block]:
+        """The blocks of one of the packs. Raises MalformedObject."""
+        return (self._read_block(number)[0] for number in range(pack.first_block, pack.first_block + pack.blocks))
+
     def __contains__(self, digest: bytes) -> bool:
         return self._search(digest) >= 0
 
@@ -208,7 +212,7 @@ class Index:
 
     def digests(self) -> Iterator[tuple[Digest, int]]:
         """Every entry's digest and kind, ascending; a digest comes once for each pack that holds it."""
-        for record in self._records():
+        for record in self.records():
             yield Digest(record[:32]), record[44]
 
     def locations(self) -> Iterator[Location]:
@@ -224,7 +228,7 @@ class Index:
         """
         records: list[list[bytes]] = [[] for _ in self._packs]
         owners = [number for number, pack in enumerate(self._packs) for _ in range(pack.blocks)]
-        for number, record in enumerate(self._records()):
+        for number, record in enumerate(self.records()):
             if only is not None and not only[number]:
                 continue
             digest, block, offset, length, kind = ENTRY_RECORD.unpack(record)
@@ -261,11 +265,11 @@ class Index:
             ends.append(end)
         if any(any(self._data[self._blocks_at + at : self._fanout_at : INDEX_BLOCK.size]) for at in _BLOCK_PADDING):
             raise MalformedObject("index", "a block record has non-zero padding")
-        check_records(self._records(), blocks, "index")
-        if _encode_fanout(self._records(), self._bits) != self._data[self._fanout_at : self._entries_at]:
+        check_records(self.records(), blocks, "index")
+        if _encode_fanout(self.records(), self._bits) != self._data[self._fanout_at : self._entries_at]:
             raise wrong_fanout()
         held = [0] * len(blocks)
-        for record in self._records():
+        for record in self.records():
             held[ENTRY_RECORD.unpack(record)[1]] += 1
         for pack, end in zip(self._packs, ends, strict=True):
             entries = sum(held[pack.first_block : pack.first_block + pack.blocks])
@@ -274,7 +278,8 @@ class Index:
             if left_out < 0 or remainder:
                 raise MalformedObject("index", f"pack {pack.digest.short} has another length than its entries need")
 
-    def _records(self) -> Iterator[bytes]:
+    def records(self) -> Iterator[bytes]:
+        """The entry records, ascending; each block is numbered within this index."""
         for at in range(self._entries_at, len(self._data), _STEP):
             yield self._data[at : at + _STEP]
 

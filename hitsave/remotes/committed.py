@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from blake3 import blake3
@@ -19,6 +19,7 @@ from hitsave.objects.digest import Digest
 from hitsave.objects.refs import Ref, RefName
 from hitsave.packing.commit import StoredFile
 from hitsave.packing.index import Index, IndexedPack, encode_index
+from hitsave.packing.indexmerge import IndexPart, MergedIndex
 from hitsave.packing.refsegment import RefChanges, decode_refs, encode_refs
 from hitsave.remotes.indexes import CommittedIndex
 from hitsave.remotes.keys import index_key, refs_key
@@ -27,6 +28,8 @@ from hitsave.remotes.transport import Transport
 
 #: A commit that would name more indexes, or ref segments, than this puts the smaller ones together.
 MOST_FILES = 16
+#: An index with so many entries (200 MB) is not put together with others.
+FULL = 4_000_000
 
 
 class CommittedFiles:
@@ -106,21 +109,39 @@ class CommittedFiles:
         self._remember(self._copy(key), content)
         return file
 
+    def put_merged(self, parts: Sequence[IndexPart], session: Session) -> StoredFile:
+        """Create the index of what some parts hold. It is made in a file: memory does not grow with it."""
+        merged = MergedIndex(parts)
+        temporary = self._cached / f"index.{secrets.token_hex(6)}"
+        try:
+            hasher, length = blake3(), 0
+            with temporary.open("xb") as writing:
+                for piece in merged.pieces():
+                    hasher.update(piece)
+                    length += writing.write(piece)
+            file = StoredFile(Digest(hasher.digest()), length, merged.entries, session.hex)
+            key = index_key(file)
+            with contextlib.suppress(RemoteConflict):
+                self._transport.put_file(key, temporary)
+            os.replace(temporary, self._copy(key))
+        finally:
+            temporary.unlink(missing_ok=True)
+        return file
+
     # -- keeping lists short
 
     def merge_indexes(self, files: tuple[StoredFile, ...], session: Session) -> tuple[StoredFile, ...]:
-        """A list of indexes, with the newest ones put together where they have become many."""
+        """A list of indexes, with the newest ones put together where they have become many.
+
+        Those that are full stay as they are: nobody has to rewrite a large remote's index for a small push.
+        """
+        full = tuple(file for file in files if file.entries >= FULL)
+        rest = tuple(file for file in files if file.entries < FULL)
 
         def merge(some: Collection[StoredFile]) -> StoredFile:
-            packs: dict[Digest, IndexedPack] = {}
-            for pack in (pack for file in some for pack in self.load_index(file).tables()):
-                before = packs.setdefault(pack.digest, pack)
-                # What a collection left out may be back since: every entry of either is there.
-                if len(pack.table.records) > len(before.table.records):
-                    packs[pack.digest] = pack
-            return self.put_index(packs.values(), session)
+            return self.put_merged([IndexPart(self.load_index(file)) for file in some], session)
 
-        return _merged(files, merge)
+        return full + _merged(rest, merge)
 
     def merge_refs(self, files: tuple[StoredFile, ...], session: Session) -> tuple[StoredFile, ...]:
         """A list of ref segments, with the newest ones put together where they have become many."""
