@@ -1,79 +1,116 @@
-"""Writes packs straight into a remote: blocks in, finished packs out. Hashing and writing happen in another thread."""
+"""Makes packs for a remote out of blocks: compressed, put together, hashed and sent, each in threads of its own."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+from collections.abc import Sequence
+from mmap import mmap
 from types import TracebackType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hitsave.cache.overlap import Overlap
-from hitsave.packing.blocks import BlockEntry
+from hitsave.packing.blocks import BlockEntry, encode_block
 from hitsave.packing.index import IndexedPack
-from hitsave.packing.pack import NONCE_SIZE, PACK_TARGET, PackBuilder
-from hitsave.remotes.keys import pack_key
-from hitsave.remotes.transport import Buffer, Transport
+from hitsave.packing.pack import PACK_TARGET, PackBuilder
+from hitsave.remotes.sessions import Session
+from hitsave.remotes.transport import Buffer
+from hitsave.remotes.uploads import FilledPack, Uploads
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
+
+#: Packs are not made smaller than this where there is enough to send.
+SMALLEST_PACK = 8 << 20
+#: A push makes about so many packs. One that was killed has lost no more than the packs that were under way.
+_PACKS_WANTED = 64
+_WAITING_BLOCKS = 16
+
+
+def pack_size(size: int) -> int:
+    """How large packs should be, in bytes, where so many bytes are to be sent."""
+    return min(max(size // _PACKS_WANTED, SMALLEST_PACK), PACK_TARGET)
 
 
 class EncodedBlock(NamedTuple):
     """A block as it is stored; `raw` is its length when decoded."""
 
     codec: int
-    stored: bytes | bytearray | memoryview
+    stored: Buffer
     raw: int
     entries: tuple[BlockEntry, ...]
 
 
 class PackStream:
-    """Blocks given to `add` end in packs of about 64 MiB. Leaving the block without an error finishes the last one.
+    """Blocks given to it end in packs of one session, in their order.
 
-    `note` is told of each pack that became full, once it is durable.
+    Leaving the block without an error sends the last pack; when it has arrived, `uploads` knows.
     """
 
-    def __init__(
-        self,
-        transport: Transport,
-        note: Callable[[IndexedPack], None] | None = None,
-        nonce: Callable[[int], bytes] = os.urandom,
-    ) -> None:
-        self._transport = transport
-        self._note = note
-        self._nonce = nonce
-        self._overlap = Overlap(self._write)
+    def __init__(self, uploads: Uploads, pool: Executor, session: Session) -> None:
+        self._uploads = uploads
+        self._pool = pool
+        self._session = session
+        self._overlap: Overlap[EncodedBlock | Future[EncodedBlock]] = Overlap(self._write, waiting=_WAITING_BLOCKS)
         self._builder: PackBuilder | None = None
-        self._parts: list[Buffer] = []
-        self.packs: list[IndexedPack] = []
+        self._buffer: mmap | None = None
+        self._used = 0
 
     def __enter__(self) -> PackStream:
         self._overlap.__enter__()
         return self
 
-    def add(self, block: EncodedBlock) -> None:
-        """The next block. What it refers to must not change afterwards."""
+    def add(self, parts: Sequence[Buffer], entries: Sequence[BlockEntry]) -> None:
+        """The next block, not yet encoded. Its parts must not change afterwards."""
+        self._overlap.submit(self._pool.submit(_encode, tuple(parts), tuple(entries)))
+
+    def add_encoded(self, block: EncodedBlock) -> None:
+        """The next block, as it is stored. What it refers to must not change afterwards."""
         self._overlap.submit(block)
 
-    def _write(self, block: EncodedBlock) -> None:
-        if self._builder is None:
-            self._builder = PackBuilder(self._nonce(NONCE_SIZE))
-            self._parts = [self._builder.header()]
-        self._parts.append(self._builder.block(block.codec, block.stored, block.raw, block.entries))
-        if self._builder.length >= PACK_TARGET:
-            self._finish()
-            if self._note is not None:
-                self._transport.sync()
-                self._note(self.packs[-1])
+    def _write(self, coming: EncodedBlock | Future[EncodedBlock]) -> None:
+        block = coming if isinstance(coming, EncodedBlock) else coming.result()
+        builder = self._builder or self._begin()
+        stored = builder.block(block.codec, block.stored, block.raw, block.entries)
+        last = self._append(stored)
+        if builder.length >= self._uploads.pack_size:
+            self._send(last, full=True)
 
-    def _finish(self) -> None:
-        if self._builder is None:
+    def _begin(self) -> PackBuilder:
+        self._buffer = self._uploads.buffer()
+        self._used = 0
+        self._builder = PackBuilder(self._session.token)
+        self._append(self._builder.header())
+        return self._builder
+
+    def _append(self, piece: Buffer) -> list[Buffer]:
+        """Copy a piece behind the others. One that does not fit is given back: the pack is full, and ends with it."""
+        assert self._buffer is not None
+        end = self._used + len(piece)
+        if end > len(self._buffer):
+            return [bytes(piece)]
+        self._buffer[self._used : end] = piece
+        self._used = end
+        return []
+
+    def _send(self, last: list[Buffer], full: bool) -> None:
+        builder, buffer = self._builder, self._buffer
+        if builder is None or buffer is None:
             return
-        self._parts.append(self._builder.finish())
-        self._transport.put(pack_key(self._builder.digest), self._parts)
-        self.packs.append(IndexedPack(self._builder.digest, self._builder.length, self._builder.table))
-        self._builder, self._parts = None, []
+        self._builder = self._buffer = None
+        pieces = [memoryview(buffer)[: self._used], *last, builder.finish()]
+        filled = FilledPack(IndexedPack(builder.digest, builder.length, builder.table), pieces)
+        self._uploads.send(lambda: filled, buffer, noted=full)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None:
+            self._uploads.stop(error)
         self._overlap.__exit__(kind, error, trace)
         if error is None:
-            self._finish()
+            self._send([], full=False)
+
+
+def _encode(parts: tuple[Buffer, ...], entries: tuple[BlockEntry, ...]) -> EncodedBlock:
+    content = parts[0] if len(parts) == 1 else b"".join(parts)
+    codec, stored = encode_block(content)
+    return EncodedBlock(codec, stored, len(content), entries)

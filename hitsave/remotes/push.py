@@ -1,42 +1,45 @@
 """Sends what refs own and the remote lacks.
 
 Order: packs, then index and ref segment, then the commit that names them; before it nothing of a push can be seen, so
-that one which is killed leaves the remote as it was. Only what the given refs own is sent: a pack of the cache goes as
-it is where nothing else is in it; from others, blocks are copied as far as they hold nothing else, and encoded anew
-otherwise. Everything is checked against its digest while it is sent. What a push that died had sent is not sent again.
+that one which is killed leaves the remote as it was. Only what the given refs own is sent. Of packs of the cache that
+are wanted whole, all blocks go as they are, from others only the objects that are wanted. Everything is checked against
+its digest while it is sent. What a push that died had sent is not sent again.
+
+Every pack belongs to the push's session and carries its token. Reading, cutting, hashing, compressing and uploading
+happen side by side, within the memory that `uploads` states: 256 MiB of packs, and about 50 MiB of what comes before.
+Where pushing means one pack of the cache after the other, the one that is being read comes on top.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from mmap import mmap
 from typing import BinaryIO, NamedTuple
-
-from blake3 import blake3
 
 from hitsave.cache.hashing import new_hasher
 from hitsave.cache.store import Cache
-from hitsave.errors import CorruptObject, ObjectNotFound, ReliedOnLost, RemoteConflict
-from hitsave.objects.digest import Digest, ObjectKind, blob_digest
-from hitsave.objects.graph import links
+from hitsave.errors import CorruptObject, ReliedOnLost, SessionFenced
+from hitsave.objects.digest import Digest
 from hitsave.objects.refs import Ref, RefName
-from hitsave.packing.blocks import BlockEntry, EntryKindInPack, encode_block
+from hitsave.packing.blocks import EntryKindInPack
 from hitsave.packing.index import IndexedPack
-from hitsave.packing.recipe import Chunk, Recipe, encode_recipe
+from hitsave.packing.pack import HEADER_SIZE, PACK_MAGIC
 from hitsave.progress import Progress, Silent
-from hitsave.remotes.keys import pack_key
+from hitsave.remotes.largefiles import LargeFiles
 from hitsave.remotes.log import Author, Remote
-from hitsave.remotes.packstream import EncodedBlock, PackStream
-from hitsave.remotes.reblock import Reblocker
+from hitsave.remotes.packstream import PackStream, pack_size
+from hitsave.remotes.reblock import Reblocker, copy_all
 from hitsave.remotes.sessions import Session
-from hitsave.remotes.unfinished import Attempt, SentPack, forget, sent_before
+from hitsave.remotes.unfinished import Attempt, forget_committed, resume
+from hitsave.remotes.uploads import FilledPack, Uploads
 from hitsave.remotes.view import View
+from hitsave.remotes.wanted import Wanted, find_wanted
 
 _TRIES = 5
+#: Longer packs of a cache are not read into memory whole.
+_LONGEST_PACK = 80 << 20
+_MOST_THREADS = 4
 
 
 class Pushed(NamedTuple):
@@ -49,194 +52,184 @@ class Pushed(NamedTuple):
     refs: int = 0
 
 
-@dataclass(slots=True)
-class _Wanted:
-    """What has to be sent: packed objects by the pack that holds them, and whole files; and what the remote has."""
-
-    packed: dict[Digest, dict[bytes, int]] = field(default_factory=dict)
-    whole: dict[Digest, Path] = field(default_factory=dict)
-    relied_on: list[Digest] = field(default_factory=list)
-    seen: set[Digest] = field(default_factory=set)
-    size: int = 0
-
-
 def push(remote: Remote, cache: Cache, refs: Iterable[Ref], author: Author, progress: Progress | None = None) -> Pushed:
     """Send what `refs` own. Raises ObjectNotFound, CorruptObject, RemoteError; then nothing has changed there."""
     progress = progress or Silent()
     asked = list(refs)
-    for _ in range(_TRIES):
-        view = remote.latest()
-        held = view.refs() if asked else {}
-        changes: dict[RefName, Ref | None] = {ref.name: ref for ref in asked if held.get(ref.name) is None}
-        if not changes:
-            return Pushed()
-        new = [ref for ref in asked if ref.name in changes]
-        try:
-            return _Push(remote, cache, view, new, progress).run(author)
-        except ReliedOnLost:
-            continue
-    raise ReliedOnLost([str(ref.digest) for ref in asked[:1]])
+    attempt: Attempt | None = None
+    try:
+        for _ in range(_TRIES):
+            view = remote.latest()
+            held = view.refs() if asked else {}
+            new: dict[RefName, Ref] = {ref.name: ref for ref in asked if held.get(ref.name) is None}
+            if not new:
+                forget_committed(remote.unfinished, (ref.digest for ref in held.values()))
+                return Pushed()
+            try:
+                wanted = find_wanted(cache, view, new.values())
+                attempt = attempt or _begin(remote, view, wanted, new.values())
+                pushed = _Push(remote, cache, view, wanted, attempt, progress).run(author, new)
+                attempt.forget()
+                return pushed
+            except SessionFenced:
+                if attempt is not None:
+                    attempt.forget()
+                attempt = None
+            except ReliedOnLost:
+                continue
+        raise ReliedOnLost([str(ref.digest) for ref in asked[:1]])
+    finally:
+        if attempt is not None:
+            attempt.release()
+
+
+def _begin(remote: Remote, view: View, wanted: Wanted, refs: Iterable[Ref]) -> Attempt:
+    """The session of a push that died, where this one has the same to send; a new one otherwise."""
+    roots: set[bytes] = {ref.digest for ref in refs}
+
+    def sends(others: set[bytes]) -> bool:
+        rest = others - wanted.seen
+        return len(view.has_many(rest)) == len(rest)
+
+    attempt = resume(remote.unfinished, view, remote.transport, roots, sends) if wanted.count else None
+    return attempt or Attempt(remote.unfinished, Session.begin(view.number), roots)
 
 
 class _Push:
     """One try, on top of one view."""
 
-    def __init__(self, remote: Remote, cache: Cache, view: View, refs: Sequence[Ref], progress: Progress) -> None:
+    def __init__(
+        self, remote: Remote, cache: Cache, view: View, wanted: Wanted, attempt: Attempt, progress: Progress
+    ) -> None:
         self._remote = remote
         self._cache = cache
         self._view = view
-        self._refs = refs
+        self._wanted = wanted
+        self._attempt = attempt
         self._progress = progress
-        self._wanted = _find_wanted(cache, view, refs)
-        self._attempt = Attempt(remote.unfinished, {ref.digest for ref in refs})
-        self._sent: list[IndexedPack] = []
-        self._as_they_are: list[IndexedPack] = []
         #: Where what was sent before lies, and which of those packs this push needs.
-        self._before: dict[bytes, SentPack] = {}
-        self._used: dict[Digest, SentPack] = {}
+        self._before: dict[bytes, IndexedPack] = {}
+        self._used: dict[Digest, IndexedPack] = {}
 
-    def run(self, author: Author) -> Pushed:
-        """Send, and commit. Raises ReliedOnLost where something moved meanwhile."""
-        wanted = self._wanted
+    def run(self, author: Author, refs: dict[RefName, Ref]) -> Pushed:
+        """Send, and commit. Raises ReliedOnLost where something moved meanwhile, SessionFenced."""
+        wanted, attempt = self._wanted, self._attempt
         self._progress.start("pushing", wanted.size)
-        count = sum(map(len, wanted.packed.values())) + len(wanted.whole)
-        if count:
-            self._look_for_what_was_sent()
-        if wanted.packed:
-            self._send_packed()
-        if wanted.whole:
-            self._send_whole()
-        packs = {pack.digest: pack for pack in (*self._sent, *self._as_they_are)}
-        packs |= {digest: before.pack for digest, before in self._used.items()}
-        changes = {ref.name: ref for ref in self._refs}
-        session = Session.begin(self._view.number)
-        self._remote.append(self._view, session, author, "push", packs.values(), changes, wanted.relied_on)
-        self._attempt.forget()
-        forget(self._before.values())
-        return Pushed(count, wanted.size, sum(pack.length for pack in self._sent), len(self._sent), len(self._refs))
+        sent: list[IndexedPack] = []
+        if wanted.count:
+            self._look_at_what_was_sent()
+            sent = self._send()
+        packs = {pack.digest: pack for pack in sent} | self._used
+        relied_on = wanted.relied_on | (attempt.roots - wanted.seen)
+        self._remote.append(self._view, attempt.session, author, "push", packs.values(), dict(refs), relied_on)
+        return Pushed(wanted.count, wanted.size, sum(pack.length for pack in sent), len(sent), len(refs))
 
-    def _look_for_what_was_sent(self) -> None:
-        def needed(digest: bytes) -> bool:
-            return digest in self._wanted.seen or self._view.has(digest)
-
-        for before in sent_before(self._remote.unfinished, self._remote.transport, needed):
-            entries = list(before.pack.table.entries())
+    def _look_at_what_was_sent(self) -> None:
+        for pack in self._attempt.packs:
+            entries = list(pack.table.entries())
             recipes = {entry.digest for entry in entries if entry.kind == EntryKindInPack.RECIPE}
             # Only of these does this push see to it that all the chunks are there.
-            if all(blob in self._wanted.whole or self._view.has(blob) for blob in recipes):
-                self._before |= {entry.digest: before for entry in entries}
+            rest = recipes - self._wanted.whole.keys()
+            there = self._view.has_many(rest)
+            if len(there) == len(rest):
+                self._wanted.relied_on |= there
+                self._before |= {entry.digest: pack for entry in entries}
 
     def _was_sent(self, digest: bytes) -> bool:
         before = self._before.get(digest)
         if before is not None:
-            self._used[before.pack.digest] = before
+            self._used[before.digest] = before
         return before is not None
+
+    def _there(self, digests: Sequence[bytes]) -> set[bytes]:
+        """Those that need not be sent."""
+        held = self._view.has_many(digests)
+        self._wanted.relied_on |= held
+        return held | {digest for digest in digests if digest not in held and self._was_sent(digest)}
+
+    def _send(self) -> list[IndexedPack]:
+        """Send all that is wanted; the packs that were made."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        wanted, session = self._wanted, self._attempt.session
+        uploads = Uploads(self._remote.transport, pack_size(wanted.size), self._attempt.note)
+        try:
+            with ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS)) as pool, uploads:
+                if wanted.packed:
+                    with PackStream(uploads, pool, session) as stream:
+                        self._send_packed(stream, uploads)
+                if wanted.whole:
+                    with PackStream(uploads, pool, session) as stream:
+                        chunking = self._remote.format.chunking
+                        LargeFiles(stream, pool, chunking, self._there, self._progress).send(wanted.whole)
+        finally:
+            # Should this push start over, they are there, whether full or not.
+            self._attempt.packs += uploads.packs
+        return uploads.packs
 
     # -- objects out of packs
 
-    def _send_packed(self) -> None:
+    def _send_packed(self, stream: PackStream, uploads: Uploads) -> None:
         tables = _tables(self._cache, self._wanted.packed.keys())
-        with PackStream(self._remote.transport, self._attempt.note) as stream:
-            rest = Reblocker(stream)
-            for digest, asked in self._wanted.packed.items():
-                needed = {key: length for key, length in asked.items() if not self._was_sent(key)}
-                pack = tables[digest]
-                if _is_all_of(pack, needed):
-                    self._send_as_it_is(pack)
-                elif needed:
+        rest = Reblocker(stream)
+        for digest, asked in self._wanted.packed.items():
+            needed = {key: length for key, length in asked.items() if not self._was_sent(key)}
+            pack = tables[digest]
+            if not _is_all_of(pack, needed) or pack.length > _LONGEST_PACK:
+                if needed:
                     with _open_pack(self._cache, digest) as file:
                         rest.copy(file, self._cache.pack_path(digest), pack, needed)
-                self._progress.advance(sum(asked.values()), len(asked))
-            rest.flush()
-        self._sent += stream.packs
+            elif _is_well_sized(pack, uploads.pack_size):
+                self._send_as_it_is(uploads, pack)
+            else:
+                copy_all(stream, memoryview(_read_pack(self._cache, pack)), pack)
+            self._progress.advance(sum(asked.values()), len(asked))
+        rest.flush()
 
-    def _send_as_it_is(self, pack: IndexedPack) -> None:
-        path = self._cache.pack_path(pack.digest)
-        _open_pack(self._cache, pack.digest).close()
-        try:
-            if new_hasher().update_mmap(path).digest() != pack.digest:
-                reason = "the pack has another digest; run 'hitsave fsck'"
-                raise CorruptObject(str(pack.digest), os.fspath(path), reason)
-            self._remote.transport.put_file(pack_key(pack.digest), path)
-            self._sent.append(pack)
-        except RemoteConflict:  # The very same bytes: a push that died had sent them.
-            self._as_they_are.append(pack)
-        except FileNotFoundError:
-            raise ReliedOnLost([str(pack.digest)]) from None
-
-    # -- large objects
-
-    def _send_whole(self) -> None:
-        with PackStream(self._remote.transport, self._attempt.note) as stream:
-            sent: set[bytes] = set()
-            for digest, path in self._wanted.whole.items():
-                self._send_file(stream, digest, path, sent)
-        self._sent += stream.packs
-
-    def _send_file(self, stream: PackStream, digest: Digest, path: Path, sent: set[bytes]) -> None:
-        """Send the chunks of a file that are not there yet, and its recipe."""
-        whole = blake3()
-        chunks: list[Chunk] = []
-        with _open_file(path, digest) as file, _mapped(file) as mapped:
-            size = len(mapped)
-            for offset, length in self._remote.format.chunking.cuts(mapped):
-                content = bytes(mapped[offset : offset + length])
-                whole.update(content)
-                chunk = Chunk(blob_digest(content), len(content))
-                chunks.append(chunk)
-                if self._view.has(chunk.digest):
-                    self._wanted.relied_on.append(chunk.digest)
-                elif chunk.digest not in sent and not self._was_sent(chunk.digest):
-                    sent.add(chunk.digest)
-                    _send_entry(stream, chunk.digest, EntryKindInPack.BLOB, content)
-                self._progress.advance(length)
-        if whole.digest() != digest:
-            raise CorruptObject(str(digest), os.fspath(path), "its content has another digest; nothing was pushed")
-        # A single chunk has the name of the blob itself.
-        if len(chunks) > 1 and not self._was_sent(digest):
-            recipe = Recipe(digest, size, tuple(chunks))
-            _send_entry(stream, digest, EntryKindInPack.RECIPE, encode_recipe(recipe))
-        self._progress.advance(0, 1)
-
-
-def _find_wanted(cache: Cache, view: View, refs: Sequence[Ref]) -> _Wanted:
-    """Walk from the refs; a tree that the remote has is there with all beneath it, and is not looked into."""
-    wanted = _Wanted()
-    pending = [(ref.digest, ref.kind) for ref in refs]
-    while pending:
-        digest, kind = pending.pop()
-        if digest in wanted.seen:
-            continue
-        wanted.seen.add(digest)
-        if view.has(digest):
-            wanted.relied_on.append(digest)
-            continue
-        if kind is not ObjectKind.BLOB:
-            pending += [(link.digest, link.kind) for link in links(kind, cache.read(digest))]
-        _want(cache, digest, wanted)
-    return wanted
-
-
-def _want(cache: Cache, digest: Digest, wanted: _Wanted) -> None:
-    location = cache.packset.find_known(digest) or cache.locate(digest)
-    if location is not None:
-        wanted.packed.setdefault(location.pack, {})[digest] = location.length
-        wanted.size += location.length
-        return
-    path = cache.whole_file(digest)
-    if path is None:
-        raise ObjectNotFound(str(digest), "the cache, so it cannot be pushed; 'hitsave fetch' brings what is elsewhere")
-    wanted.whole[digest] = path
-    try:
-        wanted.size += path.stat().st_size
-    except FileNotFoundError:
-        raise ReliedOnLost([str(digest)]) from None
+    def _send_as_it_is(self, uploads: Uploads, pack: IndexedPack) -> None:
+        buffer = uploads.buffer()
+        token = self._attempt.session.token
+        uploads.send(lambda: _with_nonce(self._cache, pack, token, buffer), buffer, noted=True)
 
 
 def _is_all_of(pack: IndexedPack, needed: dict[bytes, int]) -> bool:
     """Whether every byte of a pack's blocks is needed; some may belong to no entry."""
     everything = sum(block.raw for block in pack.table.blocks)
     return len(needed) == len(pack.table.records) and sum(needed.values()) == everything
+
+
+def _is_well_sized(pack: IndexedPack, size: int) -> bool:
+    return size // 2 <= pack.length <= size + size // 4
+
+
+def _with_nonce(cache: Cache, pack: IndexedPack, nonce: bytes, buffer: mmap) -> FilledPack:
+    """A pack of the cache, checked, with another nonce, hence with another name; read into a buffer as far as it fits.
+
+    Raises CorruptObject, ReliedOnLost.
+    """
+    with _open_pack(cache, pack.digest) as file:
+        begin = memoryview(buffer)[: file.readinto(buffer)]  # type: ignore[attr-defined]
+        rest = file.read()
+    _check_pack(cache, pack, begin, rest)
+    begin[len(PACK_MAGIC) : HEADER_SIZE] = nonce
+    digest = Digest(new_hasher().update(begin).update(rest).digest())
+    return FilledPack(pack._replace(digest=digest), [begin, rest])
+
+
+def _read_pack(cache: Cache, pack: IndexedPack) -> bytes:
+    with _open_pack(cache, pack.digest) as file:
+        content = file.read()
+    _check_pack(cache, pack, content)
+    return content
+
+
+def _check_pack(cache: Cache, pack: IndexedPack, *pieces: bytes | memoryview) -> None:
+    hasher = new_hasher()
+    for piece in pieces:
+        hasher.update(piece)
+    if hasher.digest() != pack.digest:
+        path = os.fspath(cache.pack_path(pack.digest))
+        raise CorruptObject(str(pack.digest), path, "the pack has another digest; run 'hitsave fsck'")
 
 
 def _tables(cache: Cache, packs: Iterable[Digest]) -> dict[Digest, IndexedPack]:
@@ -263,25 +256,3 @@ def _open_pack(cache: Cache, pack: Digest) -> BinaryIO:
         if all(summary.digest != pack for summary in cache.packs()):
             raise ReliedOnLost([str(pack)]) from None
         raise CorruptObject(str(pack), os.fspath(path), "the pack is missing") from None
-
-
-def _open_file(path: Path, digest: Digest) -> BinaryIO:
-    try:
-        return path.open("rb", buffering=0)
-    except FileNotFoundError:
-        raise ReliedOnLost([str(digest)]) from None
-
-
-def _send_entry(stream: PackStream, digest: bytes, kind: EntryKindInPack, content: bytes) -> None:
-    codec, stored = encode_block(content)
-    entry = BlockEntry(digest, kind, 0, len(content))
-    stream.add(EncodedBlock(codec, stored, len(content), (entry,)))
-
-
-@contextmanager
-def _mapped(file: BinaryIO) -> Iterator[memoryview]:
-    if not os.fstat(file.fileno()).st_size:
-        yield memoryview(b"")
-        return
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as content:
-        yield content

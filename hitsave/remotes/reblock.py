@@ -1,7 +1,8 @@
-"""Takes some of the objects of a cache's packs over into packs of a remote, and no others.
+"""Takes the objects of a cache's packs over into packs of a remote: all of them, or some and no others.
 
-A block of which every byte is wanted is copied as it is. From others the objects are taken out, checked, and put
-together in new blocks.
+Of a pack that is wanted whole every block is copied as it is, unopened: the digest of the pack vouches for them. From
+others, a block of which every byte is wanted is checked and copied as it is; out of the rest the objects are taken,
+checked, and put together in new blocks.
 """
 
 from __future__ import annotations
@@ -17,13 +18,22 @@ from hitsave.packing.blocks import (
     BlockEntry,
     EntryKindInPack,
     decode_block,
-    encode_block,
     entry_content,
 )
 from hitsave.packing.index import IndexedPack
 from hitsave.packing.pack import Block, PackEntry
 from hitsave.packing.packreader import check_entry
 from hitsave.remotes.packstream import EncodedBlock, PackStream
+
+
+def copy_all(stream: PackStream, content: memoryview, pack: IndexedPack) -> None:
+    """Every block of a pack, whose content was found to have its digest."""
+    by_block: list[list[BlockEntry]] = [[] for _ in pack.table.blocks]
+    for digest, block, offset, length, kind in pack.table.entries():
+        by_block[block].append(BlockEntry(digest, kind, offset, length))
+    for place, entries in zip(pack.table.blocks, by_block, strict=True):
+        stored = content[place.offset : place.offset + place.stored]
+        stream.add_encoded(EncodedBlock(place.codec, stored, place.raw, tuple(entries)))
 
 
 class Reblocker:
@@ -61,7 +71,7 @@ class Reblocker:
                 kept.append(BlockEntry(entry.digest, entry.kind, entry.offset, entry.length))
         # A block may hold bytes that belong to no entry, and nobody asked for them.
         if len(kept) == len(entries) and sum(entry.length for entry in kept) == block.raw:
-            self._stream.add(EncodedBlock(block.codec, stored, block.raw, tuple(kept)))
+            self._stream.add_encoded(EncodedBlock(block.codec, stored, block.raw, tuple(kept)))
             return
         for entry, piece in pieces:
             self._add(entry, piece)
@@ -70,19 +80,14 @@ class Reblocker:
         builder = self._blobs if entry.kind == EntryKindInPack.BLOB else self._others
         builder.add(entry.digest, entry.kind, content)
         if builder.full:
-            self._send(builder)
+            self._stream.add(builder.parts, builder.entries)
             if builder is self._blobs:
                 self._blobs = BlockBuilder()
             else:
                 self._others = BlockBuilder()
 
-    def _send(self, builder: BlockBuilder) -> None:
-        content = builder.content()
-        codec, stored = encode_block(content)
-        self._stream.add(EncodedBlock(codec, stored, len(content), tuple(builder.entries)))
-
     def flush(self) -> None:
         """Send what is left."""
         for builder in (self._blobs, self._others):
             if builder.entries:
-                self._send(builder)
+                self._stream.add(builder.parts, builder.entries)

@@ -17,6 +17,7 @@ from hitsave.objects.digest import Digest, ObjectKind, blob_digest
 from hitsave.objects.model import EntryKind
 from hitsave.objects.refs import Ref, snapshot_ref
 from hitsave.packing.blocks import BLOCK_TARGET, BlockEntry, Codec
+from hitsave.packing.commit import decode_commit
 from hitsave.packing.pack import NONCE_SIZE, PackBuilder
 from hitsave.packing.packreader import pack_contents, read_table
 from hitsave.progress import Silent
@@ -362,18 +363,39 @@ def test_bytes_that_belong_to_no_object_do_not_leave(ann: Machine, memory: Memor
     assert all(b"SECRET" not in memory.get(key) for key in memory.list(""))
 
 
-def test_packs_of_which_all_is_asked_go_as_they_are(ann: Machine, bob: Machine, memory: MemoryTransport) -> None:
-    refs = keep(ann.cache, numbered(1000), numbered(1000, 5000))
-    counting = CountingTransport(memory)
-    ann.push(counting, *refs)
-    (pack,) = ann.cache.packs()
-    assert memory.list("packs/") == [f"packs/{pack.digest.hex()[:2]}/{pack.digest}.pack"]
-    assert memory.get(memory.list("packs/")[0]) == ann.cache.pack_path(pack.digest).read_bytes()
-    assert counting.requests["put_file"] == 1
-    counting.reset()
-    bob.fetch(counting, *refs)
-    assert counting.requests["download"] == 1
-    assert [found.digest for found in bob.cache.packs()] == [pack.digest]
+def blocks_of(content: bytes, name: Digest) -> list[bytes]:
+    """The blocks of a pack, as they are stored."""
+    table = read_table(lambda offset, length: content[offset : offset + length], len(content), name).table
+    return [content[block.offset : block.offset + block.stored] for block in table.blocks]
+
+
+@pytest.mark.parametrize("size", [200_000, 500_000, 8 << 20], ids=["larger", "of that size", "smaller"])
+def test_blocks_of_packs_of_which_all_is_asked_go_as_they_are(
+    ann: Machine, bob: Machine, memory: MemoryTransport, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Whether the packs of the cache are larger or smaller than those that the push makes."""
+    monkeypatch.setattr("hitsave.cache.packwriter.PACK_TARGET", 500_000)
+    monkeypatch.setattr("hitsave.remotes.packstream.PACK_TARGET", size)
+    folders = [{b"%d" % number: noise(3000, seed + number) for number in range(200)} for seed in (0, 200)]
+    refs = keep(ann.cache, *folders)
+    pushed = ann.push(memory, *refs)
+    here = [(ann.cache.pack_path(pack.digest).read_bytes(), pack.digest) for pack in ann.cache.packs()]
+    there = [(memory.get(key), Digest(bytes.fromhex(key[-69:-5]))) for key in memory.list("packs/")]
+    before, after = ([blocks_of(*pack) for pack in packs] for packs in (here, there))
+    assert sorted(block for blocks in before for block in blocks) == sorted(
+        block for blocks in after for block in blocks
+    )
+    assert len(here) == 3
+    if size == 500_000:
+        assert sorted(before) == sorted(after)
+    else:
+        assert (len(there) > 3) if size < 500_000 else (len(there) == 1)
+    assert (pushed.packs, pushed.sent) == (len(there), sum(len(content) for content, _ in there))
+    (session,) = {content[8:24].hex() for content, _ in there}
+    assert session == decode_commit(memory.get("commits/00000000000000000001")).session
+    check_remote(bob, memory, *refs)
+    bob.fetch(memory, *refs)
+    assert [read_folder(bob.cache, ref.digest) for ref in refs] == folders
 
 
 # -- a part
