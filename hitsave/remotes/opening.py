@@ -19,8 +19,8 @@ from hitsave.remotes.transport import Transport
 _CONTENDERS = 4
 
 
-def open_transport(url: str) -> Transport:
-    """The transport for a URL. Raises RemoteUnsuitable where there is none."""
+def open_transport(url: str, patient: bool = True) -> Transport:
+    """The transport for a URL; a patient one tries again what may pass. Raises RemoteUnsuitable where there is none."""
     parts = urlsplit(url)
     if "://" in url and parts.password is not None:
         raise RemoteUnsuitable(f"{parts.scheme}://{parts.hostname}: a URL holds no password; see docs/remotes.md")
@@ -29,14 +29,18 @@ def open_transport(url: str) -> Transport:
             raise RemoteUnsuitable(f"{url}: a file URL names a folder of this machine, as in file:///data/remote")
         return FolderTransport(Path(unquote(parts.path)))
     if parts.scheme == "ssh":
-        return Retrying(_open_sftp(url))
+        return _retrying(_open_sftp(url), patient)
     if is_bucket(url):
-        return Retrying(open_bucket(url))
+        return _retrying(open_bucket(url), patient)
     if "://" in url:
         raise RemoteUnsuitable(
             f"{url}: there are remotes at s3://, gs://, az://, ssh:// and file:// URLs, and in folders, named by a path"
         )
     return FolderTransport(Path(os.path.abspath(os.path.expanduser(url))))
+
+
+def _retrying(transport: Transport, patient: bool) -> Transport:
+    return Retrying(transport) if patient else transport
 
 
 def _open_sftp(url: str) -> Transport:

@@ -59,7 +59,7 @@ def test_wrong_usage(world: World, arguments: list[str], says: str) -> None:
         (["push", "--remote", "home"], "no remote is set"),
         (["fsck", "--remote", "home"], "no remote is set"),
         (["remote", "add", "bad.name", "../remote"], "there is no setting"),
-        (["remote", "add", "origin", "s3://bucket"], "reaches local folders only"),
+        (["remote", "add", "origin", "ftp://bucket"], "there are remotes at"),
         (["remote", "add", "origin", "bare"], "holds other files"),
         (["remote", "remove", "origin"], "there is no remote 'origin' in any settings file"),
         (["config", "get", "linsk"], "did you mean 'links'?"),

@@ -43,7 +43,8 @@ def add(session: Session, /, name: str, url: str, personal: bool, **options: str
     if "://" not in url:
         url = os.path.abspath(os.path.expanduser(url))
     url = with_options(url, options)
-    writable = check_remote(open_transport(url))
+    # Whoever has mistyped the endpoint should not have to wait.
+    writable = check_remote(open_transport(url, patient=False))
     source = writable_source(config.workspace, config.config_dir, personal)
     change(source, f"remotes.{name}", url)
     session.say(f"{name} is {url} (in {Path(source.label)})")
