@@ -227,6 +227,7 @@ class Index:
         MalformedObject.
         """
         records: list[list[bytes]] = [[] for _ in self._packs]
+        wanted = [pack.digest not in leave_out for pack in self._packs]
         owners = [number for number, pack in enumerate(self._packs) for _ in range(pack.blocks)]
         for number, record in enumerate(self.records()):
             if only is not None and not only[number]:
@@ -235,19 +236,17 @@ class Index:
             if block >= len(owners):
                 raise no_block(block)
             owner = owners[block]
-            first = self._packs[owner].first_block
-            records[owner].append(ENTRY_RECORD.pack(digest, block - first, offset, length, kind))
+            if wanted[owner]:
+                first = self._packs[owner].first_block
+                records[owner].append(ENTRY_RECORD.pack(digest, block - first, offset, length, kind))
         return [
             IndexedPack(
                 pack.digest,
                 pack.length,
-                PackTable(
-                    tuple(self._block(pack.first_block + block)[0] for block in range(pack.blocks)),
-                    tuple(sorted(records[number])),
-                ),
+                PackTable(tuple(self.blocks_of(pack)), tuple(sorted(records[number]))),
             )
             for number, pack in enumerate(self._packs)
-            if pack.digest not in leave_out
+            if wanted[number]
         ]
 
     def verify(self) -> None:

@@ -11,14 +11,14 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from hitsave.objects.refs import Ref, RefName
-from hitsave.packing.blocks import EntryKindInPack
 from hitsave.packing.commit import Commit, StoredFile
 from hitsave.packing.index import Index, IndexedPack, encode_index
+from hitsave.packing.indexmerge import IndexPart
 from hitsave.progress import Progress, Silent
 from hitsave.remotes.keys import COMMITS, commit_key, index_key, is_commit_key, pack_key, refs_key
 from hitsave.remotes.leftovers import Leftover, find_leftovers
 from hitsave.remotes.log import Author, Remote
-from hitsave.remotes.marks import Marks, mark_reachable
+from hitsave.remotes.marks import MarkedIndex, Marks, Weights, mark_reachable
 from hitsave.remotes.packplan import Plan, plan_packs
 from hitsave.remotes.reader import Reader
 from hitsave.remotes.retention import all_fenced, fenced_before, oldest_retained
@@ -67,17 +67,21 @@ def collect(
     return collection.look() if dry_run else collection.run()
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Found:
-    """What one look at a view found out. `retained` are the commits that are there, ascending."""
+    """What one look at a view found out. `retained` are the commits that are there, ascending.
+
+    `again` is what an earlier try has rewritten, `indexes` are those of the view, in their order.
+    """
 
     view: View
     retained: list[Commit]
     dropped: list[Ref]
     refs: list[Ref]
+    again: MarkedIndex
+    indexes: list[MarkedIndex]
+    weights: list[Weights]
     plan: Plan
-    objects: int
-    size: int
 
     @property
     def newest(self) -> Commit:
@@ -104,8 +108,13 @@ class _Collection:
         """What would be done."""
         found = self._find(self._first)
         self._leftovers = self._find_leftovers(found, found.view.index_files, found.view.ref_files)
-        alive = sum(entry.length for pack in found.plan.rewrite for entry in pack.table.entries())
-        return self._report(found, alive)
+        rewritten = (
+            weight.alive
+            for weights, plan in zip(found.weights, found.plan.indexes, strict=True)
+            for weight in weights.packs
+            if weight.pack.digest in plan.rewrite
+        )
+        return self._report(found, sum(rewritten))
 
     def run(self) -> Collected:
         """Mark, rewrite, commit, remove."""
@@ -132,15 +141,13 @@ class _Collection:
         self._progress.start("marking")
         retained = [self._remote.read_commit(number) for number in range(commit.oldest, commit.number)] + [commit]
         refs = [ref for name, ref in view.refs().items() if name not in self._drop]
-        indexes = [self._remote.files.load_index(file) for file in view.index_files]
         # What an earlier try has rewritten is preferred, so that it is not rewritten again.
-        marks = Marks([Index(encode_index(self._rewritten)), *indexes])
+        marks = Marks([Index(encode_index(self._rewritten)), *map(self._remote.files.load_index, view.index_files)])
         mark_reachable(marks, Reader(self._remote, view), ((ref.digest, ref.kind) for ref in refs))
-        again, *tables = marks.tables()
-        dead = [location.length for location in marks.dead() if location.kind != EntryKindInPack.RECIPE]
+        again, *indexes = marks.indexes
         dropped = [ref for name, ref in view.refs().items() if name in self._drop]
-        plan = plan_packs(again, tables, view.index_files)
-        return _Found(view, retained, dropped, refs, plan, len(dead), sum(dead))
+        weights = [index.weigh() for index in indexes]
+        return _Found(view, retained, dropped, refs, again, indexes, weights, plan_packs(weights))
 
     def _find_leftovers(
         self, found: _Found, indexes: Iterable[StoredFile], refs: Iterable[StoredFile]
@@ -162,12 +169,11 @@ class _Collection:
 
     def _build(self, found: _Found) -> Commit:
         """The commit of a collection; before it, what it names."""
-        if found.plan.rewrite:
-            new = rewrite(self._remote, found.view, self._session, found.plan.rewrite, self._progress)
-            self._rewritten = [*found.plan.again, *new]
-        else:
-            self._rewritten = found.plan.again
-        indexes = self._put_indexes(found.plan)
+        self._rewritten = [pack for pack in found.again.index.tables(only=found.again.marked) if pack.table.records]
+        if found.plan.rewrites:
+            packs = _packs_to_rewrite(found)
+            self._rewritten += rewrite(self._remote, found.view, self._session, packs, self._progress)
+        indexes = self._put_indexes(found)
         refs = self._put_refs(found)
         number = fenced_before(found.retained, self._author.now)
         self._leftovers = self._find_leftovers(found, indexes, refs)
@@ -186,13 +192,14 @@ class _Collection:
             fenced=all_fenced(found.newest, number, (leftover.session for leftover in self._leftovers)),
         )
 
-    def _put_indexes(self, plan: Plan) -> tuple[StoredFile, ...]:
+    def _put_indexes(self, found: _Found) -> tuple[StoredFile, ...]:
         files: list[StoredFile] = []
-        for file, packs in plan.kept:
-            if packs is None:
+        for file, marked, plan in zip(found.view.index_files, found.indexes, found.plan.indexes, strict=True):
+            if plan.unchanged:
                 files.append(file)
-            elif packs:
-                files.append(self._remote.files.put_index(packs, self._session))
+            elif plan.stay:
+                part = IndexPart(marked.index, plan.stay, marked.marked)
+                files.append(self._remote.files.put_merged([part], self._session))
         if self._rewritten:
             files.append(self._remote.files.put_index(self._rewritten, self._session))
         return self._remote.files.merge_indexes(tuple(files), self._session)
@@ -212,7 +219,21 @@ class _Collection:
         transport.delete([leftover.key for leftover in self._leftovers])
 
     def _report(self, found: _Found, rewritten: int) -> Collected:
-        freed = sum(leftover.size for leftover in self._leftovers)
         removed = {leftover.key for leftover in self._leftovers}
-        kept = sum(length for pack, length in found.plan.gone.items() if pack_key(pack) not in removed)
-        return Collected(tuple(found.dropped), found.objects, found.size, freed, kept, rewritten)
+        return Collected(
+            dropped=tuple(found.dropped),
+            objects=sum(weights.dead for weights in found.weights),
+            size=sum(weights.dead_size for weights in found.weights),
+            freed=sum(leftover.size for leftover in self._leftovers),
+            kept=sum(length for pack, length in found.plan.gone.items() if pack_key(pack) not in removed),
+            rewritten=rewritten,
+        )
+
+
+def _packs_to_rewrite(found: _Found) -> list[IndexedPack]:
+    """The packs that are rewritten, with what is alive in them."""
+    packs: list[IndexedPack] = []
+    for marked, plan in zip(found.indexes, found.plan.indexes, strict=True):
+        others = {pack.digest for pack in marked.index.packs} - plan.rewrite
+        packs += marked.index.tables(leave_out=others, only=marked.marked)
+    return packs

@@ -5,59 +5,99 @@ An object that several packs hold is marked in one of them only, so that the oth
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
-from hitsave.errors import MalformedObject, ObjectNotFound
+from hitsave.errors import ObjectNotFound
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.graph import Link, links
 from hitsave.packing.blocks import EntryKindInPack
-from hitsave.packing.index import Index, IndexedPack, Location
-from hitsave.packing.recipe import decode_recipe
+from hitsave.packing.index import Index, Location, PackSummary
+from hitsave.packing.pack import ENTRY_RECORD
 from hitsave.remotes.ranges import coalesce
 from hitsave.remotes.reader import Reader
 
 
+@dataclass(slots=True)
+class PackWeight:
+    """What of a pack is alive: entries, and bytes of content, of `total` in all."""
+
+    pack: PackSummary
+    total: int
+    entries: int = 0
+    alive: int = 0
+
+
+@dataclass(slots=True)
+class Weights:
+    """The packs of one index, and how many of its entries are not alive; of these, objects and their bytes."""
+
+    packs: list[PackWeight]
+    not_alive: int = 0
+    dead: int = 0
+    dead_size: int = 0
+
+
+@dataclass(slots=True)
+class MarkedIndex:
+    """An index, and which of its entries are alive."""
+
+    index: Index
+    marked: bytearray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.marked = bytearray(self.index.entry_count)
+
+    def weigh(self) -> Weights:
+        """How much is alive, pack by pack."""
+        packs = [PackWeight(pack, sum(block.raw for block in self.index.blocks_of(pack))) for pack in self.index.packs]
+        owners = array("I", (number for number, weight in enumerate(packs) for _ in range(weight.pack.blocks)))
+        found = Weights(packs)
+        unpack = ENTRY_RECORD.unpack
+        for record, alive in zip(self.index.records(), self.marked, strict=True):
+            _, block, _, length, kind = unpack(record)
+            if alive:
+                weight = packs[owners[block]]
+                weight.entries += 1
+                weight.alive += length
+            else:
+                found.not_alive += 1
+                found.dead += kind != EntryKindInPack.RECIPE
+                found.dead_size += length if kind != EntryKindInPack.RECIPE else 0
+        return found
+
+
 class Marks:
-    """The entries of some indexes, none of them marked at first. Indexes that come first are preferred."""
+    """Marks in several indexes. Those that come first are preferred."""
 
     def __init__(self, indexes: Sequence[Index]) -> None:
-        self._marked = [(index, bytearray(index.entry_count)) for index in indexes]
+        self.indexes = [MarkedIndex(index) for index in indexes]
 
     def mark(self, digest: bytes) -> Location | None:
         """Mark an object; where it lies, or None where it was marked before. Raises ObjectNotFound."""
-        for index, marked in self._marked:
-            number = index.number_of(digest)
+        for one in self.indexes:
+            number = one.index.number_of(digest)
             if number >= 0:
-                if marked[number]:
+                if one.marked[number]:
                     return None
-                marked[number] = 1
-                return index.location(number)
+                one.marked[number] = 1
+                return one.index.location(number)
         raise ObjectNotFound(Digest(digest).hex(), "the remote")
-
-    def tables(self) -> list[list[IndexedPack]]:
-        """The packs of each index, and of their entries those that are marked."""
-        return [index.tables(only=marked) for index, marked in self._marked]
-
-    def dead(self) -> Iterator[Location]:
-        """The entries that are not marked."""
-        for index, marked in self._marked:
-            at = marked.find(0)
-            while at >= 0:
-                yield index.location(at)
-                at = marked.find(0, at + 1)
 
 
 def mark_reachable(marks: Marks, reader: Reader, roots: Iterable[tuple[Digest, ObjectKind]]) -> None:
     """Mark everything that `roots` reach. Raises ObjectNotFound, RemoteCorrupt: then nothing may be removed."""
     wanted = list(_mark_level(marks, (Link(digest, kind, 0) for digest, kind in roots)))
     while wanted:
-        found: list[Link] = []
+        found: list[Location] = []
         for location, content in reader.read_ranges(coalesce(wanted)):
             if location.kind == EntryKindInPack.RECIPE:
-                _mark_chunks(marks, location, bytes(content))
+                for chunk in reader.decode_recipe(location, content).chunks:
+                    marks.mark(chunk.digest)
             else:
-                found += links(ObjectKind(location.kind), bytes(content))
-        wanted = list(_mark_level(marks, found))
+                found += _mark_level(marks, links(ObjectKind(location.kind), bytes(content)))
+        wanted = found
 
 
 def _mark_level(marks: Marks, level: Iterable[Link]) -> Iterator[Location]:
@@ -66,12 +106,3 @@ def _mark_level(marks: Marks, level: Iterable[Link]) -> Iterator[Location]:
         location = marks.mark(link.digest)
         if location is not None and location.kind != EntryKindInPack.BLOB:
             yield location
-
-
-def _mark_chunks(marks: Marks, location: Location, content: bytes) -> None:
-    try:
-        recipe = decode_recipe(content, location.digest)
-    except MalformedObject as error:  # It was verified when it was read.
-        raise ObjectNotFound(location.digest.hex(), f"the remote ({error})") from None
-    for chunk in recipe.chunks:
-        marks.mark(chunk.digest)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from hitsave.cache.intake import WHOLE_FROM
+from hitsave.objects.digest import Digest
 from hitsave.packing.blocks import BlockBuilder, EntryKindInPack
 from hitsave.packing.index import IndexedPack, Location
 from hitsave.progress import Progress
 from hitsave.remotes.log import Remote
-from hitsave.remotes.packplan import holds_large, locations
 from hitsave.remotes.packstream import PackStream, pack_size
 from hitsave.remotes.ranges import coalesce
 from hitsave.remotes.reader import Reader
@@ -38,6 +39,20 @@ def rewrite(
             with PackStream(uploads, pool, session) as stream:
                 _copy(stream, reader.read_ranges(coalesce(locations(chosen))), progress)
     return uploads.packs
+
+
+def holds_large(pack: IndexedPack) -> bool:
+    """Whether a pack holds parts of large objects."""
+    entries = pack.table.entries()
+    return any(entry.kind == EntryKindInPack.RECIPE or entry.length >= WHOLE_FROM for entry in entries)
+
+
+def locations(packs: Iterable[IndexedPack]) -> Iterator[Location]:
+    """Where the entries of packs lie."""
+    for pack in packs:
+        for entry in pack.table.entries():
+            block = pack.table.blocks[entry.block]
+            yield Location(Digest(entry.digest), entry.kind, pack.digest, block, entry.offset, entry.length)
 
 
 def _copy(stream: PackStream, entries: Iterable[tuple[Location, bytes | memoryview]], progress: Progress) -> None:
