@@ -8,23 +8,24 @@ The library is asynchronous inside and releases the interpreter's lock, so threa
 
 from __future__ import annotations
 
-import contextlib
 import mmap
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from hitsave.cache.files import write_all
 from hitsave.errors import RemoteConflict, RemoteError
 from hitsave.remotes.bucketfaults import Action, Place, explain, is_missing, is_past_end
 from hitsave.remotes.transport import Buffer, Listed
+from hitsave.remotes.waiting import wait_for
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
     from obstore.store import ObjectStore
 
+_Result = TypeVar("_Result")
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 #: Files up to this size are sent in one request, which creates a key only if it is free.
 SINGLE_PUT = 64 << 20
@@ -67,29 +68,18 @@ class BucketTransport:
             )
         return self._prefix + key
 
-    @contextlib.contextmanager
-    def _faults(self, action: Action, key: str) -> Iterator[None]:
-        """What the store refuses meanwhile is a RemoteError that names the key."""
+    def _ask(self, action: Action, key: str, request: Callable[[], _Result]) -> _Result:
+        """What the store answers; what it refuses is a RemoteError that names the key."""
         try:
-            yield
-        except RemoteError:
-            raise
+            return wait_for(request)
         except Exception as error:
             raise explain(error, self._place, action, key) from None
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """A value, or a part of it."""
-        import obstore
-
         path = self._path(key)
         try:
-            if length == 0:
-                obstore.head(self._reading, path)
-                return b""
-            if length is not None:
-                return obstore.get_range(self._reading, path, start=start, length=length).to_bytes()
-            options = {"range": {"offset": start}} if start else None
-            return obstore.get(self._reading, path, options=options).bytes().to_bytes()  # type: ignore[arg-type]
+            return wait_for(lambda: _read(self._reading, path, start, length))
         except Exception as error:
             if is_past_end(error):
                 return b""
@@ -100,8 +90,10 @@ class BucketTransport:
         import obstore
 
         pieces = [content] if isinstance(content, (bytes, bytearray, memoryview)) else list(content)
-        with self._faults(Action.WRITE, key):
-            obstore.put(self._writing, self._path(key), pieces, mode="create", use_multipart=False)
+        path = self._path(key)
+        self._ask(
+            Action.WRITE, key, lambda: obstore.put(self._writing, path, pieces, mode="create", use_multipart=False)
+        )
 
     def put_file(self, key: str, path: Path) -> None:
         """Create a key with the content of a file. A large one is not sent where the key is taken."""
@@ -120,22 +112,22 @@ class BucketTransport:
 
         if self._exists(key):
             raise RemoteConflict(self.url, key)
-        with self._faults(Action.WRITE, key):
-            obstore.put(
-                self._writing,
-                self._path(key),
-                path,
-                use_multipart=True,
-                chunk_size=max(_PART, -(-size // _MOST_PARTS)),
-                max_concurrency=_PARTS_AT_ONCE,
-            )
+        target = self._path(key)
+        part = max(_PART, -(-size // _MOST_PARTS))
+        self._ask(
+            Action.WRITE,
+            key,
+            lambda: obstore.put(
+                self._writing, target, path, use_multipart=True, chunk_size=part, max_concurrency=_PARTS_AT_ONCE
+            ),
+        )
 
     def _exists(self, key: str) -> bool:
         import obstore
 
         path = self._path(key)
         try:
-            obstore.head(self._reading, path)
+            wait_for(lambda: obstore.head(self._reading, path))
         except Exception as error:
             if is_missing(error):
                 return False
@@ -146,8 +138,10 @@ class BucketTransport:
         """Write a value into a new file, which is there at the end only with all of it."""
         import obstore
 
-        with self._faults(Action.READ, key):
-            stream = iter(obstore.get(self._reading, self._path(key)).stream(_DOWNLOADED_AT_ONCE))
+        source = self._path(key)
+        stream = self._ask(
+            Action.READ, key, lambda: iter(obstore.get(self._reading, source).stream(_DOWNLOADED_AT_ONCE))
+        )
         target = os.open(path, _CREATE, 0o644)
         try:
             try:
@@ -160,8 +154,7 @@ class BucketTransport:
             raise
 
     def _next(self, stream: Iterator[bytes], key: str) -> bytes:
-        with self._faults(Action.READ, key):
-            return next(stream, b"")
+        return self._ask(Action.READ, key, lambda: next(stream, b""))
 
     def list(self, prefix: str, after: str = "") -> list[str]:
         """The keys that begin with `prefix` and sort after `after`."""
@@ -178,8 +171,7 @@ class BucketTransport:
         # Stores match whole parts of a path. What is finer is sorted out here.
         folder = self._path(prefix.rpartition("/")[0])
         offset = self._path(after) if after and all(after.split("/")) else None
-        with self._faults(Action.LIST, prefix):
-            pages = iter(obstore.list(self._reading, folder or None, offset=offset, chunk_size=_LISTED_AT_ONCE))
+        pages = iter(obstore.list(self._reading, folder or None, offset=offset, chunk_size=_LISTED_AT_ONCE))
         while page := self._next_page(pages, prefix):
             for found in page:
                 key = found["path"].removeprefix(self._prefix)
@@ -187,8 +179,7 @@ class BucketTransport:
                     yield Listed(key, found["size"], int(found["last_modified"].timestamp()))
 
     def _next_page(self, pages: Iterator[Sequence[ObjectMeta]], prefix: str) -> Sequence[ObjectMeta]:
-        with self._faults(Action.LIST, prefix):
-            return next(pages, ())
+        return self._ask(Action.LIST, prefix, lambda: next(pages, ()))
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove keys, many in a request."""
@@ -205,7 +196,7 @@ class BucketTransport:
 
         paths = [self._path(key) for key in keys]
         try:
-            obstore.delete(self._writing, paths)
+            wait_for(lambda: obstore.delete(self._writing, paths))
         except Exception as error:
             if is_missing(error):
                 return False
@@ -217,3 +208,16 @@ class BucketTransport:
 
     def close(self) -> None:
         """Connections that are not used end by themselves."""
+
+
+def _read(store: ObjectStore, path: str, start: int, length: int | None) -> bytes:
+    import obstore
+
+    if length == 0:
+        obstore.head(store, path)
+        return b""
+    if length is not None:
+        return obstore.get_range(store, path, start=start, length=length).to_bytes()
+    if start:
+        return obstore.get(store, path, options={"range": {"offset": start}}).bytes().to_bytes()
+    return obstore.get(store, path).bytes().to_bytes()

@@ -184,6 +184,29 @@ with tiny_bucket() as bucket:
     assert "spawn" in done.stdout
 
 
+@pytest.mark.parametrize("request_", ["get('probe/a')", "put('probe/a', b'')", "list('')", "delete(['probe/a'])"])
+def test_who_waits_for_a_store_that_is_silent_can_be_interrupted(request_: str) -> None:
+    script = f"""
+import os, signal, socket, threading
+from tests.remotes import buckets
+silent = socket.create_server(("127.0.0.1", 0))
+endpoint = f"http://127.0.0.1:{{silent.getsockname()[1]}}"
+transport = buckets.at("gs", endpoint, {{"GOOGLE_BEARER_TOKEN": "token"}})
+def interrupt():
+    connection, _ = silent.accept()
+    connection.recv(1)
+    os.kill(os.getpid(), signal.SIGINT)
+    threading.Event().wait()
+threading.Thread(target=interrupt, daemon=True).start()
+try:
+    transport.{request_}
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=False)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "interrupted", "")
+
+
 # -- stores that are refused
 
 
