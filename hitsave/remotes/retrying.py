@@ -62,7 +62,7 @@ class Retrying:
         self._closing = threading.Event()
 
     def _try(self, action: Callable[[], _Result]) -> _Result:
-        # Whoever closes the transport wakes those who wait now, not those who come later.
+        # Who closes the transport ends what is under way now, not what comes later.
         sleep = self._sleep or self._closing.wait
         waits = self._back_off.waits(self._chance)
         tries = 0

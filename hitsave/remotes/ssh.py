@@ -14,6 +14,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator
+from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -29,7 +30,10 @@ _CONNECT_TIMEOUT = 30
 _KEEPALIVE = 15
 _KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2", "/etc/ssh/ssh_known_hosts")
 _DEFAULT_KEYS = tuple(f"~/.ssh/id_{kind}" for kind in ("ed25519", "ecdsa", "rsa"))
-_ENDING = 10
+#: Seconds that a connection may take to end.
+_ENDING = 4
+#: Preferred to others where the settings don't choose: what processors have instructions for is twice as fast.
+_CIPHERS = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
 
 
 class Address(NamedTuple):
@@ -81,7 +85,8 @@ class Link:
     def __init__(self, address: Address, config: Path | None = None) -> None:
         self._address = address
         self._config = config
-        self._starting = threading.Lock()
+        self._lock = threading.Lock()
+        self._running: set[Future[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._connecting: asyncio.Lock | None = None
@@ -90,14 +95,19 @@ class Link:
 
     def run(self, action: Callable[[SFTPClient], Coroutine[Any, Any, _Result]]) -> _Result:
         """What `action` gives for the SFTP session. Raises RemoteError, and what SFTP servers answer."""
-        running = asyncio.run_coroutine_threadsafe(self._perform(action), self._started())
+        running = self._submit(action)
         try:
             return running.result()
         except LocalFault as fault:
             raise fault.error from None
+        except CancelledError:
+            raise RemoteUnavailable(f"{self._address.url}: the connection was closed") from None
         except BaseException:
             running.cancel()  # Ctrl-C: nobody waits for it any more.
             raise
+        finally:
+            with self._lock:
+                self._running.discard(running)
 
     def server_version(self) -> str:
         """What the server of the present connection calls itself."""
@@ -105,18 +115,22 @@ class Link:
         return str(connection.get_extra_info("server_version", "")) if connection else ""
 
     def close(self) -> None:
-        """End the connection and the thread. A later call begins anew."""
-        with self._starting:
-            loop, thread = self._loop, self._thread
-            self._loop = self._thread = None
-        if loop is not None and thread is not None:
-            loop.call_soon_threadsafe(loop.stop)
+        """End the connection and the thread, and what is under way. A later call begins anew."""
+        with self._lock:
+            loop, thread, running = self._loop, self._thread, self._running
+            self._loop, self._thread, self._running = None, None, set()
+            if loop is not None:
+                loop.call_soon_threadsafe(loop.stop)
+        if thread is not None:
             thread.join(_ENDING)
+        for one in running:
+            one.cancel()  # For those who would wait for an answer that never comes.
 
     # -- the thread
 
-    def _started(self) -> asyncio.AbstractEventLoop:
-        with self._starting:
+    def _submit(self, action: Callable[[SFTPClient], Coroutine[Any, Any, _Result]]) -> Future[_Result]:
+        # Under the lock, so that the loop has not been told to stop before it is told to do this.
+        with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 # Requests that nobody waits for any more fail with the connection; that is no news.
@@ -124,7 +138,9 @@ class Link:
                 self._connecting = asyncio.Lock()
                 self._thread = threading.Thread(target=self._serve, args=(self._loop,), name="ssh", daemon=True)
                 self._thread.start()
-            return self._loop
+            running = asyncio.run_coroutine_threadsafe(self._perform(action), self._loop)
+            self._running.add(running)
+            return running
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
@@ -132,17 +148,19 @@ class Link:
             loop.run_forever()
         finally:
             loop.run_until_complete(self._end())
-            loop.run_until_complete(loop.shutdown_default_executor())
             loop.close()
 
     async def _end(self) -> None:
         connection, self._connection, self._client = self._connection, None, None
         if connection is not None:
             connection.abort()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        # With its connection, everything fails by itself; what is only about to connect has to be told.
+        if others := asyncio.all_tasks() - {asyncio.current_task()}:
+            _, late = await asyncio.wait(others, timeout=_ENDING / 4)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=_ENDING / 4)
 
     async def _perform(self, action: Callable[[SFTPClient], Coroutine[Any, Any, _Result]]) -> _Result:
         client = await self._connected()
@@ -201,7 +219,10 @@ class Link:
         if self._address.user is not None:
             said["username"] = self._address.user
         try:
-            return asyncssh.SSHClientConnectionOptions(**said)
+            options = asyncssh.SSHClientConnectionOptions(**said)
+            if options.config.get("Ciphers") is None:
+                options.update(encryption_algs=_CIPHERS)
+            return options
         except OSError as error:
             reason = f"{error.filename or 'a file'}: {error.strerror or error}"
         except (ValueError, asyncssh.Error) as error:

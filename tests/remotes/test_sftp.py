@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar
@@ -140,15 +140,35 @@ def test_many_requests_at_once_go_over_one_connection(tmp_path: Path) -> None:
 
 
 def test_closing_lets_go_of_the_connection_and_a_later_call_makes_another(tmp_path: Path) -> None:
-    before = threading.active_count()
+    assert "ssh" not in {thread.name for thread in threading.enumerate()}
     with running(tmp_path / "server") as own:
         transport = SftpTransport(own.url(tmp_path / "remote"), own.config)
         for number in range(3):
             transport.put(f"probe/{number}", b"content")
             transport.close()
             transport.close()
-            assert threading.active_count() == before
+            assert "ssh" not in {thread.name for thread in threading.enumerate()}
         assert own.log.count("Accepted publickey") == 3
+
+
+def test_closing_ends_what_is_under_way(tmp_path: Path) -> None:
+    """Whoever waits for it learns it, nothing tries again, and a later call begins anew."""
+    content = noise(30 << 20, 1)
+    transport = SftpTransport(server().url(tmp_path / "remote"), server().config)
+    retrying = Retrying(transport)
+    transport.put("probe/first", b"")
+    for number in range(5):
+        before = {*(tmp_path / "remote" / "tmp").iterdir()}
+        with ThreadPoolExecutor(4) as pool:
+            puts = [pool.submit(retrying.put, f"packs/{number}/{part}", content) for part in range(4)]
+            until_something_came(tmp_path / "remote" / "tmp", before)
+            retrying.close()
+            ended = [put.exception() for put in puts]
+        assert {type(error) for error in ended} <= {RemoteUnavailable, type(None)}
+        assert any(ended)
+    for key in transport.list("packs/"):
+        assert transport.get(key) == content
+    transport.close()
 
 
 # -- servers that lack something
@@ -231,6 +251,10 @@ def another_server(kind: type[asyncssh.SFTPServer], folder: Path) -> Iterator[Sf
             sftp_factory=kind,
         )
 
+    async def shut() -> None:
+        acceptor.close()
+        await acceptor.wait_closed()
+
     acceptor = asyncio.run_coroutine_threadsafe(listen(), loop).result()
     port = acceptor.get_port()
     settings = (shared.home / ".ssh" / "config").read_text().replace("known_hosts", f"known_hosts_{port}")
@@ -244,8 +268,7 @@ def another_server(kind: type[asyncssh.SFTPServer], folder: Path) -> Iterator[Sf
         yield transport
     finally:
         transport.close()
-        acceptor.close()
-        asyncio.run_coroutine_threadsafe(acceptor.wait_closed(), loop).result()
+        asyncio.run_coroutine_threadsafe(shut(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
@@ -308,8 +331,8 @@ def test_a_connection_that_is_lost_in_the_middle(tmp_path: Path) -> None:
         transport.close()
 
 
-def until_something_came(folder: Path) -> None:
-    while not any(path.stat().st_size for path in folder.iterdir()):
+def until_something_came(folder: Path, before: Collection[Path] = ()) -> None:
+    while not any(path.stat().st_size for path in {*folder.iterdir()}.difference(before) if path.exists()):
         pass
 
 
