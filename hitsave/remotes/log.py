@@ -133,7 +133,7 @@ class Remote:
         digest = commit_digest(content)
         if known and known.digest == digest and commit_key(known.number) == keys[-1]:
             return known
-        commit = self._decode(keys[-1], content)
+        commit = self.decode(keys[-1], content)
         if seen:
             self._check_descent(seen, commit, digest, keys)
         return self._know(commit, digest)
@@ -165,13 +165,14 @@ class Remote:
     def read_commit(self, number: int) -> Commit:
         """A commit that is retained. Raises RemoteNotFound, RemoteCorrupt."""
         key = commit_key(number)
-        return self._decode(key, self.transport.get(key))
+        return self.decode(key, self.transport.get(key))
 
     def view_of(self, commit: Commit) -> View:
         """What was true at a commit that is retained."""
         return View(self.files, commit, None)
 
-    def _decode(self, key: str, content: bytes) -> Commit:
+    def decode(self, key: str, content: bytes) -> Commit:
+        """The commit that was read under a key. Raises RemoteCorrupt."""
         try:
             commit = decode_commit(content)
         except MalformedObject as error:
@@ -265,7 +266,7 @@ class Remote:
             return True
         if keys[1] != commit_key(number + 1):
             return False
-        return self._decode(keys[1], self._get_commit(keys[1])).parent == digest
+        return self.decode(keys[1], self._get_commit(keys[1])).parent == digest
 
     def _extended(
         self,

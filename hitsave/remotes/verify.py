@@ -1,28 +1,36 @@
-"""Verification of a remote: every index and pack that its newest commit knows, and what every ref needs.
+"""Verification of a remote: every file that its newest commit knows, the commits before, and what every ref needs.
 
-What is lost is told by object, with the refs that need it; a damaged pack with the refs that lose something by it.
+What is read is the remote's own: this machine's copies are not believed. What is lost is told by object, with the refs
+that need it; a damaged pack or index with the refs that lose something by it. What no commit names is no fault.
+
+A collection may remove what is being read. Where anything is wrong and there is a newer commit by now, that one is
+looked at instead.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from hitsave.cache.hashing import new_hasher
-from hitsave.errors import MalformedObject, ObjectError, RemoteError
-from hitsave.objects.digest import Digest, ObjectKind
-from hitsave.objects.graph import Link, links
+from hitsave.objects.digest import Digest
 from hitsave.objects.refs import Ref
-from hitsave.packing.blocks import decode_block, entry_content
-from hitsave.packing.index import IndexedPack
-from hitsave.packing.packreader import check_entry, pack_contents, read_table
+from hitsave.packing.commit import StoredFile
+from hitsave.packing.index import Index, IndexedPack
+from hitsave.packing.pack import PackTable
 from hitsave.progress import Progress, Silent
-from hitsave.remotes.keys import index_key, pack_key
+from hitsave.remotes.closure import Closure, Lost
+from hitsave.remotes.filecheck import check_commits, check_index, check_older_files, check_refs
+from hitsave.remotes.holdings import Holdings
+from hitsave.remotes.keys import PACKS, commit_key, index_key, pack_key, refs_key
 from hitsave.remotes.log import Remote
+from hitsave.remotes.packcheck import PackDamage, check_packs
 from hitsave.remotes.reader import Reader
 from hitsave.remotes.view import View
+
+_TRIES = 5
 
 
 class RemoteFault(NamedTuple):
@@ -44,41 +52,123 @@ class RemoteReport:
     faults: tuple[RemoteFault, ...]
 
 
+@dataclass(slots=True)
+class Examined:
+    """One state of a remote and what is wrong in it: by commit, file and pack, each with the reason.
+
+    `indexes` and `refs` are those of the newest commit that can be used, be it out of this machine's copy. Of the
+    damaged files, `older` are those that only earlier commits name; the numbers are of the last that does.
+    """
+
+    view: View
+    commits: dict[int, str] = field(default_factory=dict)
+    files: dict[StoredFile, str] = field(default_factory=dict)
+    segments: dict[StoredFile, str] = field(default_factory=dict)
+    older: dict[str, tuple[int, str]] = field(default_factory=dict)
+    indexes: dict[StoredFile, Index] = field(default_factory=dict)
+    packs: dict[Digest, PackDamage] = field(default_factory=dict)
+    refs: list[Ref] = field(default_factory=list)
+    lost: dict[Digest, Lost] = field(default_factory=dict)
+    owners: Mapping[Digest, tuple[str, ...]] = field(default_factory=dict)
+    objects: int = 0
+    size: int = 0
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return not (self.commits or self.files or self.segments or self.older or self.packs or self.lost)
+
+    def holdings(self) -> Holdings:
+        """What can be read."""
+        return Holdings(list(self.indexes.values()), self.packs)
+
+    def report(self, remote: Remote) -> RemoteReport:
+        """What people should be told."""
+        url = remote.transport.url
+        broken = [(commit_key(number), reason, ()) for number, reason in sorted(self.commits.items())]
+        broken += [(key, reason, ()) for key, (_, reason) in sorted(self.older.items())]
+        unknown = tuple(
+            sorted({name for digest, names in self.owners.items() for name in names if self._missing(digest)})
+        )
+        usable = self.indexes
+        wrong = [(index_key(file), why, () if file in usable else unknown) for file, why in self.files.items()]
+        wrong += [(refs_key(file), why, ()) for file, why in self.segments.items()]
+        wrong += [(pack_key(pack), found.reason, self._owners_of(pack)) for pack, found in sorted(self.packs.items())]
+        faults = [RemoteFault(None, f"{url}: {key}", reason, owners) for key, reason, owners in (*broken, *wrong)]
+        faults += [RemoteFault(key, url, lost.reason, self.owners[key]) for key, lost in sorted(self.lost.items())]
+        return RemoteReport(self.objects, self.size, len(self.refs), tuple(faults))
+
+    def _missing(self, digest: Digest) -> bool:
+        return self.lost[digest].pack is None
+
+    def _owners_of(self, pack: Digest) -> tuple[str, ...]:
+        lost = (digest for digest, found in self.lost.items() if found.pack == pack)
+        return tuple(sorted({name for digest in lost for name in self.owners[digest]}))
+
+
 def verify(
     remote: Remote, sample: float | None = None, seed: int = 0, progress: Progress | None = None
 ) -> RemoteReport:
     """Read the packs of the newest commit, or a part of them (0 to 1), and follow every ref. Changes nothing.
 
-    Raises RemoteCorrupt where the commit, an index or a ref segment cannot be read: nothing can be followed then.
+    Of packs that are not read, it is looked up that they are there and as long as they must be. Raises RemoteCorrupt
+    where the newest commit cannot be read: nothing can be followed then.
     """
-    progress = progress or Silent()
-    view = remote.latest()
-    lengths = view.pack_lengths()
-    chosen = _choose(sorted(lengths), sample, seed)
-    size = sum(lengths[pack] for pack in chosen)
-    progress.start("verifying", size)
-    faults = _verify_indexes(remote, view)
-    objects = 0
-    damaged: dict[Digest, str] = {}
-    lost: dict[bytes, Digest] = {}
-    for pack in () if faults else view.packs():
-        if pack.digest not in chosen:
-            continue
-        reason, unreadable = _verify_pack(remote, pack)
-        objects += len(pack.table.records) - len(unreadable)
+    return examine(remote, sample, seed, progress).report(remote)
+
+
+def examine(remote: Remote, sample: float | None = None, seed: int = 0, progress: Progress | None = None) -> Examined:
+    """As `verify`, for those who want to repair what they find."""
+    for _ in range(_TRIES):
+        view = remote.latest()
+        found = _examine(remote, view, sample, seed, progress or Silent())
+        if found.sound or remote.latest().digest == view.digest:
+            break
+    return found
+
+
+def _examine(remote: Remote, view: View, sample: float | None, seed: int, progress: Progress) -> Examined:
+    found = Examined(view)
+    if view.commit is None:
+        return found
+    progress.start("verifying")
+    commits, found.commits = check_commits(remote, view.commit)
+    if sample is None:
+        found.older = check_older_files(remote, view.commit, commits)
+    _check_files(remote, found)
+    _check_packs(remote, found, sample, seed, progress)
+    closure = Closure(found.holdings(), Reader(remote, view))
+    closure.follow((ref.digest, ref.kind) for ref in found.refs)
+    found.lost, found.owners = closure.lost, closure.owners(found.refs)
+    return found
+
+
+def _check_files(remote: Remote, found: Examined) -> None:
+    for file in sorted(found.view.index_files, key=lambda file: file.entries, reverse=True):
+        index, reason = check_index(remote, file)
+        if index is not None:
+            found.indexes[file] = index
         if reason:
-            damaged[pack.digest] = reason
-            lost |= dict.fromkeys(unreadable, pack.digest)
-        progress.advance(pack.length)
-    refs = list(view.refs().values())
-    owners = _Owners(remote, view, lost)
-    for ref in refs:
-        owners.follow(ref)
-    for digest, reason in sorted(damaged.items()):
-        where = f"{remote.transport.url}: {pack_key(digest)}"
-        faults.append(RemoteFault(None, where, reason, tuple(sorted(owners.of_packs.get(digest, ())))))
-    faults += owners.faults()
-    return RemoteReport(objects, size, len(refs), tuple(faults))
+            found.files[file] = reason
+    refs, found.segments = check_refs(remote, found.view.ref_files)
+    found.refs = list(refs.values())
+
+
+def _check_packs(remote: Remote, found: Examined, sample: float | None, seed: int, progress: Progress) -> None:
+    indexes = list(found.indexes.values())
+    lengths = {pack.digest: pack.length for index in indexes for pack in index.packs}
+    chosen = _choose(sorted(lengths), sample, seed)
+    if len(chosen) < len(lengths):
+        chosen |= _suspicious(remote, {pack: length for pack, length in lengths.items() if pack not in chosen})
+    found.size = sum(lengths[pack] for pack in chosen)
+    progress.start("verifying", found.size)
+    for checked in check_packs(remote.transport, packs_of(indexes, chosen)):
+        progress.advance(checked.read)
+        if checked.done:
+            found.objects += len(checked.pack.table.records)
+        if checked.damage is not None:
+            found.objects -= len(checked.damage.unreadable)
+            found.packs[checked.pack.digest] = checked.damage
 
 
 def _choose(packs: list[Digest], sample: float | None, seed: int) -> set[Digest]:
@@ -87,112 +177,27 @@ def _choose(packs: list[Digest], sample: float | None, seed: int) -> set[Digest]
     return set(random.Random(seed).sample(packs, min(len(packs), max(1, round(len(packs) * sample)))))
 
 
-def _verify_indexes(remote: Remote, view: View) -> list[RemoteFault]:
-    faults: list[RemoteFault] = []
-    for file, index in zip(view.commit.indexes if view.commit else (), view.indexes(), strict=True):
-        try:
-            index.verify()
-        except MalformedObject as error:
-            faults.append(RemoteFault(None, f"{remote.transport.url}: {index_key(file)}", str(error)))
-    return faults
+def _suspicious(remote: Remote, lengths: dict[Digest, int]) -> set[Digest]:
+    """Those of some packs that are not there, or not as long as they must be."""
+    expected = {pack_key(pack): (pack, length) for pack, length in lengths.items()}
+    for listed in remote.transport.scan(PACKS):
+        if listed.key in expected and expected[listed.key][1] == listed.size:
+            del expected[listed.key]
+    return {pack for pack, _ in expected.values()}
 
 
-def _verify_pack(remote: Remote, pack: IndexedPack) -> tuple[str, set[bytes]]:
-    """What is wrong with a pack, and which of its entries cannot be read by the index."""
-    try:
-        content = remote.transport.get(pack_key(pack.digest))
-    except RemoteError as error:
-        return str(error), {record[:32] for record in pack.table.records}
-    view = memoryview(content)
-
-    def read(offset: int, length: int) -> bytes:
-        return bytes(view[offset : offset + length])
-
-    try:
-        if new_hasher().update(content).digest() != pack.digest:
-            raise MalformedObject("pack", "has another digest than its name")
-        own = read_table(read, len(content), pack.digest)
-        if not holds_all_of(own, pack):
-            raise MalformedObject("pack", "does not hold what its index says")
-        for _ in pack_contents(read, own):
-            pass
-    except MalformedObject as error:
-        return str(error), _unreadable(view, pack)
-    return "", set()
-
-
-def holds_all_of(own: IndexedPack, indexed: IndexedPack) -> bool:
-    """Whether a pack's own table says what an index says of it; of entries, an index may leave some out."""
-    same = own.digest == indexed.digest and own.length == indexed.length and own.table.blocks == indexed.table.blocks
-    return same and set(indexed.table.records) <= set(own.table.records)
-
-
-def _unreadable(content: memoryview, pack: IndexedPack) -> set[bytes]:
-    found: set[bytes] = set()
-    decoded: memoryview | bytes = b""
-    current = -1
-    for entry in sorted(pack.table.entries(), key=lambda entry: entry.block):
-        try:
-            if entry.block != current:
-                decoded, current = b"", entry.block
-                block = pack.table.blocks[entry.block]
-                decoded = decode_block(block.codec, content[block.offset : block.offset + block.stored], block.raw)
-            check_entry(entry.digest, entry.kind, entry_content(decoded, entry.digest, entry.offset, entry.length))
-        except MalformedObject:
-            found.add(entry.digest)
-    return found
-
-
-class _Owners:
-    """Follows refs, and notes for each object that is lost which of them need it."""
-
-    def __init__(self, remote: Remote, view: View, lost: dict[bytes, Digest]) -> None:
-        self._url = remote.transport.url
-        self._view = view
-        self._reader = Reader(remote, view)
-        self._lost = lost
-        #: What was found out about each object: why it is lost, the pack that it is lost with, what it needs.
-        self._known: dict[Digest, tuple[str, Digest | None, list[Link]]] = {}
-        self._owners: dict[Digest, list[str]] = {}
-        self.of_packs: dict[Digest, set[str]] = {}
-
-    def follow(self, ref: Ref) -> None:
-        """Look at everything that a ref needs."""
-        seen: set[Digest] = set()
-        pending = [(ref.digest, ref.kind)]
-        while pending:
-            digest, kind = pending.pop()
-            if digest in seen:
+def packs_of(indexes: Sequence[Index], chosen: Collection[Digest]) -> Iterator[IndexedPack]:
+    """What the chosen packs hold, each once; of one that several indexes name, everything that any of them says."""
+    named = Counter(pack.digest for index in indexes for pack in index.packs)
+    shared: dict[Digest, IndexedPack] = {}
+    for index in indexes:
+        for pack in index.tables():
+            if pack.digest not in chosen:
                 continue
-            seen.add(digest)
-            if digest not in self._known:
-                self._known[digest] = self._look(digest, kind)
-            reason, pack, needed = self._known[digest]
-            if reason:
-                self._owners.setdefault(digest, []).append(str(ref.name))
-            if pack is not None:
-                self.of_packs.setdefault(pack, set()).add(str(ref.name))
-            pending += [(link.digest, link.kind) for link in needed]
-
-    def _look(self, digest: Digest, kind: ObjectKind) -> tuple[str, Digest | None, list[Link]]:
-        if (pack := self._lost.get(digest)) is not None:
-            return f"the object cannot be read out of {pack_key(pack)}", pack, []
-        try:
-            if kind is not ObjectKind.BLOB:
-                return "", None, list(links(kind, self._reader.read(digest)))
-            if not self._view.has(digest):
-                return "the object is missing", None, []
-            recipe = self._reader.recipe(digest)
-        except (ObjectError, RemoteError) as error:
-            return str(error), None, []
-        for chunk in recipe.chunks if recipe else ():
-            if (pack := self._lost.get(chunk.digest)) is not None:
-                return f"its chunk {chunk.digest} cannot be read out of {pack_key(pack)}", pack, []
-            if not self._view.has(chunk.digest):
-                return f"its chunk {chunk.digest} is missing", None, []
-        return "", None, []
-
-    def faults(self) -> Iterable[RemoteFault]:
-        """What is lost, and whose it is."""
-        for digest, owners in sorted(self._owners.items()):
-            yield RemoteFault(digest, self._url, self._known[digest][0], tuple(sorted(owners)))
+            if named[pack.digest] == 1:
+                yield pack
+                continue
+            before = shared.get(pack.digest, pack)
+            records = tuple(sorted({*before.table.records, *pack.table.records}))
+            shared[pack.digest] = pack._replace(table=PackTable(pack.table.blocks, records))
+    yield from shared.values()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -241,12 +241,39 @@ def test_a_sample_reads_a_part(ann: Machine, bob: Machine) -> None:
     assert verify(bob.remote(memory), sample=0.0, seed=1).objects == 2
 
 
-@pytest.mark.parametrize("prefix", ["indexes/", "refs/", "commits/00000000000000000002"])
-def test_what_cannot_be_followed_is_an_error(remote: Damageable, prefix: str) -> None:
-    for key in MemoryTransport(remote.store).list(prefix):
-        with pytest.raises(RemoteCorrupt) as caught:
-            remote.verify(remote.with_value(key, remote.store.values[key][:-1]))
-        assert caught.value.key == key
+def test_a_newest_commit_that_cannot_be_read_is_an_error(remote: Damageable) -> None:
+    key = "commits/00000000000000000002"
+    with pytest.raises(RemoteCorrupt) as caught:
+        remote.verify(remote.with_value(key, remote.store.values[key][:-1]))
+    assert caught.value.key == key
+
+
+@pytest.mark.parametrize("prefix", ["indexes/", "refs/", "commits/00000000000000000001"])
+@pytest.mark.parametrize("change", [lambda value: value[:-1], lambda value: None], ids=["shorter", "gone"])
+def test_any_other_file_that_is_damaged_is_reported(
+    remote: Damageable, prefix: str, change: Callable[[bytes], bytes | None]
+) -> None:
+    keys = MemoryTransport(remote.store).list(prefix)
+    assert keys
+    for key in keys:
+        damaged = remote.with_value(key, change(remote.store.values[key]))
+        faults = remote.verify(damaged).faults
+        assert key in faults[0].where
+        # What only an index leads to is lost with it.
+        lost = {owner for fault in faults for owner in fault.owners}
+        assert len(lost) == (prefix == "indexes/")
+        assert lost == {owner for fault in faults[1:] for owner in fault.owners}
+
+
+def test_this_machines_copies_are_not_believed(ann: Machine, remote: Damageable) -> None:
+    """Who has pushed has a copy of all indexes and ref segments, and reads none of them from the remote."""
+    assert verify(ann.remote(MemoryTransport(remote.store))).faults == ()
+    keys = [key for key in remote.store.values if key.startswith(("indexes/", "refs/"))]
+    assert len(keys) == 4
+    for key in keys:
+        damaged = remote.with_value(key, flipped(remote.store.values[key], 20, random.Random(4)))
+        (fault,) = verify(ann.remote(damaged)).faults
+        assert key in fault.where
 
 
 # -- what a writer did wrong, under right digests
