@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from hitsave.errors import MalformedObject
 from hitsave.objects.digest import Digest, blob_digest
 from hitsave.packing.chunking import FixedChunking
-from hitsave.packing.recipe import RECIPE_CONTEXT, Chunk, Recipe, decode_recipe, encode_recipe
+from hitsave.packing.recipe import (
+    MOST_CHUNKS,
+    RECIPE_CONTEXT,
+    Chunk,
+    Recipe,
+    decode_recipe,
+    encode_recipe,
+    join_parts,
+    split_recipe,
+)
 from tests.objects.values import digests, modest, mutations
 
 BLOB = blob_digest(b"the whole")
@@ -115,3 +124,48 @@ def test_what_was_cut_is_put_together_by_its_recipe(content: bytes, size: int) -
     blob = blob_digest(content)
     recipe = decode_recipe(encode_recipe(Recipe(blob, len(content), tuple(chunks))), blob)
     assert blob_digest(b"".join(kept[chunk.digest] for chunk in recipe.chunks)) == blob
+
+
+# -- parts
+
+
+def chunks_of(seed: int, count: int) -> list[Chunk]:
+    return [Chunk(blob_digest(b"%d %d" % (seed, number)), 1000 + number % 7) for number in range(count)]
+
+
+def recipe_of(chunks: list[Chunk]) -> Recipe:
+    return Recipe(BLOB, sum(chunk.length for chunk in chunks), tuple(chunks))
+
+
+@pytest.mark.parametrize("count", [0, 1, MOST_CHUNKS, MOST_CHUNKS + 1, 20_000])
+def test_a_long_recipe_is_cut_into_parts_and_put_together(count: int) -> None:
+    flat = recipe_of(chunks_of(1, count))
+    kept, parts = split_recipe(flat)
+    assert kept.of_parts == bool(parts) == (count > MOST_CHUNKS)
+    assert join_parts(decode_recipe(encode_recipe(kept), BLOB), parts) == flat
+    if parts:
+        assert count / 400 < len(parts) < count / 100
+        assert {blob_digest(content) for content in parts.values()} == set(parts)
+
+
+def test_a_change_of_a_long_list_makes_few_new_parts() -> None:
+    chunks = chunks_of(1, 20_000)
+    _, before = split_recipe(recipe_of(chunks))
+    changed = [*chunks[:7000], *chunks_of(2, 9), *chunks[7003:12_000], *chunks_of(3, 1), *chunks[12_001:]]
+    _, after = split_recipe(recipe_of(changed))
+    new = after.keys() - before.keys()
+    assert 1 <= len(new) <= 4
+
+
+def test_equal_chunks_fill_parts() -> None:
+    kept, parts = split_recipe(recipe_of([Chunk(A, 5)] * 5000))
+    assert len(parts) == 2
+    assert [part.length for part in kept.chunks] == [5 * MOST_CHUNKS] * 4 + [5 * (5000 - 4 * MOST_CHUNKS)]
+    assert join_parts(kept, parts) == recipe_of([Chunk(A, 5)] * 5000)
+
+
+def test_no_part_covers_more_than_a_number_can_tell() -> None:
+    flat = recipe_of([Chunk(A, (1 << 32) - 1)] * 1100)
+    kept, parts = split_recipe(flat)
+    assert len(kept.chunks) == 1100
+    assert join_parts(decode_recipe(encode_recipe(kept), BLOB), parts) == flat

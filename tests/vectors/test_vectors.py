@@ -45,7 +45,15 @@ from hitsave.packing.commit import (
 from hitsave.packing.index import Index, IndexedPack, Location, encode_index
 from hitsave.packing.pack import ENTRY_RECORD, Block, PackBuilder, PackTable
 from hitsave.packing.packreader import pack_contents
-from hitsave.packing.recipe import RECIPE_CONTEXT, Chunk, Recipe, decode_recipe, encode_recipe
+from hitsave.packing.recipe import (
+    RECIPE_CONTEXT,
+    Chunk,
+    Recipe,
+    decode_part,
+    decode_recipe,
+    encode_recipe,
+    join_parts,
+)
 from hitsave.packing.refsegment import decode_refs, encode_refs
 from hitsave.remotes.keys import commit_key, index_key, pack_key, refs_key
 from hitsave.snapshots.pointer import Pointer, format_pointer, load_pointer
@@ -63,7 +71,8 @@ LEAST = {
     "pack": (6, 34),
     "index": (3, 33),
     "chunking": (15, 0),
-    "recipe": (3, 9),
+    "recipe": (4, 10),
+    "recipe part": (2, 2),
     "quoting": (5, 0),
     "dataset ref": (4, 0),
     "ref name": (5, 17),
@@ -354,9 +363,23 @@ def test_recipe(vector: Vector) -> None:
         return
     value = vector.json()
     chunks = tuple(Chunk(parse_digest(digest), length) for digest, length in value["chunks"])
-    recipe = Recipe(parse_digest(value["blob"]), value["size"], chunks)
+    recipe = Recipe(parse_digest(value["blob"]), value["size"], chunks, value.get("of_parts", False))
     assert encode_recipe(recipe) == data
     assert decode_recipe(data, recipe.blob) == recipe
+
+
+@pytest.mark.parametrize("vector", of_format("recipe part"))
+def test_recipe_part(vector: Vector) -> None:
+    data = vector.hex()
+    if vector.refusal:
+        check_refused(vector, lambda: decode_part(data, int(vector.get("length"))))
+        return
+    value = vector.json()
+    chunks = tuple(Chunk(parse_digest(digest), length) for digest, length in value["chunks"])
+    assert decode_part(data, value["length"]) == chunks
+    assert str(blob_digest(data)) == vector.get("digest")
+    parts = Recipe(blob_digest(b"whole"), value["length"], (Chunk(blob_digest(data), value["length"]),), of_parts=True)
+    assert join_parts(parts, {blob_digest(data): data}).chunks == chunks
 
 
 # -- section 8
