@@ -41,7 +41,7 @@ from hitsave.remotes.sftpsteps import (
     sync_folder,
     write_pieces,
 )
-from hitsave.remotes.ssh import Link, local_files, parse_url
+from hitsave.remotes.ssh import LOST, Link, local_files, parse_url
 from hitsave.remotes.transport import Buffer, Listed
 
 _Result = TypeVar("_Result")
@@ -155,8 +155,9 @@ class SftpTransport:
         while self._left:
             await remove_if_there(client, self._left.pop())
         temporary = self._path(f"tmp/{secrets.token_hex(12)}")
-        file = await self._open_new(client, temporary)
+        file: SFTPClientFile | None = None
         try:
+            file = await self._open_new(client, temporary)
             try:
                 await write_pieces(file, pieces, client.limits.max_write_len)
                 with contextlib.suppress(asyncssh.SFTPOpUnsupported):
@@ -165,9 +166,13 @@ class SftpTransport:
                 raise await self._write_fault(client, key, error) from None
             await self._publish(client, temporary, key)
         finally:
-            _, removed = await asyncio.gather(file.close(), client.remove(temporary), return_exceptions=True)
-            if isinstance(removed, BaseException) and not isinstance(removed, asyncssh.SFTPNoSuchFile):
-                self._left.append(temporary)
+            await self._discard(client, file, temporary)
+
+    async def _discard(self, client: SFTPClient, file: SFTPClientFile | None, temporary: str) -> None:
+        closing = [file.close()] if file is not None else []
+        *_, removed = await asyncio.gather(*closing, client.remove(temporary), return_exceptions=True)
+        if isinstance(removed, BaseException) and not isinstance(removed, asyncssh.SFTPNoSuchFile):
+            self._left.append(temporary)
 
     async def _open_new(self, client: SFTPClient, path: str) -> SFTPClientFile:
         flags = asyncssh.FXF_WRITE | asyncssh.FXF_CREAT | asyncssh.FXF_EXCL
@@ -180,6 +185,8 @@ class SftpTransport:
     async def _make_folder(self, client: SFTPClient, path: str) -> None:
         try:
             await client.makedirs(path, exist_ok=True)
+        except LOST:
+            raise
         except SFTPError as error:
             # What is said is of little use: 'Failure' where a file is in the way, or nothing about the folder's name.
             reason = "permission denied" if isinstance(error, asyncssh.SFTPPermissionDenied) else str(error)

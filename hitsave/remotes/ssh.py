@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator
@@ -23,15 +22,16 @@ import asyncssh
 from asyncssh import SFTPClient, SSHClientConnection, SSHClientConnectionOptions
 
 from hitsave.errors import RemoteError, RemoteRefused, RemoteUnavailable, RemoteUnsuitable
+from hitsave.remotes.sshkeys import host_key_reason, known_hosts, permission_reason
 
 _Result = TypeVar("_Result")
+#: What the steps of a session raise where the connection is no longer there, or makes no sense any more.
+LOST = (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection, asyncssh.SFTPBadMessage)
 #: Seconds to connect in, where the settings say nothing else; and between signs of life, of which three may be missed.
 _CONNECT_TIMEOUT = 30
 _KEEPALIVE = 15
-_KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2", "/etc/ssh/ssh_known_hosts")
-_DEFAULT_KEYS = tuple(f"~/.ssh/id_{kind}" for kind in ("ed25519", "ecdsa", "rsa"))
 #: Seconds that a connection may take to end.
-_ENDING = 4
+_ENDING = 8
 #: Preferred to others where the settings don't choose: what processors have instructions for is twice as fast.
 _CIPHERS = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
 
@@ -87,6 +87,7 @@ class Link:
         self._config = config
         self._lock = threading.Lock()
         self._running: set[Future[Any]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._connecting: asyncio.Lock | None = None
@@ -151,22 +152,22 @@ class Link:
             loop.close()
 
     async def _end(self) -> None:
+        # What is under way may remove its temporary files; then the connection goes, and all that is left with it.
+        await _cancel(self._tasks)
         connection, self._connection, self._client = self._connection, None, None
         if connection is not None:
             connection.abort()
-        # With its connection, everything fails by itself; what is only about to connect has to be told.
-        if others := asyncio.all_tasks() - {asyncio.current_task()}:
-            _, late = await asyncio.wait(others, timeout=_ENDING / 4)
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late, timeout=_ENDING / 4)
+        await _cancel(asyncio.all_tasks() - {asyncio.current_task()})
 
     async def _perform(self, action: Callable[[SFTPClient], Coroutine[Any, Any, _Result]]) -> _Result:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         client = await self._connected()
         try:
             return await action(client)
-        except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection, asyncssh.SFTPBadMessage) as error:
+        except LOST as error:
             reason = str(error)
         except (asyncssh.DisconnectError, asyncssh.ChannelOpenError, OSError, EOFError) as error:
             reason = str(error) or type(error).__name__
@@ -193,14 +194,14 @@ class Link:
             self._connection = await asyncssh.connect(
                 self._address.host,
                 options=options,
-                known_hosts=_known_hosts(options),
+                known_hosts=known_hosts(options),
                 connect_timeout=options.connect_timeout or _CONNECT_TIMEOUT,
                 keepalive_interval=options.keepalive_interval or _KEEPALIVE,
             )
         except asyncssh.HostKeyNotVerifiable as error:
-            raise RemoteRefused(f"{self._address.url}: {_host_key_reason(options, str(error))}") from None
+            raise RemoteRefused(f"{self._address.url}: {host_key_reason(options, str(error))}") from None
         except asyncssh.PermissionDenied:
-            raise RemoteRefused(f"{self._address.url}: {await _permission_reason(options)}") from None
+            raise RemoteRefused(f"{self._address.url}: {await permission_reason(options)}") from None
         except (asyncssh.Error, OSError, ValueError) as error:
             raise self._unreachable(error) from None
         try:
@@ -244,77 +245,13 @@ class Link:
         return RemoteError(f"{url}: cannot connect: {error}")
 
 
+async def _cancel(tasks: Iterable[asyncio.Task[Any] | None]) -> None:
+    chosen = {task for task in tasks if task is not None}
+    for task in chosen:
+        task.cancel()
+    if chosen:
+        await asyncio.wait(chosen, timeout=_ENDING / 4)
+
+
 def _words(error: Exception) -> str:
     return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-
-
-# -- host keys
-
-
-def _known_hosts(options: SSHClientConnectionOptions) -> Any:
-    """The files of known hosts that are there. Without any no host is known: keys are checked always."""
-    named: Iterable[str] = options.known_hosts or _KNOWN_HOSTS  # type: ignore[assignment]
-    found = [path for path in map(os.path.expanduser, map(os.fspath, named)) if os.access(path, os.R_OK)]
-    return found or b""
-
-
-def _host_key_reason(options: SSHClientConnectionOptions, reason: str) -> str:
-    host = options.host_key_alias or options.host
-    port = None if options.port == asyncssh.DEFAULT_PORT else options.port
-    changed = False
-    with contextlib.suppress(OSError, ValueError):
-        changed = any(asyncssh.match_known_hosts(_known_hosts(options), host, "", port)[:2])
-    if changed:
-        return (
-            f"the key of this host is not the one that is known ({reason}); somebody may be listening in. If it was "
-            f"changed on purpose, run 'ssh-keygen -R {host if port is None else f'[{host}]:{port}'}' and 'ssh' once"
-        )
-    command = f"ssh {host}" if port is None else f"ssh -p {port} {host}"
-    return f"the key of this host is not known yet; run '{command}' once to check and accept it"
-
-
-# -- keys
-
-
-async def _permission_reason(options: SSHClientConnectionOptions) -> str:
-    """Which keys were tried, and what could be done."""
-    paths = _key_files(options)
-    locked = [path for path in paths if _is_locked(path)]
-    tried = [_short(path) for path in paths if path not in locked and os.path.exists(path)]
-    agent = await _agent_keys(options)
-    if agent:
-        tried.append(f"{agent} {'key' if agent == 1 else 'keys'} of the agent")
-    reason = f"permission denied for user {options.username}"
-    reason += f" (tried {', '.join(tried)})" if tried else " (there is no key that could be tried)"
-    if locked:
-        return f"{reason}; {_short(locked[0])} has a passphrase: run 'ssh-add {_short(locked[0])}' first"
-    return f"{reason}; see to it that 'ssh {options.host}' works without a password"
-
-
-def _short(path: str) -> str:
-    return re.sub(f"^{re.escape(os.path.expanduser('~'))}/", "~/", path)
-
-
-async def _agent_keys(options: SSHClientConnectionOptions) -> int:
-    if not options.agent_path:
-        return 0
-    try:
-        async with asyncssh.connect_agent(options.agent_path) as agent:
-            return len(await agent.get_keys(options.agent_identities))
-    except (OSError, ValueError, asyncssh.Error):
-        return 0
-
-
-def _key_files(options: SSHClientConnectionOptions) -> list[str]:
-    named: Any = options.config.get("IdentityFile") or _DEFAULT_KEYS
-    return [os.path.expanduser(path) for path in named]
-
-
-def _is_locked(path: str) -> bool:
-    try:
-        asyncssh.read_private_key(path)
-    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
-        return "assphrase" in str(error)
-    except (OSError, ValueError):
-        return False
-    return False

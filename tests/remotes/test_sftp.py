@@ -168,6 +168,7 @@ def test_closing_ends_what_is_under_way(tmp_path: Path) -> None:
         assert any(ended)
     for key in transport.list("packs/"):
         assert transport.get(key) == content
+    assert [*(tmp_path / "remote" / "tmp").iterdir()] == []
     transport.close()
 
 
