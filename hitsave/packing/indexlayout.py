@@ -105,6 +105,13 @@ def decode_header(data: bytes) -> IndexLayout:
     return IndexLayout(bits, packs, blocks, entries, blocks_at, fanout_at, entries_at, length)
 
 
+def guess_layout(length: int, entries: int) -> IndexLayout:
+    """Where fan-out and entries of an index lie, if its writer took the bits that he must. Says nothing of the rest."""
+    bits = fanout_bits(entries)
+    entries_at = length - entries * ENTRY_RECORD.size
+    return IndexLayout(bits, 0, 0, entries, HEADER.size, entries_at - (FANOUT.size << bits), entries_at, length)
+
+
 def find_in_bucket(bucket: bytes, digest: bytes) -> bytes | None:
     """The record of a digest among the entries of its bucket."""
     step = ENTRY_RECORD.size

@@ -2,8 +2,7 @@
 
 A small index is fetched whole, checked against its digest, and kept as a copy on this machine. Of a large one, a lookup
 reads parts: header and fan-out, then buckets, then block records, then pack records, each of these for all that is
-looked up at once. When reading on by parts would cost more than the whole, the whole is fetched, checked, kept and
-mapped.
+looked up at once. When reading on by parts would cost more than the whole, the whole is fetched, checked and kept.
 
 What is read by parts is not checked against the index's digest, nor is a large copy that this machine has: what is
 found through them is checked by its content. Where they lead to something malformed, the whole index is fetched, or the
@@ -19,8 +18,8 @@ import os
 import secrets
 from collections.abc import Callable, Generator, Iterable, Sequence
 from itertools import islice
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from threading import Lock
 from typing import TypeVar
 
 from blake3 import blake3
@@ -103,6 +102,8 @@ class CommittedIndex:
         self._pages = Pages(self._get, file.length)
         self._layout: IndexLayout | None = None
         self._pack_lengths: dict[Digest, int] = {}
+        #: What was looked up by parts, which are in memory now.
+        self._looked_up: set[Digest] = set()
         self._there: set[Digest] = set()
         self.useful = False
 
@@ -149,7 +150,7 @@ class CommittedIndex:
             if blake3(content).digest() == self._file.digest:
                 self._use(Index(content), checked=True)
         elif self._copy.stat().st_size == self._file.length:
-            self._use(Index(_map(self._copy)), checked=False)
+            self._use(Index(_Copy(self._copy)), checked=False)
 
     def _use(self, index: Index, checked: bool) -> None:
         self._index, self._checked = index, checked
@@ -170,7 +171,7 @@ class CommittedIndex:
         finally:
             temporary.unlink(missing_ok=True)
         try:
-            self._use(Index(self._copy.read_bytes() if self._is_small else _map(self._copy)), checked=True)
+            self._use(Index(self._copy.read_bytes() if self._is_small else _Copy(self._copy)), checked=True)
         except MalformedObject as error:
             raise self._corrupt(str(error)) from None
 
@@ -188,8 +189,9 @@ class CommittedIndex:
 
     def find(self, digests: Sequence[Digest]) -> Search[dict[Digest, Location]]:
         """Where objects are; what is not in this index is left out. Raises RemoteCorrupt."""
+        new = len(digests) if self.here else sum(digest not in self._looked_up for digest in digests)
         found = yield from self._search(
-            len(digests), lambda index: index.find_many(digests), lambda: self._find_in_parts(digests)
+            new, lambda index: index.find_many(digests), lambda: self._find_in_parts(digests)
         )
         self.useful = self.useful or bool(found)
         return found
@@ -222,10 +224,10 @@ class CommittedIndex:
         return (yield from self._search(1, first, lambda: self._complete_in_parts(low, high, most)))
 
     def _search(
-        self, count: int, of_whole: Callable[[Index], Answer], by_parts: Callable[[], Search[Answer]]
+        self, lookups: int, of_whole: Callable[[Index], Answer], by_parts: Callable[[], Search[Answer]]
     ) -> Search[Answer]:
         """An answer by parts, or of the whole index where it is here, or cheaper, or parts lead nowhere."""
-        if not self.here and self._whole_is_cheaper(count):
+        if not self.here and self._whole_is_cheaper(lookups):
             yield [self._fetch]
         if not self.here:
             try:
@@ -235,7 +237,7 @@ class CommittedIndex:
         return self._ask(of_whole)
 
     def _whole_is_cheaper(self, lookups: int) -> bool:
-        return self._is_small or self._pages.spent + lookups * REQUEST >= self._file.length
+        return self._is_small or (lookups > 0 and self._pages.spent + lookups * REQUEST >= self._file.length)
 
     def _ask(self, question: Callable[[Index], Answer]) -> Answer:
         assert self._index is not None
@@ -284,7 +286,9 @@ class CommittedIndex:
         for digest, span in buckets.items():
             if record := find_in_bucket(self._pages.read(*span), digest):
                 records[digest] = record
-        return (yield from self._locate(layout, records)) if records else {}
+        found = (yield from self._locate(layout, records)) if records else {}
+        self._looked_up.update(digests)
+        return found
 
     def _locate(self, layout: IndexLayout, records: dict[Digest, bytes]) -> Search[dict[Digest, Location]]:
         pages = self._pages
@@ -329,13 +333,31 @@ def _around(layout: IndexLayout, places: Iterable[int]) -> Iterable[Span]:
         yield at, at + INDEX_BLOCK.size
 
 
-def _map(path: Path) -> mmap:
-    with path.open("rb") as file:
-        return mmap(file.fileno(), 0, access=ACCESS_READ)
+class _Copy:
+    """A file that gives slices, as bytes do. A mapped one would count as this process's memory where it is touched."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb", buffering=0)
+        self._length = os.fstat(self._file.fileno()).st_size
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, part: slice, /) -> bytes:
+        start, stop, step = part.indices(self._length)
+        wanted = max(stop - start, 0)
+        if hasattr(os, "pread"):
+            content = os.pread(self._file.fileno(), wanted, start)
+        else:
+            with self._lock:
+                self._file.seek(start)
+                content = self._file.read(wanted)
+        return content if step == 1 else content[::step]
 
 
 def _digest_of(path: Path) -> bytes:
-    """The digest of a file, read in pieces: what is mapped counts as this process's memory when it is touched."""
+    """The digest of a file, read in pieces."""
     hasher = blake3()
     with path.open("rb", buffering=0) as file:
         while content := file.read(1 << 20):

@@ -9,7 +9,7 @@ from hitsave.errors import MalformedObject
 #: Parts are read and kept in pages of this many bytes.
 PAGE = 1024
 #: Pages that are no further apart than this come in one request.
-NEAR = 16 * 1024
+NEAR = 8 * 1024
 #: What a request costs beside its bytes, in bytes that could be read meanwhile.
 REQUEST = 32 * 1024
 _LONGEST = 4 << 20

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
 
@@ -21,7 +21,7 @@ from hitsave.packing.blocks import EntryKindInPack, decode_block, entry_content
 from hitsave.packing.index import Location
 from hitsave.packing.pack import Block
 from hitsave.packing.packreader import check_entry
-from hitsave.packing.recipe import Chunk, Recipe, decode_recipe
+from hitsave.packing.recipe import Chunk, Recipe, decode_recipe, join_parts
 from hitsave.remotes.ahead import in_order
 from hitsave.remotes.keys import pack_key
 from hitsave.remotes.log import Remote
@@ -31,6 +31,7 @@ from hitsave.remotes.view import View
 __all__ = ["Content", "Reader", "Shelf", "coalesce", "corrupt_pack", "look_again", "missing_pack"]
 
 _BLOCKS_KEPT = 16
+_LARGEST_KEPT = 1 << 20
 _TRIES = 5
 
 Content = bytes | memoryview
@@ -84,7 +85,7 @@ class Reader:
         self._remote = remote
         self._view = view
         self.received = 0
-        self._counting = threading.Lock()
+        self._lock = threading.Lock()
         self._blocks: OrderedDict[tuple[Digest, Block], Content] = OrderedDict()
 
     # -- single objects
@@ -101,7 +102,7 @@ class Reader:
             content = bytes(self.entry(location))
             if location.kind != EntryKindInPack.RECIPE:
                 return content
-            whole = b"".join(map(bytes, self._chunks(self.decode_recipe(location, content).chunks, digest)))
+            whole = b"".join(map(bytes, self._chunks(self._flat(location, content).chunks, digest)))
             if blob_digest(whole) != digest:
                 raise self._corrupt(location.pack, f"the recipe of {digest} makes other content")
             return whole
@@ -133,7 +134,10 @@ class Reader:
         location = self.locate_many([digest])[digest]
         if location.kind != EntryKindInPack.RECIPE:
             return None
-        return self.decode_recipe(location, self.entry(location))
+        return self._flat(location, self.entry(location))
+
+    def _flat(self, location: Location, content: Content) -> Recipe:
+        return self.flat_recipes([(location, content)])[0][1]
 
     def _read_range(self, digest: Digest, offset: int, length: int) -> bytes:
         recipe = self._recipe_of(digest)
@@ -164,16 +168,21 @@ class Reader:
     def entry(self, location: Location) -> Content:
         """The content of an entry, checked."""
         key = (location.pack, location.block)
-        content = self._blocks.get(key)
-        if content is not None:
-            self._blocks.move_to_end(key)
-        else:
+        with self._lock:
+            content = self._blocks.get(key)
+            if content is not None:
+                self._blocks.move_to_end(key)
+        if content is None:
             stored = self._get(location.pack, location.block.offset, location.block.stored)
             content = self._decode(location.pack, location.block, stored)
-            self._blocks[key] = content
+            self._keep(location.pack, location.block, content)
+        return self._take(location, content)
+
+    def _keep(self, pack: Digest, block: Block, content: Content) -> None:
+        with self._lock:
+            self._blocks[pack, block] = content
             while len(self._blocks) > _BLOCKS_KEPT:
                 self._blocks.popitem(last=False)
-        return self._take(location, content)
 
     # -- many at once; these do not look again by themselves
 
@@ -186,9 +195,11 @@ class Reader:
         return found
 
     def read_many(self, digests: Iterable[Digest]) -> dict[Digest, bytes]:
-        """Small objects."""
-        found: dict[Digest, bytes] = {}
-        with self.reading(coalesce(self.locate_many(digests).values())) as read:
+        """Small objects, such as trees: those of one folder often lie in one block, which is kept for the next call."""
+        located = self.locate_many(digests).values()
+        kept = [location for location in located if (location.pack, location.block) in self._blocks]
+        found = {location.digest: bytes(self.entry(location)) for location in kept}
+        with self.reading(coalesce(place for place in located if place.digest not in found), keep=True) as read:
             for _, entries in read:
                 found |= {location.digest: bytes(content) for location, content in entries}
         return found
@@ -200,9 +211,14 @@ class Reader:
                 yield from entries
 
     @contextmanager
-    def reading(self, ranges: Iterable[Range]) -> Iterator[Iterator[tuple[Range, list[tuple[Location, Content]]]]]:
-        """As `read_ranges`, range by range; what is under way has ended when the block is left."""
-        with in_order(ranges, self._read_range_of_pack, self._threads, memory) as read:
+    def reading(
+        self, ranges: Iterable[Range], keep: bool = False
+    ) -> Iterator[Iterator[tuple[Range, list[tuple[Location, Content]]]]]:
+        """As `read_ranges`, range by range; what is under way has ended when the block is left.
+
+        `keep` keeps blocks for `entry`.
+        """
+        with in_order(ranges, lambda part: self._read_part(part, keep), self._threads, memory) as read:
             yield read
 
     @contextmanager
@@ -210,7 +226,7 @@ class Reader:
         """Each window with the contents of its entries, checked."""
 
         def read_window(window: Window) -> dict[Digest, Content]:
-            entries = (entry for part in window.ranges for entry in self._read_range_of_pack(part))
+            entries = (entry for part in window.ranges for entry in self._read_part(part, keep=False))
             return {location.digest: content for location, content in entries}
 
         with in_order(wanted, read_window, self._threads, lambda window: sum(map(memory, window.ranges))) as read:
@@ -220,10 +236,10 @@ class Reader:
     def _threads(self) -> int:
         return self._remote.transport.parallel
 
-    def _read_range_of_pack(self, wanted: Range) -> list[tuple[Location, Content]]:
-        return self.entries_of(wanted, memoryview(self._get(wanted.pack, wanted.start, wanted.length)))
+    def _read_part(self, wanted: Range, keep: bool) -> list[tuple[Location, Content]]:
+        return self.entries_of(wanted, memoryview(self._get(wanted.pack, wanted.start, wanted.length)), keep)
 
-    def entries_of(self, wanted: Range, stored: memoryview) -> list[tuple[Location, Content]]:
+    def entries_of(self, wanted: Range, stored: memoryview, keep: bool = False) -> list[tuple[Location, Content]]:
         """The entries of a range of which the stored bytes are here, with their contents, checked."""
         decoded: Block | None = None
         content: Content = b""
@@ -234,6 +250,9 @@ class Reader:
                 decoded = block
                 begin = block.offset - wanted.start
                 content = self._decode(wanted.pack, block, stored[begin : begin + block.stored])
+                if keep and block.raw <= _LARGEST_KEPT:
+                    content = memoryview(bytes(content))  # Not a view of all that came with it.
+                    self._keep(wanted.pack, block, content)
             found.append((location, self._take(location, content)))
         return found
 
@@ -247,7 +266,7 @@ class Reader:
             content = self._remote.transport.get(pack_key(pack), start, length)
         except RemoteNotFound:
             raise missing_pack(self._remote, pack) from None
-        with self._counting:
+        with self._lock:
             self.received += len(content)
         if len(content) != length:
             raise self._corrupt(pack, "is shorter than its index says")
@@ -267,8 +286,21 @@ class Reader:
             raise self._corrupt(location.pack, f"object {location.digest}: {error}") from None
         return piece
 
+    def flat_recipes(self, entries: Iterable[tuple[Location, Content]]) -> list[tuple[Location, Recipe]]:
+        """The recipes that entries hold, each with all of its chunks; parts are read. Raises RemoteCorrupt."""
+        decoded = [(location, self.decode_recipe(location, content)) for location, content in entries]
+        parts = {part.digest for _, recipe in decoded if recipe.of_parts for part in recipe.chunks}
+        contents = self.read_many(parts) if parts else {}
+        return [(location, self._join(location, recipe, contents)) for location, recipe in decoded]
+
+    def _join(self, location: Location, recipe: Recipe, contents: Mapping[Digest, bytes]) -> Recipe:
+        try:
+            return join_parts(recipe, contents)
+        except MalformedObject as error:
+            raise self._corrupt(location.pack, f"the parts of the recipe of {recipe.blob}: {error}") from None
+
     def decode_recipe(self, location: Location, content: Content) -> Recipe:
-        """The recipe that an entry holds. Raises RemoteCorrupt."""
+        """The recipe that an entry holds, which may be one of parts. Raises RemoteCorrupt."""
         try:
             return decode_recipe(bytes(content), location.digest)
         except MalformedObject as error:

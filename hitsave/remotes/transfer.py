@@ -160,8 +160,7 @@ class Transfer:
         """Where the chunks of all files lie, in their order, each with its file's number."""
         batch: list[tuple[int, Digest]] = []
         for _, entries in recipes:
-            for location, content in entries:
-                recipe = self._reader.decode_recipe(location, content)
+            for location, recipe in self._reader.flat_recipes(entries):
                 number = files.announce(recipe, location.pack)
                 for chunk in recipe.chunks:
                     batch.append((number, chunk.digest))

@@ -154,10 +154,13 @@ class View:
                 if index.here:
                     search_in([index], missing)
             away = [index for index in self._all() if not index.here]
+            search_in([index for index in away if index.useful], missing)
+            away = [index for index in away if not index.useful]
             if len(missing) > _SAMPLE and len(away) > 1:
                 search_in(away, missing[:: len(missing) // _SAMPLE][:_SAMPLE])
-            for useful in (True, False):
-                search_in([index for index in away if index.useful is useful], missing)
+                search_in([index for index in away if index.useful], missing)
+                away = [index for index in away if not index.useful]
+            search_in(away, missing)
 
     # -- all of it
 
