@@ -20,9 +20,9 @@ from blake3 import blake3
 from hitsave.cache.hashing import new_hasher
 from hitsave.errors import CorruptObject, ReliedOnLost
 from hitsave.objects.digest import Digest, blob_digest
-from hitsave.packing.blocks import BLOCK_TARGET, BlockEntry, EntryKindInPack
+from hitsave.packing.blocks import BLOCK_TARGET, BlockBuilder, BlockEntry, EntryKindInPack
 from hitsave.packing.chunking import Chunking
-from hitsave.packing.recipe import Chunk, Recipe, encode_recipe
+from hitsave.packing.recipe import Chunk, Recipe, encode_recipe, split_recipe
 from hitsave.progress import Progress
 from hitsave.remotes.packstream import PackStream
 
@@ -124,9 +124,19 @@ class LargeFiles:
             raise CorruptObject(str(file.digest), os.fspath(file.path), reason)
         # A single chunk has the name of the blob itself.
         if len(file.chunks) != 1 and not self._there([file.digest]):
-            content = encode_recipe(Recipe(file.digest, file.size, tuple(file.chunks)))
-            self._stream.add([content], [BlockEntry(file.digest, EntryKindInPack.RECIPE, 0, len(content))])
+            self._send_recipe(Recipe(file.digest, file.size, tuple(file.chunks)))
         self._progress.advance(0, 1)
+
+    def _send_recipe(self, flat: Recipe) -> None:
+        recipe, parts = split_recipe(flat)
+        there = self._there(list(parts)) | self._sent
+        builder = BlockBuilder()
+        for digest, content in parts.items():
+            if digest not in there:
+                self._sent.add(digest)
+                builder.add(digest, EntryKindInPack.BLOB, content)
+        builder.add(recipe.blob, EntryKindInPack.RECIPE, encode_recipe(recipe))
+        self._stream.add(builder.parts, builder.entries)
 
 
 class _ChunkBlock:

@@ -16,7 +16,7 @@ from hitsave.packing.blocks import EntryKindInPack
 from hitsave.packing.index import Index, Location, PackSummary
 from hitsave.packing.pack import ENTRY_RECORD
 from hitsave.remotes.ranges import coalesce
-from hitsave.remotes.reader import Reader
+from hitsave.remotes.reader import Content, Reader
 
 
 @dataclass(slots=True)
@@ -91,13 +91,24 @@ def mark_reachable(marks: Marks, reader: Reader, roots: Iterable[tuple[Digest, O
     wanted = list(_mark_level(marks, (Link(digest, kind, 0) for digest, kind in roots)))
     while wanted:
         found: list[Location] = []
+        recipes: list[tuple[Location, Content]] = []
         for location, content in reader.read_ranges(coalesce(wanted)):
             if location.kind == EntryKindInPack.RECIPE:
-                for chunk in reader.decode_recipe(location, content).chunks:
-                    marks.mark(chunk.digest)
+                recipes.append((location, content))
             else:
                 found += _mark_level(marks, links(ObjectKind(location.kind), bytes(content)))
+        _mark_chunks(marks, reader, recipes)
         wanted = found
+
+
+def _mark_chunks(marks: Marks, reader: Reader, recipes: list[tuple[Location, Content]]) -> None:
+    """Mark what recipes need: their chunks, and the parts of their lists."""
+    for location, content in recipes:
+        for chunk_or_part in reader.decode_recipe(location, content).chunks:
+            marks.mark(chunk_or_part.digest)
+    for _, flat in reader.flat_recipes(recipes):
+        for chunk in flat.chunks:
+            marks.mark(chunk.digest)
 
 
 def _mark_level(marks: Marks, level: Iterable[Link]) -> Iterator[Location]:
