@@ -153,7 +153,7 @@ def run_main_job(plan: Plan, retried: bool, folder: Path | None = None) -> MainJ
 def rules() -> list[Rule]:
     """Each fault at each kind of operation that the main job has."""
     kinds = [("put", key) for key in KEYS] + [("get", key) for key in KEYS] + [("list", "commits/"), ("sync", "")]
-    kinds += [("put_file", "packs/"), ("download", "packs/")]
+    kinds += [("download", "packs/")]
     faults = [fault for fault in Fault if fault is not Fault.SLOW]  # Slow answers only change the order.
     return [Rule(fault, *kind) for fault in faults for kind in kinds if kind[0] in OPERATIONS[fault]]
 
