@@ -393,7 +393,7 @@ def edited(own: OpenSSHServer, folder: Path, known_hosts: str | None = None, key
 def test_a_key_that_the_server_does_not_know(tmp_path: Path) -> None:
     make_key(tmp_path / "another")
     transport = SftpTransport(server().url(tmp_path), edited(server(), tmp_path, key=tmp_path / "another"))
-    fails(lambda: transport.list(""), RemoteRefused, "permission denied", f"tried {tmp_path / 'another'}")
+    fails(lambda: transport.list(""), RemoteRefused, "permission denied", "tried ", "/another)")
     transport.close()
 
 
@@ -402,7 +402,7 @@ def test_a_key_with_a_passphrase_and_no_agent(tmp_path: Path, monkeypatch: pytes
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     make_key(tmp_path / "locked", "a passphrase")
     transport = SftpTransport(server().url(tmp_path), edited(server(), tmp_path, key=tmp_path / "locked"))
-    fails(lambda: transport.list(""), RemoteRefused, "no key that could be tried", f"'ssh-add {tmp_path / 'locked'}'")
+    fails(lambda: transport.list(""), RemoteRefused, "no key that could be tried", "'ssh-add ", "/locked' first")
     transport.close()
 
 
