@@ -22,7 +22,7 @@ import asyncssh
 from asyncssh import SFTPClient, SSHClientConnection, SSHClientConnectionOptions
 
 from hitsave.errors import RemoteError, RemoteRefused, RemoteUnavailable, RemoteUnsuitable
-from hitsave.remotes.sshkeys import host_key_reason, known_hosts, permission_reason
+from hitsave.remotes.sshkeys import host_key_reason, known_hosts, named_keys, permission_reason
 
 _Result = TypeVar("_Result")
 #: What the steps of a session raise where the connection is no longer there, or makes no sense any more.
@@ -220,6 +220,10 @@ class Link:
         if self._address.user is not None:
             said["username"] = self._address.user
         try:
+            settings = asyncssh.SSHClientConnectionOptions(client_keys=None, **said).config
+            # As `ssh` does, pass over keys that are named and are not there, or have a passphrase.
+            if keys := [path for path in named_keys(settings) if os.path.exists(path)]:
+                said |= {"client_keys": keys, "ignore_encrypted": True}
             options = asyncssh.SSHClientConnectionOptions(**said)
             if options.config.get("Ciphers") is None:
                 options.update(encryption_algs=_CIPHERS)

@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncssh
 from asyncssh import SSHClientConnectionOptions
+from asyncssh.config import SSHConfig
 
 _KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2", "/etc/ssh/ssh_known_hosts")
 _DEFAULT_KEYS = tuple(f"~/.ssh/id_{kind}" for kind in ("ed25519", "ecdsa", "rsa"))
@@ -40,7 +41,7 @@ def host_key_reason(options: SSHClientConnectionOptions, reason: str) -> str:
 
 async def permission_reason(options: SSHClientConnectionOptions) -> str:
     """Which keys were tried, and what could be done."""
-    paths = _key_files(options)
+    paths = named_keys(options.config) or [os.path.expanduser(path) for path in _DEFAULT_KEYS]
     locked = [path for path in paths if _is_locked(path)]
     tried = [_short(path) for path in paths if path not in locked and os.path.exists(path)]
     agent = await _agent_keys(options)
@@ -67,8 +68,9 @@ async def _agent_keys(options: SSHClientConnectionOptions) -> int:
         return 0
 
 
-def _key_files(options: SSHClientConnectionOptions) -> list[str]:
-    named: Any = options.config.get("IdentityFile") or _DEFAULT_KEYS
+def named_keys(settings: SSHConfig) -> list[str]:
+    """The files of keys that the settings name."""
+    named: Any = settings.get("IdentityFile") or ()
     return [os.path.expanduser(path) for path in named]
 
 

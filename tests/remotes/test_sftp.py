@@ -406,6 +406,16 @@ def test_a_key_with_a_passphrase_and_no_agent(tmp_path: Path, monkeypatch: pytes
     transport.close()
 
 
+def test_a_key_that_is_named_and_not_there_is_passed_over(tmp_path: Path) -> None:
+    config = edited(server(), tmp_path)
+    config.write_text(config.read_text().replace("    IdentityFile", "    IdentityFile ~/none\n    IdentityFile"))
+    make_key(tmp_path / "locked", "a passphrase")
+    config.write_text(config.read_text() + f"    IdentityFile {tmp_path / 'locked'}\n")
+    transport = SftpTransport(server().url(tmp_path / "remote"), config)
+    check_remote(transport)
+    transport.close()
+
+
 def test_a_key_of_the_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if shutil.which("ssh-agent") is None or shutil.which("ssh-add") is None:
         pytest.skip("there is no ssh-agent (Debian: openssh-client)")
