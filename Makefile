@@ -3,14 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help test lint soak try bench clean
+.PHONY: help test lint soak try bench bench-buckets clean
 
 help:
 	@echo "make try    set up, then run the main job on a real dataset, showing every command"
 	@echo "make test   set up, then run linters, type checker and all tests"
 	@echo "make soak   slow runs that look for rare faults"
 	@echo "make lint   linters and type checker alone"
-	@echo "make bench  hitsave beside its peers on generated work"
+	@echo "make bench  hitsave beside its peers on generated work; make bench-buckets: over an S3 server"
 	@echo "make clean  remove $(VENV) and caches"
 
 $(VENV)/python: 
@@ -46,6 +46,10 @@ try: $(VENV)/try
 
 bench: $(VENV)/test
 	$(BIN)/python -m benchmarks.run
+
+bench-buckets: $(VENV)/test
+	$(BIN)/python -m benchmarks.buckets
+	$(BIN)/python -m benchmarks.buckets --latency 20 --peers hitsave,restic,files,floor
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

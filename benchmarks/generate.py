@@ -89,6 +89,22 @@ def write_large(folder: Path, scale: float) -> None:
             left -= file.write(stream.randbytes(min(left, 4 * MIB)))
 
 
+def write_table(folder: Path, scale: float) -> None:
+    """A table in text of 1 GiB: every row has a number of its own."""
+    _write_rows(folder / "table.csv", round((1 << 30) * scale), b"")
+
+
+def write_edited(folder: Path, scale: float) -> None:
+    """The table of `write_table` with 1 MiB of rows inserted in the middle, and a hundred numbers overwritten."""
+    stream = random.Random(f"{SEED} edits")
+    path = folder / "table.csv"
+    _write_rows(path, round((1 << 30) * scale), "".join(_lines(stream, 20_000)).encode()[:MIB])
+    with path.open("r+b") as file:
+        for _ in range(max(1, round(100 * scale))):
+            file.seek(stream.randrange(path.stat().st_size - 8))
+            file.write(f"{stream.randrange(10**8):08d}".encode())
+
+
 WORKS = {
     work.name: work
     for work in (
@@ -97,6 +113,30 @@ WORKS = {
         Work("large", "one file of 3 GiB", write_large, many_files=False),
     )
 }
+
+TABLES = {
+    work.name: work
+    for work in (
+        Work("table", "a table of 1 GiB", write_table, many_files=False),
+        Work("edited", "the same with 1 MiB inserted and a hundred numbers changed", write_edited, many_files=False),
+    )
+}
+
+
+def _write_rows(path: Path, size: int, inserted: bytes) -> None:
+    """`size` bytes of numbered rows, and in their middle what is inserted."""
+    stream = random.Random(f"{SEED} table")
+    lines = _lines(stream, 100_000)
+    written = row = 0
+    with path.open("xb") as file:
+        while written < size:
+            rows = stream.choices(lines, k=10_000)
+            text = "".join([f"{number:09d},{line}" for number, line in enumerate(rows, row)]).encode()
+            is_middle = written < size // 2 <= written + len(text)
+            written += file.write(text[: size - written])
+            row += len(rows)
+            if is_middle:
+                file.write(inserted)
 
 
 def _lines(stream: random.Random, count: int) -> list[str]:
@@ -116,12 +156,12 @@ def _write(path: Path, content: bytes) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.generate", description=__doc__)
-    parser.add_argument("work", choices=sorted(WORKS))
+    parser.add_argument("work", choices=sorted(WORKS | TABLES))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--scale", type=float, default=1.0)
     options = parser.parse_args()
     options.folder.mkdir(parents=True)
-    WORKS[options.work].write(options.folder, options.scale)
+    (WORKS | TABLES)[options.work].write(options.folder, options.scale)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,10 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 
 class CommandFailed(Exception):
@@ -51,15 +52,7 @@ def execute(
         output.write(f"$ {' '.join(arguments)}\n".encode())
         output.flush()
         start = time.perf_counter()
-        child = subprocess.Popen(
-            arguments,
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        child = _spawn(arguments, folder, environment, output)
         late = threading.Event()
         clock = threading.Timer(timeout, _stop, (child.pid, late))
         clock.start()
@@ -80,12 +73,54 @@ def execute(
     return Usage(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
 
 
+def execute_until(
+    command: Sequence[str | Path],
+    reached: Callable[[], bool],
+    *,
+    folder: Path,
+    environment: Mapping[str, str],
+    log: Path,
+    timeout: float = 3600.0,
+) -> None:
+    """Run `command` until `reached` and kill it then, with its children; raise CommandFailed where it ends before."""
+    arguments = [str(part) for part in command]
+    end = time.monotonic() + timeout
+    with log.open("ab") as output:
+        child = _spawn(arguments, folder, environment, output)
+        try:
+            while not reached():
+                if child.poll() is not None:
+                    raise CommandFailed(f"{_short(arguments)}: ended before it could be killed: {_last_line(log)}")
+                if time.monotonic() > end:
+                    raise CommandFailed(f"{_short(arguments)}: stopped after {timeout:.0f} s")
+                time.sleep(0.005)
+        finally:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+
+
 def require_same(source: Path, made: Path, environment: Mapping[str, str], log: Path) -> None:
     """Compare every name and every byte of two directories; raise WrongResult where they differ."""
     try:
         execute(["diff", "-rq", source, made], folder=source, environment=environment, log=log)
     except CommandFailed as failure:
         raise WrongResult(str(failure)) from failure
+
+
+def _spawn(
+    arguments: Sequence[str], folder: Path, environment: Mapping[str, str], output: IO[bytes]
+) -> subprocess.Popen[bytes]:
+    """Start a program in a process group of its own, so that its children end with it."""
+    return subprocess.Popen(
+        arguments,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
 
 
 def _stop(pid: int, late: threading.Event) -> None:

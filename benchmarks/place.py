@@ -80,11 +80,16 @@ class Step:
 
     def carry_out(self, place: Place) -> Usage:
         """Run the commands and add up what they took. The disk is quiet before the first one starts."""
-        os.sync()
+        settle()
         usage = NOTHING
         for command in self.commands:
             usage += place.run(*command, folder=self.folder)
         return usage
+
+
+def settle() -> None:
+    """Wait until nothing that was written before is still on its way to the disk."""
+    os.sync()
 
 
 class Tool(Protocol):

@@ -73,7 +73,7 @@ class Report:
         if self.start_ups:
             parts += ["### start-up", "", *self._start_up_table(), ""]
         if self.failures:
-            parts += ["### Not measured", "", *map(_failure_line, self.failures), ""]
+            parts += ["### Not measured", "", *map(failure_line, self.failures), ""]
         return "\n".join(parts)
 
     def save(self, path: Path) -> None:
@@ -115,8 +115,8 @@ def _row(title: str, tool: str, found: Sequence[Measurement], floor: float | Non
     cells = [
         title,
         tool,
-        _time(seconds),
-        f"{_time(min(times))} to {_time(max(times))}" if len(times) > 1 else "",
+        show_seconds(seconds),
+        f"{show_seconds(min(times))} to {show_seconds(max(times))}" if len(times) > 1 else "",
         _ratio(seconds, floor),
         _ratio(seconds, status),
         f"{statistics.fmean(one.cpu for one in found):.2f}",
@@ -126,7 +126,7 @@ def _row(title: str, tool: str, found: Sequence[Measurement], floor: float | Non
     return "| " + " | ".join(cells) + " |"
 
 
-def _time(seconds: float) -> str:
+def show_seconds(seconds: float) -> str:
     return f"{seconds:.2f}" if seconds >= 1 else f"{seconds:.3f}"
 
 
@@ -143,7 +143,7 @@ def _mean(found: Iterable[Measurement]) -> float | None:
     return statistics.fmean(times) if times else None
 
 
-def _failure_line(failure: Failure) -> str:
+def failure_line(failure: Failure) -> str:
     said = "WRONG RESULT" if failure.wrong else "failed"
     where = f"{failure.work}, {failure.step}" if failure.step else failure.work
     return f"- {failure.tool} {said}: {where}: {failure.reason}" if where else f"- {failure.tool}: {failure.reason}"

@@ -38,7 +38,8 @@ class Harness:
         """Generate the work and run every tool on it, `repeat` times, with the floor at both ends."""
         self.report.works[work.name] = work.claim if self.scale == 1 else f"{work.claim}, times {self.scale:g}"
         source = self.base / work.name / "source"
-        self._generate(work, source)
+        say(f"{work.name}: generating")
+        generate(work, source, self.scale)
         others = [tool for tool in tools if tool.name != "floor"]
         floor = [tool for tool in tools if tool.name == "floor"]
         for number in range(repeat):
@@ -69,7 +70,7 @@ class Harness:
         stored, files = _held(step.stored) if step.stored else (None, None)
         one = Measurement(work.name, tool.name, step.name, usage.seconds, usage.cpu, usage.peak, stored, files)
         self.report.measurements.append(one)
-        _say(f"{work.name}: {tool.name} {step.name}: {usage.seconds:.2f} s")
+        say(f"{work.name}: {tool.name} {step.name}: {usage.seconds:.2f} s")
 
     def measure_start_up(self, tools: list[Tool], tries: int) -> None:
         """Every command `tries` times, in turn, in an empty folder."""
@@ -90,23 +91,16 @@ class Harness:
                     seconds[tool, name].append(usage.seconds)
         self.report.start_ups += [StartUp(tool, name, tries) for (tool, name), tries in seconds.items() if tries]
 
-    def _generate(self, work: Work, source: Path) -> None:
-        _say(f"{work.name}: generating")
-        command = [
-            sys.executable,
-            "-m",
-            "benchmarks.generate",
-            work.name,
-            str(source),
-            "--scale",
-            str(self.scale),
-        ]
-        subprocess.run(command, check=True, cwd=Path(__file__).parent.parent)
-
     def _note(self, failure: Failure) -> None:
         self.report.failures.append(failure)
         said = "LEFT A WRONG RESULT" if failure.wrong else "failed"
-        _say(f"{failure.tool} {said}: {failure.work}, {failure.step}: {failure.reason}")
+        say(f"{failure.tool} {said}: {failure.work}, {failure.step}: {failure.reason}")
+
+
+def generate(work: Work, folder: Path, scale: float) -> None:
+    """Write a work into a new folder, in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.generate", work.name, str(folder), "--scale", str(scale)]
+    subprocess.run(command, check=True, cwd=Path(__file__).parent.parent)
 
 
 def _held(folder: Path) -> tuple[int, int]:
@@ -118,14 +112,16 @@ def _held(folder: Path) -> tuple[int, int]:
     return size, files
 
 
-def _machine(folder: Path) -> dict[str, str]:
+def machine(folder: Path) -> dict[str, str]:
+    """What the report says about where it was measured."""
     asked = subprocess.run(["stat", "-f", "-c", "%T", folder], check=False, capture_output=True, text=True)
     kind = asked.stdout.strip() or "unknown"
     system = f"{platform.system()} {platform.release()}, {os.cpu_count()} cores, {kind} file system"
     return {"date": date.today().isoformat(), "machine": system, "python": platform.python_version()}
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Progress, which is no part of the report."""
     print(line, file=sys.stderr, flush=True)
 
 
@@ -135,14 +131,15 @@ def _available(names: list[str], report: Report) -> list[Tool]:
         tool = TOOLS[name]()
         if reason := tool.missing():
             report.failures.append(Failure("", name, "", f"left out: {reason}"))
-            _say(f"{name} left out: {reason}")
+            say(f"{name} left out: {reason}")
         else:
             report.versions[name] = tool.version()
             tools.append(tool)
     return tools
 
 
-def _names(text: str, known: dict[str, object], what: str) -> list[str]:
+def pick(text: str, known: dict[str, object], what: str) -> list[str]:
+    """The names in a list with commas; ends the program where one is unknown."""
     names = [name for name in text.split(",") if name]
     if unknown := [name for name in names if name not in known]:
         raise SystemExit(f"no such {what}: {', '.join(unknown)}; there are {', '.join(known)}")
@@ -163,18 +160,18 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
-    works = [WORKS[name] for name in _names(options.work, dict(WORKS), "work")]
+    works = [WORKS[name] for name in pick(options.work, dict(WORKS), "work")]
     options.folder.mkdir(parents=True, exist_ok=True)
     base = Path(tempfile.mkdtemp(prefix="run-", dir=options.folder.resolve()))
-    report = Report(_machine(base))
+    report = Report(machine(base))
     harness = Harness(base, report, options.scale, options.timeout)
     try:
-        tools = _available(_names(options.peers, dict(TOOLS), "peer"), report)
+        tools = _available(pick(options.peers, dict(TOOLS), "peer"), report)
         harness.measure_start_up(tools, tries=10)
         for work in works:
             harness.measure_work(work, tools, options.repeat)
     finally:
-        _say("deleting the run's folder")
+        say("deleting the run's folder")
         shutil.rmtree(base)  # last of all: deleting many files slows the creation of others
     print(report.markdown())
     if options.json:

@@ -20,10 +20,11 @@ SETTINGS = {
 }
 
 
-def variables() -> dict[str, str]:
-    """The settings as environment variables; no one's own configuration is read."""
-    pairs: dict[str, str] = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_COUNT": str(len(SETTINGS))}
-    for number, (key, value) in enumerate(SETTINGS.items()):
+def variables(**more: str) -> dict[str, str]:
+    """The settings as environment variables, and more of them; no one's own configuration is read."""
+    settings = {**SETTINGS, **more}
+    pairs: dict[str, str] = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_COUNT": str(len(settings))}
+    for number, (key, value) in enumerate(settings.items()):
         pairs |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
     return pairs
 

@@ -18,19 +18,19 @@ class Hitsave:
     name = "hitsave"
 
     def __init__(self) -> None:
-        self._hitsave = Path(sys.executable).with_name("hitsave")
+        self.program = Path(sys.executable).with_name("hitsave")
 
     def missing(self) -> str | None:
-        return None if self._hitsave.exists() else "hitsave is not installed in this environment"
+        return None if self.program.exists() else "hitsave is not installed in this environment"
 
     def version(self) -> str:
-        done = subprocess.run([self._hitsave, "--version"], check=False, capture_output=True, text=True)
+        done = subprocess.run([self.program, "--version"], check=False, capture_output=True, text=True)
         said = (done.stdout.strip() or done.stderr.strip() or "no version").splitlines()
         return said[0 if done.returncode == 0 else -1]
 
     def start_up(self) -> dict[str, Command]:
         bare = [sys.executable, "-c", "pass"]
-        return {"bare": bare, "--version": [self._hitsave, "--version"], "--help": [self._hitsave, "--help"]}
+        return {"bare": bare, "--version": [self.program, "--version"], "--help": [self.program, "--help"]}
 
     def steps(self, place: Place) -> Iterator[Step]:
         place.variables |= git.variables() | {
@@ -41,16 +41,16 @@ class Hitsave:
         place.run("git", "init", "-q", folder=workspace)
         data = workspace / "data"
         place.copy_source(data)
-        yield Step("add", [[self._hitsave, "add", "data"]], workspace)
-        yield Step("again", [[self._hitsave, "add", "data"]], workspace)
-        place.run(self._hitsave, "remote", "add", "origin", remote, folder=workspace)
-        yield Step("push", [[self._hitsave, "push"]], workspace, stored=remote)
+        yield Step("add", [[self.program, "add", "data"]], workspace)
+        yield Step("again", [[self.program, "add", "data"]], workspace)
+        place.run(self.program, "remote", "add", "origin", remote, folder=workspace)
+        yield Step("push", [[self.program, "push"]], workspace, stored=remote)
         second = self._second_workspace(place, workspace, remote)
         place.variables["HITSAVE_LOCAL_CACHE_DIR"] = str(place.folder("second_cache"))
-        yield Step("pull", [[self._hitsave, "pull"]], second, result=second / "data")
+        yield Step("pull", [[self.program, "pull"]], second, result=second / "data")
         place.variables["HITSAVE_LOCAL_CACHE_DIR"] = str(place.root / "cache")
         place.set_aside(data)
-        yield Step("restore", [[self._hitsave, "checkout", "data"]], workspace, result=data)
+        yield Step("restore", [[self.program, "checkout", "data"]], workspace, result=data)
 
     def _second_workspace(self, place: Place, first: Path, remote: Path) -> Path:
         """As a colleague has it after `git clone`: the pointer file and the settings, and no data."""
@@ -60,7 +60,7 @@ class Hitsave:
             if (first / name).exists():
                 shutil.copy(first / name, second / name)
         known = subprocess.run(
-            [self._hitsave, "remote", "list"],
+            [self.program, "remote", "list"],
             check=False,
             cwd=second,
             env=place.environment,
@@ -68,5 +68,5 @@ class Hitsave:
             text=True,
         )
         if "origin" not in known.stdout:
-            place.run(self._hitsave, "remote", "add", "origin", remote, folder=second)
+            place.run(self.program, "remote", "add", "origin", remote, folder=second)
         return second
