@@ -18,7 +18,7 @@ from blake3 import blake3
 from hitsave.errors import RemoteConflict, RemoteError, RemoteNotFound
 from hitsave.packing.commit import decode_commit
 from hitsave.packing.index import Index
-from hitsave.remotes.keys import COMMITS, index_key, pack_key, refs_key
+from hitsave.remotes.keys import COMMITS, FORMAT_KEY, commit_key, index_key, pack_key, refs_key
 from hitsave.remotes.transport import Buffer, Listed, Transport
 
 Result = TypeVar("Result")
@@ -122,10 +122,23 @@ class MemoryTransport:
             )
 
     def delete(self, keys: Iterable[str]) -> None:
-        for key in keys:
-            if not key.startswith("probe/"):
-                raise Misuse(f"{key} was removed; nothing but probes may be")
-            self.store.values.pop(key, None)
+        with self.store.lock:
+            for key in keys:
+                if key in self._needed():
+                    raise Misuse(f"{key} was removed, and is needed")
+                self.store.values.pop(key, None)
+
+    def _needed(self) -> set[str]:
+        """What no collection may remove: the newest commit, what it names, and the commits that it retains."""
+        keys = sorted(key for key in self.store.values if key.startswith(COMMITS))
+        if not keys:
+            return {FORMAT_KEY}
+        newest = decode_commit(self.store.values[keys[-1]])
+        needed = {FORMAT_KEY, *(key for key in keys if key >= commit_key(newest.oldest)), *map(refs_key, newest.refs)}
+        for file in newest.indexes:
+            needed.add(index_key(file))
+            needed |= {pack_key(pack.digest) for pack in Index(self.store.values[index_key(file)]).packs}
+        return needed
 
     def sync(self) -> None:
         self.store.durable |= self._unsynced
