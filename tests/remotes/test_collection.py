@@ -263,7 +263,7 @@ def test_a_push_during_which_its_session_is_fenced_starts_over(
 # -- damage
 
 
-@pytest.mark.parametrize(("prefix", "kept_at_the_end"), [("packs/", 320), ("indexes/", 0), ("refs/", 0)])
+@pytest.mark.parametrize(("prefix", "kept_at_the_end"), [("packs/", 230), ("indexes/", 0), ("refs/", 0)])
 def test_what_cannot_be_followed_forbids_the_collection(
     ann: Machine, bob: Machine, memory: MemoryTransport, prefix: str, kept_at_the_end: int
 ) -> None:
