@@ -121,7 +121,7 @@ class Remote:
     # -- reading
 
     def latest(self) -> View:
-        """The newest state. One listing and one read; nothing more where nothing has changed."""
+        """The newest state. One listing and one read, and where something has changed, one more listing."""
         known = self._known
         seen = self._newest_seen()
         keys = self._commits_from(seen.number if seen else 0)
@@ -129,7 +129,7 @@ class Remote:
             if seen:
                 raise self._corrupt(commit_key(seen.number), "the newest commit is gone")
             return View(self.files, None, None)
-        content = self._get_commit(keys[-1])
+        content = self._get_newest(keys, seen)
         digest = commit_digest(content)
         if known and known.digest == digest and commit_key(known.number) == keys[-1]:
             return known
@@ -148,8 +148,30 @@ class Remote:
 
     def _commits_from(self, number: int) -> list[str]:
         """The keys of commits from a number on. File managers leave files of their own beside them."""
-        after = commit_key(number - 1) if number else ""
-        return [key for key in self.transport.list(COMMITS, after) if is_commit_key(key)]
+        return self._commits_after(commit_key(number - 1) if number else "")
+
+    def _commits_after(self, key: str) -> list[str]:
+        return [key for key in self.transport.list(COMMITS, key) if is_commit_key(key)]
+
+    def _get_newest(self, keys: list[str], seen: Seen | None) -> bytes:
+        """The last of the commits that were listed; newer ones are added to the list.
+
+        Before it is read it may expire, and a writer that slept may be given its number. So nothing newer may
+        have come when it was read, unless it is the one that was seen before.
+        """
+        while True:
+            last = keys[-1]
+            content: bytes | None = None
+            with contextlib.suppress(RemoteNotFound):
+                content = self.transport.get(last)
+                if seen and (last, commit_digest(content)) == (commit_key(seen.number), seen.digest):
+                    return content
+            if newer := self._commits_after(last):
+                keys += newer
+            elif content is not None:
+                return content
+            else:
+                raise ReliedOnLost([last])
 
     def _get_commit(self, key: str) -> bytes:
         try:

@@ -218,6 +218,36 @@ def test_what_is_known_is_not_read_again(ann: Machine, bob: Machine, memory: Mem
     assert len(counting.got("indexes/")) == len(counting.got("refs/")) == 1
 
 
+@pytest.mark.parametrize("knows", [True, False], ids=["known", "unknown"])
+@pytest.mark.parametrize("sleeper", [True, False], ids=["and a sleeper takes its number", "and it is gone"])
+def test_a_commit_that_expires_before_it_is_read(
+    ann: Machine, bob: Machine, memory: MemoryTransport, sleeper: bool, knows: bool
+) -> None:
+    push_many(ann, memory, 2)
+    listed, following = commit_key(2), commit_key(3)
+
+    class Slow(WrappedTransport):
+        """Another writer, and a collection, come between the listing and the reading of a commit."""
+
+        def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+            values = memory.store.values
+            if key == listed and following not in values:
+                second = decode_commit(values[listed])
+                parent = commit_digest(values[listed])
+                values[following] = encode_commit(replace(second, number=3, parent=parent, oldest=3))
+                del values[listed]
+                if sleeper:
+                    values[listed] = encode_commit(replace(second, author="a sleeper", refs=()))
+            return super().get(key, start, length)
+
+    machine = ann if knows else bob
+    view = machine.remote(Slow(memory)).latest()
+    assert view.number == 3
+    assert len(view.refs()) == 2
+    memory.store.values.pop(listed, None)
+    assert machine.remote(memory).latest().number == 3
+
+
 def test_a_long_log_is_listed_from_what_is_known(ann: Machine, memory: MemoryTransport) -> None:
     afters: list[str] = []
 
