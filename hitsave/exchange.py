@@ -103,8 +103,8 @@ class Exchange:
     def own(self, ref: Ref, partial: bool = False) -> None:
         """Make a ref of what is in the cache."""
         with self._cache.intake() as intake:
-            needed = self._cache.reachable([(ref.digest, ref.kind)])
-            intake.publish([ref], () if partial else needed, partial=partial)
+            needed = () if partial else self._cache.reachable([(ref.digest, ref.kind)])
+            intake.publish([ref], needed, partial=partial)
 
     # -- pushing
 

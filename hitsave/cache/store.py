@@ -30,7 +30,9 @@ from hitsave.cache.sweep import Sweeper
 from hitsave.cache.wholefiles import WholeFiles
 from hitsave.errors import CacheError, CorruptObject, ObjectNotFound
 from hitsave.objects.digest import Digest, ObjectKind
+from hitsave.objects.encoding import encode_tree
 from hitsave.objects.graph import reachable
+from hitsave.objects.model import Tree
 from hitsave.objects.refs import Namespace, Ref, RefName
 from hitsave.packing.index import IndexedPack, Location, PackSummary
 
@@ -232,6 +234,11 @@ class Cache:
         """Whether a ref holds this object, and everything beneath it is here."""
         return owned_whole(self.database, digest)
 
+    def partial_refs(self) -> set[RefName]:
+        """The refs of which only a part of what they need was ever asked for."""
+        rows = self.database.rows(f"SELECT namespace, name FROM refs WHERE partial = {PARTIAL}")
+        return {RefName(Namespace(namespace), name) for namespace, name in rows}
+
     def is_partial(self, name: RefName) -> bool:
         """Whether only a part of what a ref needs was ever asked for."""
         query = f"SELECT 1 FROM refs WHERE namespace = ? AND name = ? AND partial = {PARTIAL}"
@@ -241,9 +248,19 @@ class Cache:
         self,
         roots: Iterable[tuple[Digest, ObjectKind]],
         seen: dict[Digest, ObjectKind] | None = None,
+        partly: bool = False,
     ) -> dict[Digest, ObjectKind]:
-        """Everything that `roots` need. Raises ObjectNotFound, CorruptObject where a tree cannot be read."""
-        return reachable(roots, self.read, seen)
+        """Everything that `roots` need. Raises ObjectNotFound, CorruptObject where a tree cannot be read.
+
+        With `partly`, what lies beneath trees that are not here is left out: of a partial ref, they were never fetched.
+        """
+        return reachable(roots, self._read_if_here if partly else self.read, seen)
+
+    def _read_if_here(self, tree: Digest) -> bytes:
+        try:
+            return self.read(tree)
+        except ObjectNotFound:
+            return encode_tree(Tree())
 
     # -- writing
 

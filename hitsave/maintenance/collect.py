@@ -92,8 +92,11 @@ def mark(cache: Cache, seen: Marked | None = None) -> Marked:
     """
     for last in (False,) * (_TRIES - 1) + (True,):
         refs = cache.refs()
+        partial = cache.partial_refs()
         try:
-            return cache.reachable([(ref.digest, ref.kind) for ref in refs], seen)
+            whole = cache.reachable([(ref.digest, ref.kind) for ref in refs if ref.name not in partial], seen)
+            some = [(ref.digest, ref.kind) for ref in refs if ref.name in partial]
+            return cache.reachable(some, whole, partly=True)
         except ObjectError as error:
             if seen is None and not last and cache.refs() != refs:
                 continue  # What was not found may have been forgotten and collected since the refs were read.

@@ -152,7 +152,7 @@ def _verify_refs(
     owners: dict[Digest | None, list[str]] = {}
     for ref in refs:
         try:
-            needed = cache.reachable([(ref.digest, ref.kind)])
+            needed = cache.reachable([(ref.digest, ref.kind)], partly=cache.is_partial(ref.name))
         except ObjectError as error:
             if cache.ref(ref.name) != ref:
                 continue  # Forgotten meanwhile, and perhaps collected.

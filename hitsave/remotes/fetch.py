@@ -26,7 +26,8 @@ from hitsave.remotes.view import View
 
 __all__ = ["Fetched", "Include", "fetch"]
 
-#: Tells by its path inside the tree whether a file is wanted.
+#: Tells by its path inside the tree whether a file is wanted. Where it has a method `may_hold`, that tells of a
+#: directory whether anything beneath it may be; the others are not looked into.
 Include = Callable[[bytes], bool]
 _TRIES = 5
 
@@ -97,6 +98,7 @@ def _find_needed(
     # A tree is looked into once for each path it stands at where paths decide, and once in all otherwise.
     seen: set[tuple[Digest, bytes]] = set()
     here: set[Digest] = set()
+    may_hold = getattr(include, "may_hold", _may_hold_anything)
     level = [(digest, b"") for digest, kind in roots if kind is not ObjectKind.BLOB]
     while level:
         level = [place for place in dict.fromkeys(level) if place not in seen]
@@ -106,7 +108,8 @@ def _find_needed(
             for entry in decode_tree(content).entries:
                 path = b"" if include is None else prefix + entry.name
                 if entry.kind is EntryKind.TREE:
-                    next_level.append((entry.digest, path and path + b"/"))
+                    if may_hold(path):
+                        next_level.append((entry.digest, path and path + b"/"))
                 elif include is None or include(path):
                     blobs[entry.digest] = entry.size
         level = next_level
@@ -114,6 +117,10 @@ def _find_needed(
     needed.present = [*here, *(digest for digest in blobs if digest not in needed.blobs)]
     needed.size = sum(blobs[digest] for digest in needed.blobs)
     return needed
+
+
+def _may_hold_anything(path: bytes) -> bool:
+    return True
 
 
 def _load_trees(

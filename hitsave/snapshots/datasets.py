@@ -7,7 +7,7 @@ A pointer file never names what is not stored. Adding what is stored and owned a
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +15,7 @@ from pathlib import Path
 from hitsave.cache.store import Cache
 from hitsave.errors import ObjectNotFound, ReliedOnLost, WorkspaceError
 from hitsave.objects.digest import Digest, ObjectKind
+from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.objects.refs import Ref, RefName
 from hitsave.progress import Progress
 from hitsave.snapshots.capture import Captured, CaptureOptions, capture
@@ -184,9 +185,9 @@ def _refuse_partial(
         names = NameOnly()
         found = capture(path, names, cache.stats, options, progress)
         changes = tree_changes(cache, pointer.digest, found, names)
-        if left_out := len(_left_out(cache, changes)):
+        if left_out := _left_out(cache, changes):
             raise WorkspaceError(
-                f"{path}: only a part of it is here, and adding it would drop the other {left_out} files; "
+                f"{path}: only a part of it is here, and adding it would drop the other {_count(left_out)} files; "
                 f"run 'hitsave pull {path.name}' first"
             )
 
@@ -208,12 +209,12 @@ def _status_of(cache: Cache, workspace: Workspace, path: Path, symlinks: str, pr
     if matches(found, pointer):
         return DatasetStatus(path, pointer, State.CLEAN, (), in_cache)
     changes = tree_changes(cache, pointer.digest, found, names) if pointer.kind is ObjectKind.TREE else ()
-    left_out: set[bytes] = set()
+    left_out: dict[bytes, TreeEntry] = {}
     if cache.is_partial(workspace.dataset_ref(path, pointer.digest)):
         left_out = _left_out(cache, changes)
     own = tuple(change for change in changes if change.path not in left_out)
     state = State.PARTIAL if left_out and not own else State.MODIFIED
-    return DatasetStatus(path, pointer, state, own, in_cache, len(left_out))
+    return DatasetStatus(path, pointer, state, own, in_cache, _count(left_out))
 
 
 def options_for(cache: Cache, workspace: Workspace, path: Path, symlinks: str) -> CaptureOptions:
@@ -240,17 +241,24 @@ def tree_changes(cache: Cache, old: Digest, found: Captured, names: NameOnly) ->
     def load(digest: Digest) -> bytes:
         return names.trees[digest] if digest in names.trees else cache.read(digest)
 
+    def away(digest: Digest) -> bool:
+        return digest not in names.trees and bool(cache.missing([digest]))
+
     try:
-        return tuple(diff_trees(old, found.digest, load, load))
+        return tuple(diff_trees(old, found.digest, load, load, away))
     except ObjectNotFound:
         return ()
 
 
-def _left_out(cache: Cache, changes: Iterable[Change]) -> set[bytes]:
-    """The paths that are missing because they were never fetched."""
+def _left_out(cache: Cache, changes: Iterable[Change]) -> dict[bytes, TreeEntry]:
+    """The files, and directories as a whole, that are missing because they were never fetched, by path."""
     removed = {change.path: change.old for change in changes if change.kind is ChangeKind.REMOVED and change.old}
     missing = cache.missing(entry.digest for entry in removed.values())
-    return {path for path, entry in removed.items() if entry.digest in missing}
+    return {path: entry for path, entry in removed.items() if entry.digest in missing}
+
+
+def _count(left_out: Mapping[bytes, TreeEntry]) -> int:
+    return sum(entry.files if entry.kind is EntryKind.TREE else 1 for entry in left_out.values())
 
 
 def is_complete(cache: Cache, digest: Digest, kind: ObjectKind) -> bool:

@@ -31,10 +31,21 @@ class Change(NamedTuple):
 
 #: Gives the content of a tree.
 Load = Callable[[Digest], bytes]
+#: Tells of a tree that it is not here.
+Away = Callable[[Digest], bool]
 
 
-def diff_trees(old: Digest | None, new: Digest | None, load_old: Load, load_new: Load) -> Iterator[Change]:
-    """Every file, link and empty directory that differs, by path. None stands for no tree at all."""
+def _all_here(tree: Digest) -> bool:
+    return False
+
+
+def diff_trees(
+    old: Digest | None, new: Digest | None, load_old: Load, load_new: Load, away: Away = _all_here
+) -> Iterator[Change]:
+    """Every file, link and empty directory that differs, by path. None stands for no tree at all.
+
+    An old tree that is `away` cannot be looked into. It counts as removed, as a whole.
+    """
     pending: list[tuple[Change | None, bytes, tuple[Digest | None, Digest | None] | None]] = [(None, b"", (old, new))]
     while pending:
         change, prefix, trees = pending.pop()
@@ -46,7 +57,11 @@ def diff_trees(old: Digest | None, new: Digest | None, load_old: Load, load_new:
         after = _entries(trees[1], load_new)
         for name in sorted(before.keys() | after.keys(), reverse=True):
             path = prefix + name
-            found, deeper = _compare(path, before.get(name), after.get(name))
+            was, now = before.get(name), after.get(name)
+            if was is not None and was != now and _is_tree(was) and away(was.digest):
+                pending.append((Change(path, ChangeKind.REMOVED, was, None), b"", None))
+                was = None
+            found, deeper = _compare(path, was, now)
             if found is not None or deeper is not None:
                 pending.append((found, path + b"/", deeper))
 

@@ -26,6 +26,12 @@ Include = Callable[[bytes], bool]
 Load = Callable[[Digest], bytes]
 
 
+def may_hold(include: Include | None, directory: bytes) -> bool:
+    """Whether something beneath a directory may be wanted. A plain function cannot tell, and may want anything."""
+    tells = getattr(include, "may_hold", None)
+    return tells is None or bool(tells(directory))
+
+
 class PlannedFile(NamedTuple):
     """A file or symlink by its path inside the tree."""
 
@@ -61,7 +67,8 @@ def plan_layout(root: Digest, load: Load, include: Include | None = None) -> Lay
             path = prefix + entry.name
             if entry.kind is EntryKind.TREE:
                 layout.directories.append(path)
-                pending.append((path + b"/", entry.digest))
+                if may_hold(include, path):
+                    pending.append((path + b"/", entry.digest))
             elif include is None or include(path):
                 layout.files.append(PlannedFile(path, entry))
     if include is not None:

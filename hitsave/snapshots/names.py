@@ -10,6 +10,12 @@ from hitsave.objects.model import EntryKind, TreeEntry
 
 #: Gives the content of a tree.
 Load = Callable[[Digest], bytes]
+#: Tells by its path whether to look into a directory.
+Enter = Callable[[bytes], bool]
+
+
+def _everywhere(path: bytes) -> bool:
+    return True
 
 
 def entry_at(root: Digest, path: bytes, load: Load) -> TreeEntry | None:
@@ -27,14 +33,17 @@ def entry_at(root: Digest, path: bytes, load: Load) -> TreeEntry | None:
     return found
 
 
-def walk(root: Digest, load: Load) -> Iterator[tuple[bytes, TreeEntry]]:
-    """Every entry beneath a tree with its path, directories before what they hold, by name."""
+def walk(root: Digest, load: Load, enter: Enter = _everywhere) -> Iterator[tuple[bytes, TreeEntry]]:
+    """Every entry beneath a tree with its path, directories before what they hold, by name.
+
+    `enter` tells by its path whether a directory is looked into.
+    """
     pending: list[tuple[bytes, TreeEntry]] = [(b"", TreeEntry(b"", EntryKind.TREE, root, 0, 0))]
     while pending:
         path, entry = pending.pop()
         if path:
             yield path, entry
-        if entry.kind is EntryKind.TREE:
+        if entry.kind is EntryKind.TREE and (not path or enter(path)):
             prefix = path + b"/" if path else b""
             tree = decode_tree(load(entry.digest))
             pending += [(prefix + inner.name, inner) for inner in reversed(tree.entries)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatchcase
 
 from pathspec import GitIgnoreSpec
 
@@ -11,7 +12,7 @@ from hitsave.errors import WorkspaceError
 from hitsave.objects.digest import Digest, tree_digest
 from hitsave.objects.encoding import encode_tree, tree_from
 from hitsave.objects.model import EntryKind, TreeEntry
-from hitsave.snapshots.layout import Include
+from hitsave.snapshots.layout import Include, may_hold
 from hitsave.snapshots.names import Load, parents_of, walk
 
 #: Keeps the encoding of a tree.
@@ -27,13 +28,47 @@ def include_globs(patterns: Iterable[str]) -> Include | None:
         spec = GitIgnoreSpec.from_lines(lines)
     except ValueError as error:
         raise WorkspaceError(f"--include: {error}") from None
-    return lambda path: spec.match_file(os.fsdecode(path))
+    return _Globs(spec, tuple(_anchored(line) for line in lines if line.strip() and line[0] not in "#!"))
+
+
+class _Globs:
+    """Tells by its path whether a file is wanted, and by a directory's whether anything beneath it may be."""
+
+    def __init__(self, spec: GitIgnoreSpec, anchored: tuple[list[str] | None, ...]) -> None:
+        self._spec = spec
+        self._anchored = anchored
+
+    def __call__(self, path: bytes) -> bool:
+        return self._spec.match_file(os.fsdecode(path))
+
+    def may_hold(self, directory: bytes) -> bool:
+        """Never false where a file beneath is wanted; sometimes true where none is."""
+        names = os.fsdecode(directory).split("/")
+        return any(parts is None or _may_lead(parts, names) for parts in self._anchored)
+
+
+def _anchored(pattern: str) -> list[str] | None:
+    """The parts of a pattern that begins at the top; None where it may match at any depth."""
+    parts = pattern.rstrip("/").split("/")
+    if len(parts) == 1 or "" in parts[1:] or pattern != pattern.strip():
+        return None
+    return parts[1:] if parts[0] == "" else parts
+
+
+def _may_lead(parts: list[str], names: list[str]) -> bool:
+    """Whether a pattern may match a directory, one above it, or something beneath it."""
+    for part, name in zip(parts, names, strict=False):
+        if "**" in part:
+            return True
+        if not {"\\", "["} & set(part) and not fnmatchcase(name, part):
+            return False
+    return True
 
 
 def merge_trees(old: Digest, new: Digest, include: Include, load: Load, keep: KeepTree) -> Digest:
     """The tree whose files are those of `new` where `include` wants them, and of `old` elsewhere."""
     leaves = {path: entry for path, entry in _leaves(old, load) if not include(path)}
-    for path, entry in _leaves(new, load):
+    for path, entry in _leaves(new, load, include):
         if include(path):
             for above in parents_of(path):
                 leaves.pop(above, None)  # A file stood where a directory is needed now.
@@ -41,9 +76,10 @@ def merge_trees(old: Digest, new: Digest, include: Include, load: Load, keep: Ke
     return build_tree(leaves, keep)
 
 
-def _leaves(root: Digest, load: Load) -> Iterable[tuple[bytes, TreeEntry]]:
-    """Files, links, and directories with nothing in them."""
-    return ((path, entry) for path, entry in walk(root, load) if entry.kind is not EntryKind.TREE or entry.files == 0)
+def _leaves(root: Digest, load: Load, include: Include | None = None) -> Iterable[tuple[bytes, TreeEntry]]:
+    """Files, links, and directories with nothing in them; not of directories in which nothing can be wanted."""
+    entries = walk(root, load, lambda path: may_hold(include, path))
+    return ((path, entry) for path, entry in entries if entry.kind is not EntryKind.TREE or entry.files == 0)
 
 
 def build_tree(leaves: Mapping[bytes, TreeEntry], keep: KeepTree) -> Digest:

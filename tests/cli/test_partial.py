@@ -112,3 +112,54 @@ def test_a_single_file_has_no_parts(world: World) -> None:
     ben = world.clone(ann)
     ben.do("pull", "--include", "nothing")
     assert (ben.workspace / "model.bin").read_bytes() == b"weights" * 100
+
+
+def test_directories_in_which_nothing_is_wanted_are_not_looked_into(world: World, pushed: User) -> None:
+    """Their trees are not here then, and everything works as if their files alone were not."""
+    ben = world.clone(pushed)
+    part = ben.do("pull", "--include", "/test/1.png", "--json").json
+    assert part["fetched"]["objects"] == 3  # The root, the tree of test, the file.
+    assert part["checked_out"][0]["written"] == 1
+    assert [path.name for path in ben.data.rglob("*.png")] == ["1.png"]
+
+    state = ben.state()
+    assert (state["state"], state["changes"], state["not_fetched"]) == ("partial", [], 26)
+    assert "26 files not fetched" in ben.do("status").text
+    assert "would drop the other 26 files" in ben.refused("add", "data")
+    ben.do("gc")
+    ben.do("fsck")
+    assert ben.run("-q", "push").code == 0
+    assert ben.do("pull", "--include", "/test/1.png", "--json").json["fetched"]["objects"] == 0
+
+    ben.write({"train/mine.png": b"mine"})
+    assert ben.state()["changes"] == [{"kind": "added", "path": "train/mine.png"}]
+    (ben.data / "train" / "mine.png").unlink()
+    (ben.data / "train").rmdir()
+
+    more = ben.do("pull", "--include", "train/1[0-4].png", "--json").json
+    assert more["fetched"]["objects"] == 6
+    assert more["checked_out"][0]["written"] == 5
+    assert (ben.data / "test/1.png").exists()
+    assert ben.state()["not_fetched"] == 21
+    ben.do("gc")
+
+    ben.do("pull")
+    assert_same(pushed.data, ben.data)
+    assert ben.state()["state"] == "clean"
+    assert ben.add() == pushed.state()["digest"]
+    ben.do("fsck")
+
+
+def test_a_part_that_is_forgotten_and_brought_back(world: World, pushed: User) -> None:
+    ben = world.clone(pushed)
+    ben.do("pull", "--include", "/test/1.png")
+    refs = [line.split()[-1] for line in ben.do("show-ref").lines if "datasets/" in line]
+    assert refs
+    ben.do("forget", *refs)
+    ben.do("gc")
+    ben.do("undo")
+    assert [line for line in ben.do("show-ref").lines if refs[0] in line]
+    ben.do("gc")
+    ben.do("fsck")
+    ben.do("pull")
+    assert_same(pushed.data, ben.data)

@@ -12,12 +12,14 @@ import pytest
 from hitsave.errors import ObjectNotFound, RemoteCorrupt
 from hitsave.objects.digest import Digest, ObjectKind, blob_digest
 from hitsave.objects.refs import Ref, snapshot_ref
+from hitsave.packing.blocks import BLOCK_TARGET
 from hitsave.packing.index import Index
 from hitsave.remotes.indexes import CommittedIndex, Job, Search
 from hitsave.remotes.keys import index_key
 from hitsave.remotes.pages import PAGE
 from hitsave.remotes.reader import Reader
 from hitsave.remotes.transport import Transport
+from hitsave.snapshots.partial import include_globs
 from tests.remotes.content import SMALL_CHUNKS, Folder, Machine, keep, memory_remote, noise, read_folder
 from tests.remotes.crowds import crowd, join_crowd, newest, put_index, rewrite
 from tests.remotes.transports import CountingTransport, MemoryStore, MemoryTransport
@@ -69,6 +71,23 @@ def test_one_file_of_very_many_takes_a_handful_of_requests(ann: Machine, bob: Ma
     assert newest(memory.store).indexes[0].length > 4_800_000
     assert counting.received_from["indexes"] < 100_000
     assert counting.received_from["packs"] < 350_000  # One block of trees and one of files.
+
+
+def test_one_file_of_many_folders_reads_its_own_folder_only(ann: Machine, bob: Machine) -> None:
+    folder: Folder = {
+        b"%04d" % outer: {b"%02d" % inner: noise(64, 100 * outer + inner) for inner in range(50)}
+        for outer in range(800)
+    }
+    memory = MemoryTransport(memory_remote())
+    (ref,) = keep(ann.cache, folder)
+    ann.push(memory, ref)
+    counting = CountingTransport(memory)
+    bob.fetch(counting, ref, include=include_globs(["/0123/45"]))
+    assert bob.cache.read(blob_digest(noise(64, 12_345))) == noise(64, 12_345)
+    assert len(bob.cache.missing(ann.cache.reachable([(ref.digest, ref.kind)]))) == 800 * 51 + 1 - 3
+    assert counting.received_from["packs"] < 3 * BLOCK_TARGET + 50_000  # Two blocks with trees, one with files.
+    assert len(counting.got("packs/")) <= 3
+    assert bob.cache.is_partial(ref.name)
 
 
 def test_a_small_dataset_of_a_large_remote_on_a_cold_machine(ann: Machine, bob: Machine) -> None:
