@@ -5,7 +5,7 @@ Trees and recipes are read level by level, and side by side; of other objects it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from hitsave.errors import MalformedObject, RemoteCorrupt
@@ -14,13 +14,21 @@ from hitsave.objects.graph import Link, links
 from hitsave.objects.refs import Ref
 from hitsave.packing.blocks import EntryKindInPack
 from hitsave.packing.index import Location
-from hitsave.packing.recipe import Recipe, decode_recipe
+from hitsave.packing.recipe import Recipe, decode_recipe, join_parts
 from hitsave.remotes.holdings import Holdings
 from hitsave.remotes.ranges import coalesce
 from hitsave.remotes.reader import Content, Reader
 
 #: So many chunks of one large object are looked up at once.
 _AT_ONCE = 8192
+
+
+class Piece(NamedTuple):
+    """A chunk, and where it lies in its blob, in bytes."""
+
+    digest: Digest
+    offset: int
+    length: int
 
 
 class Lost(NamedTuple):
@@ -30,7 +38,7 @@ class Lost(NamedTuple):
     size: int
     reason: str
     pack: Digest | None = None
-    chunks: tuple[Digest, ...] = ()
+    chunks: tuple[Piece, ...] = ()
 
 
 class Closure:
@@ -88,11 +96,13 @@ class Closure:
     def _look_into(self, level: Sequence[tuple[Location, Link]]) -> list[tuple[Location, Link]]:
         asked = {link.digest: link for _, link in level}
         found: list[tuple[Location, Link]] = []
-        for location, content in self._read([location for location, _ in level], asked):
+        for location, content in read_each(self._reader, [location for location, _ in level]):
             link = asked[location.digest]
             try:
-                if location.kind == EntryKindInPack.RECIPE:
-                    self._check_chunks(link, decode_recipe(bytes(content), location.digest))
+                if isinstance(content, RemoteCorrupt):
+                    self.lost[link.digest] = Lost(link.kind, link.size, str(content), location.pack)
+                elif location.kind == EntryKindInPack.RECIPE:
+                    self._check_recipe(link, location, content)
                 else:
                     self._beneath[link.digest], unseen = self._choose(links(link.kind, bytes(content)))
                     found += unseen
@@ -100,37 +110,36 @@ class Closure:
                 self.lost[link.digest] = Lost(link.kind, link.size, str(error), location.pack)
         return found
 
-    def _read(self, wanted: list[Location], asked: dict[Digest, Link]) -> Iterator[tuple[Location, Content]]:
-        """Entries with their contents. One that turns out to be damaged is lost; the others are read all the same."""
-        done: set[Digest] = set()
-        try:
-            for location, content in self._reader.read_ranges(coalesce(wanted)):
-                done.add(location.digest)
-                yield location, content
-            return
-        except RemoteCorrupt:
-            pass
-        for location in wanted:
-            if location.digest not in done:
-                try:
-                    content = self._reader.entry(location)
-                except RemoteCorrupt as error:
-                    link = asked[location.digest]
-                    self.lost[link.digest] = Lost(link.kind, link.size, str(error), location.pack)
-                else:
-                    yield location, content
+    def _check_recipe(self, link: Link, location: Location, content: Content) -> None:
+        recipe = decode_recipe(bytes(content), location.digest)
+        if recipe.of_parts:
+            parts = {part.digest for part in recipe.chunks}
+            places = self._holdings.find_many(parts)
+            self._note(places.values())
+            if missing := sorted(parts - places.keys()):
+                reason, pack = self._holdings.why_not(missing[0])
+                reason = f"a part of its recipe, {missing[0]}, {reason}"
+                self.lost[link.digest] = Lost(ObjectKind.BLOB, recipe.size, reason, pack)
+                return
+            recipe = join_parts(recipe, read_parts(self._reader, places.values()))
+        self._check_chunks(link, recipe)
 
     def _check_chunks(self, link: Link, recipe: Recipe) -> None:
-        lost: list[Digest] = []
+        lost: dict[Digest, Piece] = {}
+        offset = 0
         for at in range(0, len(recipe.chunks), _AT_ONCE):
-            some = [chunk.digest for chunk in recipe.chunks[at : at + _AT_ONCE]]
-            places = self._holdings.find_many(some)
+            some = recipe.chunks[at : at + _AT_ONCE]
+            places = self._holdings.find_many(chunk.digest for chunk in some)
             self._note(places.values())
-            lost += [digest for digest in some if digest not in places]
+            for digest, length in some:
+                if digest not in places:
+                    lost[digest] = Piece(digest, offset, length)
+                offset += length
         if lost:
-            reason, pack = self._holdings.why_not(lost[0])
-            reason = f"its chunk {lost[0]} {reason}"
-            self.lost[link.digest] = Lost(ObjectKind.BLOB, recipe.size, reason, pack, tuple(dict.fromkeys(lost)))
+            first = next(iter(lost))
+            reason, pack = self._holdings.why_not(first)
+            reason = f"its chunk {first} {reason}"
+            self.lost[link.digest] = Lost(ObjectKind.BLOB, recipe.size, reason, pack, tuple(lost.values()))
 
     def owners(self, refs: Iterable[Ref]) -> dict[Digest, tuple[str, ...]]:
         """For each object that is lost, the refs that need it, by name."""
@@ -158,3 +167,31 @@ def _owners_of(digest: Digest, above: dict[Digest, list[Digest]], holders: dict[
                 seen.add(tree)
                 pending.append(tree)
     return owners
+
+
+def read_parts(reader: Reader, places: Collection[Location]) -> dict[Digest, bytes]:
+    """The parts of a recipe. Raises MalformedObject where one cannot be read."""
+    found: dict[Digest, bytes] = {}
+    for place, content in read_each(reader, places):
+        if isinstance(content, RemoteCorrupt):
+            raise MalformedObject("recipe", f"a part of it cannot be read: {content}")
+        found[place.digest] = bytes(content)
+    return found
+
+
+def read_each(reader: Reader, wanted: Collection[Location]) -> Iterator[tuple[Location, Content | RemoteCorrupt]]:
+    """Entries with their contents, or with what is wrong: one that is damaged does not keep the others from coming."""
+    done: set[Digest] = set()
+    try:
+        for location, content in reader.read_ranges(coalesce(wanted)):
+            done.add(location.digest)
+            yield location, content
+        return
+    except RemoteCorrupt:
+        pass
+    for location in wanted:
+        if location.digest not in done:
+            try:
+                yield location, reader.entry(location)
+            except RemoteCorrupt as error:
+                yield location, error

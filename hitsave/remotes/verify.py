@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from hitsave.objects.digest import Digest
 from hitsave.objects.refs import Ref
-from hitsave.packing.commit import StoredFile
+from hitsave.packing.commit import Commit, StoredFile
 from hitsave.packing.index import Index, IndexedPack
 from hitsave.packing.pack import PackTable
 from hitsave.progress import Progress, Silent
@@ -56,11 +56,12 @@ class RemoteReport:
 class Examined:
     """One state of a remote and what is wrong in it: by commit, file and pack, each with the reason.
 
-    `indexes` and `refs` are those of the newest commit that can be used, be it out of this machine's copy. Of the
-    damaged files, `older` are those that only earlier commits name; the numbers are of the last that does.
+    `history` are the earlier commits that can be read. `indexes` and `refs` are what can be used of the newest one, out
+    of this machine's copy if need be. `older` are damaged files that only earlier commits name, with the last of them.
     """
 
     view: View
+    history: dict[int, Commit] = field(default_factory=dict)
     commits: dict[int, str] = field(default_factory=dict)
     files: dict[StoredFile, str] = field(default_factory=dict)
     segments: dict[StoredFile, str] = field(default_factory=dict)
@@ -132,9 +133,9 @@ def _examine(remote: Remote, view: View, sample: float | None, seed: int, progre
     if view.commit is None:
         return found
     progress.start("verifying")
-    commits, found.commits = check_commits(remote, view.commit)
+    found.history, found.commits = check_commits(remote, view.commit)
     if sample is None:
-        found.older = check_older_files(remote, view.commit, commits)
+        found.older = check_older_files(remote, view.commit, found.history)
     _check_files(remote, found)
     _check_packs(remote, found, sample, seed, progress)
     closure = Closure(found.holdings(), Reader(remote, view))
