@@ -14,7 +14,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from hitsave.objects.digest import DIGEST_SIZE, Digest
-from hitsave.packing.index import Index
+from hitsave.packing.index import Index, PackSummary
 from hitsave.packing.indexlayout import HEADER, INDEX_BLOCK, INDEX_MAGIC, MOST_BITS, PACK_RECORD, fanout_bits
 
 _BLOCK_NUMBER = struct.Struct("<I")
@@ -33,19 +33,22 @@ class IndexPart(NamedTuple):
 
 
 class MergedIndex:
-    """The index that holds some parts. A pack that several have is taken from the one that knows most of it."""
+    """The index that holds some parts. Of a pack that several have, it holds what any of them has."""
 
     def __init__(self, parts: Sequence[IndexPart]) -> None:
         """Raises MalformedObject where a part names blocks that it does not have."""
-        chosen = _choose_packs(parts)
-        self._parts = [_Part(part, packs) for part, packs in zip(parts, chosen, strict=True)]
+        self._parts = [_Part(part) for part in parts]
+        first_blocks: dict[Digest, int] = {}
         first_block = first_pack = 0
         for part in self._parts:
-            first_block, first_pack = part.place(first_block, first_pack)
+            first_block, first_pack = part.place(first_block, first_pack, first_blocks)
         self._packs, self._blocks = first_pack, first_block
         self._counts = array("I", bytes(4 << MOST_BITS))
-        for part in self._parts:
-            part.count(self._counts)
+        if any(part.shares for part in self._parts):
+            _count(self._records(), self._counts)
+        else:
+            for part in self._parts:
+                _count(part.records(), self._counts)
         self.entries = sum(self._counts)
 
     def pieces(self) -> Iterator[bytes]:
@@ -59,31 +62,44 @@ class MergedIndex:
         width = 1 << (MOST_BITS - bits)
         folded = (sum(self._counts[at : at + width]) for at in range(0, 1 << MOST_BITS, width))
         yield struct.pack(f"<{1 << bits}I", *accumulate(folded))
-        yield from _joined(_merged([part.records() for part in self._parts]))
+        yield from _joined(self._records())
+
+    def _records(self) -> Iterator[bytes]:
+        return _merged([part.records() for part in self._parts])
 
 
 class _Part:
     """One part, and where its packs and blocks come in the whole."""
 
-    def __init__(self, part: IndexPart, packs: Collection[Digest]) -> None:
+    def __init__(self, part: IndexPart) -> None:
         self._index = part.source
         self._only = part.only
-        self._packs = [pack for pack in part.source.packs if pack.digest in packs]
-        self._all = len(self._packs) == len(part.source.packs)
+        self._wanted_packs = [pack for pack in part.source.packs if part.packs is None or pack.digest in part.packs]
+        #: Those of them that no part before this one has.
+        self._packs: list[PackSummary] = []
         self._first_pack = 0
         self._first_blocks: list[int] = []
         #: For each block of the index its number in the whole, or _NO_PACK.
         self._numbers = array("I")
 
-    def place(self, first_block: int, first_pack: int) -> tuple[int, int]:
-        """Take the next numbers of blocks and packs; those that follow."""
+    @property
+    def shares(self) -> bool:
+        """Whether a part before this one has some of its packs, too."""
+        return len(self._packs) < len(self._wanted_packs)
+
+    def place(self, first_block: int, first_pack: int, first_blocks: dict[Digest, int]) -> tuple[int, int]:
+        """Take the next numbers of blocks and packs; those that follow. `first_blocks` says where packs are already."""
         self._first_pack = first_pack
         self._numbers = array("I", [_NO_PACK]) * sum(pack.blocks for pack in self._index.packs)
-        for pack in self._packs:
-            self._first_blocks.append(first_block)
-            numbers = array("I", range(first_block, first_block + pack.blocks))
+        for pack in self._wanted_packs:
+            if pack.digest not in first_blocks:
+                first_blocks[pack.digest] = first_block
+                self._packs.append(pack)
+                self._first_blocks.append(first_block)
+                first_block += pack.blocks
+            first = first_blocks[pack.digest]
+            numbers = array("I", range(first, first + pack.blocks))
             self._numbers[pack.first_block : pack.first_block + pack.blocks] = numbers
-            first_block += pack.blocks
         return first_block, first_pack + len(self._packs)
 
     def pack_records(self) -> bytes:
@@ -115,58 +131,27 @@ class _Part:
             if number != _NO_PACK:
                 yield record[:DIGEST_SIZE] + pack(number) + record[_BLOCK_END:]
 
-    def count(self, counts: array[int]) -> None:
-        """Count its entries by the first bits of their digests."""
-        shift = 32 - MOST_BITS
-        for record in self.records():
-            counts[int.from_bytes(record[:4], "big") >> shift] += 1
 
-
-def _choose_packs(parts: Sequence[IndexPart]) -> list[set[Digest]]:
-    """Which packs to take from which part."""
-    chosen = [
-        {pack.digest for pack in part.source.packs if part.packs is None or pack.digest in part.packs} for part in parts
-    ]
-    seen: set[Digest] = set()
-    several: set[Digest] = set()
-    for packs in chosen:
-        several |= packs & seen
-        seen |= packs
-    if several:
-        counts = [_count_entries(part, several) for part in parts]
-        for digest in several:
-            best = max(
-                (number for number, packs in enumerate(chosen) if digest in packs),
-                key=lambda number: counts[number][digest],
-            )
-            for number, packs in enumerate(chosen):
-                if number != best:
-                    packs.discard(digest)
-    return chosen
-
-
-def _count_entries(part: IndexPart, packs: Collection[Digest]) -> dict[Digest, int]:
-    counts = dict.fromkeys(packs, 0)
-    owners = [pack.digest for pack in part.source.packs for _ in range(pack.blocks)]
-    for number, record in enumerate(part.source.records()):
-        owner = owners[_BLOCK_NUMBER.unpack_from(record, DIGEST_SIZE)[0]]
-        if owner in counts and (part.only is None or part.only[number]):
-            counts[owner] += 1
-    return counts
+def _count(records: Iterable[bytes], counts: array[int]) -> None:
+    """Count entries by the first bits of their digests."""
+    shift = 32 - MOST_BITS
+    for record in records:
+        counts[int.from_bytes(record[:4], "big") >> shift] += 1
 
 
 def _merged(streams: Iterable[Iterator[bytes]]) -> Iterator[bytes]:
     """All records in their order.
 
-    Entries of one digest may be out of order in their stream, their blocks having other numbers now.
+    Entries of one digest may be out of order in their stream, their blocks having other numbers now. Those of a pack
+    that several parts have may come several times.
     """
     held: list[bytes] = []
     for record in heapq.merge(*streams):
         if held and record[:DIGEST_SIZE] != held[0][:DIGEST_SIZE]:
-            yield from sorted(held) if len(held) > 1 else held
+            yield from sorted(set(held)) if len(held) > 1 else held
             held = []
         held.append(record)
-    yield from sorted(held)
+    yield from sorted(set(held))
 
 
 def _joined(records: Iterator[bytes]) -> Iterator[bytes]:
