@@ -71,6 +71,7 @@ class LargeFiles:
         self._there = there
         self._progress = progress
         self._sent: set[bytes] = set()
+        self._recipes = BlockBuilder()
 
     def send(self, files: Mapping[Digest, Path]) -> None:
         """Send these blobs. Raises CorruptObject, and ReliedOnLost where a file has moved."""
@@ -81,6 +82,7 @@ class LargeFiles:
             self._progress.advance(len(window.content))
             if window.last:
                 self._end(window.file)
+        self._send_recipes()
 
     def _read(self, digest: Digest, path: Path) -> Iterator[_Window]:
         file = _File(digest, path, new_hasher())
@@ -130,13 +132,19 @@ class LargeFiles:
     def _send_recipe(self, flat: Recipe) -> None:
         recipe, parts = split_recipe(flat)
         there = self._there(list(parts)) | self._sent
-        builder = BlockBuilder()
         for digest, content in parts.items():
             if digest not in there:
                 self._sent.add(digest)
-                builder.add(digest, EntryKindInPack.BLOB, content)
-        builder.add(recipe.blob, EntryKindInPack.RECIPE, encode_recipe(recipe))
-        self._stream.add(builder.parts, builder.entries)
+                self._recipes.add(digest, EntryKindInPack.BLOB, content)
+        self._recipes.add(recipe.blob, EntryKindInPack.RECIPE, encode_recipe(recipe))
+        if self._recipes.full:
+            self._send_recipes()
+
+    def _send_recipes(self) -> None:
+        """Recipes lie together, apart from chunks: whoever fetches many files reads those of all in a few requests."""
+        if self._recipes.entries:
+            self._stream.add(self._recipes.parts, self._recipes.entries)
+            self._recipes = BlockBuilder()
 
 
 class _ChunkBlock:

@@ -24,10 +24,10 @@ from tests.remotes.content import SMALL_CHUNKS, Folder, Machine, keep, memory_re
 from tests.remotes.crowds import crowd, join_crowd, newest, put_index, rewrite
 from tests.remotes.transports import CountingTransport, MemoryStore, MemoryTransport
 
-#: As in docs: format, list of commits, commit; header, fan-out, bucket, block records of the root; the root;
+#: Format, two lists of commits, a commit; header, fan-out, bucket, block records of the root; the root;
 #: bucket of the inner tree, which lies in the same block; bucket and content of the file. Pack records came with
 #: the header.
-REQUESTS_FOR_ONE_FILE = 11
+REQUESTS_FOR_ONE_FILE = 12
 
 
 def many_folders(folders: int, files: int) -> Folder:
