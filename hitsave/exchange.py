@@ -6,13 +6,22 @@ Only refs are moved, with what they own. A remote is opened when it is first nee
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from hitsave.cache.store import Cache
 from hitsave.config import Config, RemoteConfig
-from hitsave.errors import ConfigError, CorruptObject, HitsaveError, ObjectNotFound, RemoteUnsuitable
+from hitsave.errors import (
+    ConfigError,
+    CorruptObject,
+    HitsaveError,
+    ObjectError,
+    ObjectNotFound,
+    RemoteCorrupt,
+    RemoteError,
+    RemoteUnsuitable,
+)
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.refs import Ref
 from hitsave.ownership import author
@@ -53,6 +62,17 @@ class Exchange:
             folder = self._cache.folder(_REMOTES_FOLDER)
             self._remotes[found.name] = Remote.open(self._transport(found), folder, create)
         return self._remotes[found.name]
+
+    def remotes(self, but: Remote | None = None) -> Iterator[Remote]:
+        """Every remote that can be opened, the default one first, without the one that is named."""
+        for config in () if self._config.offline else self._config.remotes:
+            try:
+                remote = self.remote(config.name)
+            except (ConfigError, RemoteError) as error:
+                self._progress.note(f"{config.name}: {error}")
+                continue
+            if but is None or remote.format.identity != but.format.identity:
+                yield remote
 
     def _transport(self, remote: RemoteConfig) -> Transport:
         url = remote.url
@@ -105,6 +125,32 @@ class Exchange:
         with self._cache.intake() as intake:
             needed = () if partial else self._cache.reachable([(ref.digest, ref.kind)])
             intake.publish([ref], needed, partial=partial)
+
+    def fetch_lost(self, wanted: Mapping[Digest, ObjectKind]) -> None:
+        """Bring objects, of trees nothing beneath them, from whichever remotes have them."""
+        missing = dict(wanted)
+        for remote in self.remotes():
+            try:
+                held = remote.latest().has_many(missing)
+                self._fetch_each(remote, {digest: kind for digest, kind in missing.items() if digest in held})
+            except RemoteError as error:
+                self._progress.note(f"nothing more was taken from there: {error}")
+            gone = self._cache.missing(missing)
+            missing = {digest: kind for digest, kind in missing.items() if digest in gone}
+
+    def _fetch_each(self, remote: Remote, wanted: Mapping[Digest, ObjectKind]) -> None:
+        """All at once, or one by one where something of it is damaged there. Raises RemoteError."""
+
+        def bring(some: Sequence[tuple[Digest, ObjectKind]]) -> bool:
+            try:
+                fetch(remote, self._cache, some, (), lambda path: False, self._progress)
+            except (ObjectError, RemoteCorrupt):
+                return False
+            return True
+
+        if wanted and not bring([*wanted.items()]):
+            for item in wanted.items():
+                bring([item])
 
     # -- pushing
 

@@ -13,6 +13,7 @@ from hitsave.config import Config, load
 from hitsave.errors import ObjectNotFound, WorkspaceError
 from hitsave.exchange import Exchange, repairing
 from hitsave.maintenance import collect as collection
+from hitsave.maintenance import repair as repairing_cache
 from hitsave.maintenance import verify as verification
 from hitsave.naming import Named, Names
 from hitsave.objects.digest import Digest, ObjectKind
@@ -305,6 +306,10 @@ class Repository:
         """Verify the cache."""
         return verification.verify(self.cache, self.progress)
 
+    def repair(self) -> repairing_cache.Repaired:
+        """Verify the cache and repair it, from the remotes."""
+        return repairing_cache.repair(self.cache, self.exchange.fetch_lost, self.progress)
+
     def upkeep(self, remote: str | None) -> Upkeep:
         """Looks after a remote, by its name; the default one without."""
-        return Upkeep(self.exchange.remote(remote or None), self.cache, self.progress)
+        return Upkeep(self.exchange.remote(remote or None), self.cache, self.progress, self.exchange.remotes)

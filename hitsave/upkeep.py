@@ -1,9 +1,9 @@
-"""Looks after one remote: what is dropped from it, collected, brought back and verified there."""
+"""Looks after one remote: what is dropped from it, collected, brought back, verified and repaired there."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from hitsave.cache.store import Cache
@@ -12,17 +12,18 @@ from hitsave.objects.refs import Ref, RefName
 from hitsave.ownership import author, author_name
 from hitsave.progress import Progress
 from hitsave.remotes import collect as collection
-from hitsave.remotes import dropping, verify
+from hitsave.remotes import dropping, repair, verify
 from hitsave.remotes.log import Remote
 
 
 @dataclass(frozen=True, slots=True)
 class Upkeep:
-    """One remote, and the cache of who looks after it."""
+    """One remote, and the cache of who looks after it. `others` gives all remotes but one."""
 
     remote: Remote
     cache: Cache
     progress: Progress
+    others: Callable[[Remote], Iterable[Remote]]
 
     def refs(self) -> list[Ref]:
         """The refs that the remote holds, by name."""
@@ -45,6 +46,10 @@ class Upkeep:
     def undo(self) -> dropping.BroughtBack:
         """Bring back the refs that were dropped last."""
         return dropping.bring_back(self.remote, author())
+
+    def repair(self) -> repair.RemoteRepair:
+        """Verify the remote and repair it, from the cache and from other remotes."""
+        return repair.repair(self.remote, self.cache, self.others(self.remote), author(), self.progress)
 
     def verify(self, sample: float | None) -> verify.RemoteReport:
         """Verify the remote, or a random part of its packs (0 to 1)."""

@@ -270,6 +270,12 @@ class PackSet:
             self._packs.move_to_end(pack)
         return fd
 
+    def forget_indexes(self) -> None:
+        """Look at every index anew: a damaged one may have been replaced by the one that it should have been."""
+        with self._lock:
+            self._indexes, self._maps, self._checked = {}, {}, set()
+            self._changes += 1
+
     def forget_files(self) -> None:
         """Close every pack: some may have been replaced."""
         with self._lock:

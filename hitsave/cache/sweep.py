@@ -201,13 +201,13 @@ class Sweeper:
         with self._moves.moving(connection, moves):
             gone = {pack.digest for pack in sweep.packs} | {split.old.digest for split in sweep.splits}
             if gone:
-                self._replace_indexes(connection, gone, [split.live for split in sweep.splits if split.live])
+                self.replace_indexes(connection, gone, [split.live for split in sweep.splits if split.live])
             connection.executemany("DELETE FROM files WHERE digest = ?", [(bytes(f.digest),) for f in sweep.files])
             connection.executemany("INSERT INTO trash VALUES (?, ?, ?, ?, ?, ?)", rows)
             bump_generation(connection)
 
-    def _replace_indexes(self, connection: sqlite3.Connection, gone: set[Digest], added: list[IndexedPack]) -> None:
-        """One new index instead of those that name a pack which goes, and of all small ones besides."""
+    def replace_indexes(self, connection: sqlite3.Connection, gone: set[Digest], added: list[IndexedPack]) -> None:
+        """Inside a write transaction: one index instead of those that name a pack which goes, with what was added."""
         self._packs.refresh()
         kept = list(added)
         for name, index in self._packs.indexes().items():

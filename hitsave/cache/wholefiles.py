@@ -100,15 +100,21 @@ class WholeFiles:
         return _Row(*rows[0]) if rows else None
 
     def _still_right(self, digest: Digest, path: str, found: tuple[int, int]) -> bool:
-        try:
-            with open(path, "rb") as file:
-                if hash_descriptor(file.fileno()) != digest:
-                    return False
-        except FileNotFoundError:
+        if not _has_digest(path, digest):
             return False
         with self._database.writing() as connection:
             connection.execute("UPDATE files SET size = ?, mtime_ns = ? WHERE digest = ?", (*found, bytes(digest)))
         return True
+
+    def set_aside(self, digest: Digest) -> None:
+        """Take a file that was found to be damaged out of the cache, unless it is right by now."""
+        path = os.path.join(self._root, object_file(digest))
+        row, found = self._row(digest), _look(path)
+        if row is None or (found is not None and _has_digest(path, digest)):
+            return
+        with self._database.writing() as connection:
+            if self._row(digest) == row and _look(path) == found:
+                self._set_aside(connection, digest, path, bool(row.derived))
 
     def _set_aside(self, connection: sqlite3.Connection, digest: Digest, path: str, derived: bool) -> None:
         connection.execute("DELETE FROM files WHERE digest = ?", (bytes(digest),))
@@ -116,6 +122,14 @@ class WholeFiles:
             doubt_all(connection)
         with contextlib.suppress(FileNotFoundError):
             os.rename(path, os.path.join(self._root, "quarantine", f"{digest}.{secrets.token_hex(4)}"))
+
+
+def _has_digest(path: str, digest: Digest) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return hash_descriptor(file.fileno()) == digest
+    except FileNotFoundError:
+        return False
 
 
 def _look(path: str) -> tuple[int, int] | None:

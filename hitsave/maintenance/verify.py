@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from blake3 import blake3
 
 from hitsave.cache.hashing import hash_descriptor
-from hitsave.cache.packfile import verify_pack
-from hitsave.cache.packset import index_file
+from hitsave.cache.packfile import readable_entries, verify_pack
+from hitsave.cache.packset import index_file, pack_file
 from hitsave.cache.store import Cache
 from hitsave.cache.wholefiles import object_file
 from hitsave.errors import MalformedObject, ObjectError
@@ -31,6 +31,23 @@ class Fault(NamedTuple):
     owners: tuple[str, ...] = ()
 
 
+#: The refs that need an object, by name.
+Owners = dict[Digest, list[str]]
+
+
+@dataclass(slots=True)
+class Damage:
+    """What is wrong in a cache: by index, pack and whole file, each with the reason.
+
+    `unreadable` are the objects that cannot be read out of the packs that hold them.
+    """
+
+    indexes: dict[bytes, str] = field(default_factory=dict)
+    packs: dict[Digest, str] = field(default_factory=dict)
+    files: dict[Digest, str] = field(default_factory=dict)
+    unreadable: dict[Digest, Digest] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What was looked at, and what was wrong with it. `size` is in bytes read."""
@@ -39,6 +56,7 @@ class Report:
     size: int
     refs: int
     faults: tuple[Fault, ...]
+    damage: Damage = field(default_factory=Damage, compare=False)
 
 
 def verify(cache: Cache, progress: Progress | None = None) -> Report:
@@ -48,20 +66,42 @@ def verify(cache: Cache, progress: Progress | None = None) -> Report:
     """
     progress = progress or Silent()
     progress.start("verifying")
-    index_faults = _verify_indexes(cache)
-    files, file_size, file_faults = _verify_files(cache, progress)
-    if index_faults:
-        return Report(files, file_size, 0, (*index_faults, *file_faults))
-    packed, packed_size, faults = _verify_packs(cache, progress)
+    damage = Damage(indexes=_verify_indexes(cache))
+    files, file_size, damage.files = _verify_files(cache, progress)
+    if damage.indexes:
+        faults = [Fault(None, _path(cache, index_file(name)), reason) for name, reason in damage.indexes.items()]
+        faults += [Fault(digest, _path(cache, object_file(digest)), why) for digest, why in damage.files.items()]
+        return Report(files, file_size, 0, tuple(faults), damage)
+    packed, packed_size = _verify_packs(cache, damage, progress)
     refs = cache.refs()
-    wrong = {fault.digest: fault for fault in file_faults if fault.digest}
-    ref_faults, owners = _verify_refs(cache, refs, set(wrong))
-    owned = [fault._replace(owners=tuple(owners.get(fault.digest, ()))) for fault in file_faults if fault.digest]
-    return Report(packed + files, packed_size + file_size, len(refs), (*faults, *owned, *ref_faults))
+    ref_faults, owners = verify_refs(cache, refs, damage.files.keys() | damage.unreadable.keys())
+    faults = [*_pack_faults(cache, damage, owners), *_file_faults(cache, damage, owners), *ref_faults]
+    return Report(packed + files, packed_size + file_size, len(refs), tuple(faults), damage)
 
 
-def _verify_indexes(cache: Cache) -> list[Fault]:
-    faults: list[Fault] = []
+def _path(cache: Cache, name: str) -> str:
+    return os.fspath(cache.path / name)
+
+
+def _pack_faults(cache: Cache, damage: Damage, owners: Owners) -> Iterator[Fault]:
+    """Each damaged pack, and what of it somebody needs."""
+    by_pack: dict[Digest, set[str]] = {}
+    for digest, pack in damage.unreadable.items():
+        by_pack.setdefault(pack, set()).update(owners.get(digest, ()))
+    for pack, reason in damage.packs.items():
+        yield Fault(None, _path(cache, pack_file(pack)), reason, tuple(sorted(by_pack.get(pack, ()))))
+    for digest, pack in sorted(damage.unreadable.items()):
+        if digest in owners:
+            yield Fault(digest, _path(cache, pack_file(pack)), "the object cannot be read", tuple(owners[digest]))
+
+
+def _file_faults(cache: Cache, damage: Damage, owners: Owners) -> Iterator[Fault]:
+    for digest, reason in damage.files.items():
+        yield Fault(digest, _path(cache, object_file(digest)), reason, tuple(owners.get(digest, ())))
+
+
+def _verify_indexes(cache: Cache) -> dict[bytes, str]:
+    wrong: dict[bytes, str] = {}
     for name in _index_names(cache):
         path = cache.path / index_file(name)
         try:
@@ -71,17 +111,15 @@ def _verify_indexes(cache: Cache) -> list[Fault]:
             Index(content).verify()
         except (OSError, MalformedObject) as error:
             if name in _index_names(cache):  # Otherwise a collection has replaced it meanwhile.
-                reason = f"cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)
-                faults.append(Fault(None, os.fspath(path), reason))
-    return faults
+                wrong[name] = f"cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)
+    return wrong
 
 
 def _index_names(cache: Cache) -> list[bytes]:
     return [row[0] for row in cache.database.rows("SELECT name FROM indexes ORDER BY name")]
 
 
-def _verify_packs(cache: Cache, progress: Progress) -> tuple[int, int, list[Fault]]:
-    faults: list[Fault] = []
+def _verify_packs(cache: Cache, damage: Damage, progress: Progress) -> tuple[int, int]:
     objects = size = 0
     for pack in cache.packs():
         path = cache.pack_path(pack.digest)
@@ -94,15 +132,23 @@ def _verify_packs(cache: Cache, progress: Progress) -> tuple[int, int, list[Faul
 
         counted, reason = _check_file(cache, check, listed)
         if reason:
-            faults.append(Fault(None, os.fspath(path), reason))
+            damage.packs[pack.digest] = reason
+            damage.unreadable |= dict.fromkeys(_unreadable(cache, pack.digest), pack.digest)
         objects += counted
         size += pack.length
         progress.advance(pack.length)
-    return objects, size, faults
+    return objects, size
 
 
-def _verify_files(cache: Cache, progress: Progress) -> tuple[int, int, list[Fault]]:
-    faults: list[Fault] = []
+def _unreadable(cache: Cache, pack: Digest) -> set[Digest]:
+    """What cannot be read any more of what a pack held by its index."""
+    table = cache.pack_table(pack)
+    lost = {Digest(entry.digest) for entry in table.table.entries()}
+    return lost - {Digest(entry.digest) for entry, _ in readable_entries(cache.pack_path(pack), table)}
+
+
+def _verify_files(cache: Cache, progress: Progress) -> tuple[int, int, dict[Digest, str]]:
+    wrong: dict[Digest, str] = {}
     total = 0
     rows = cache.database.rows("SELECT digest, size FROM files")
     for raw, size in rows:
@@ -120,10 +166,10 @@ def _verify_files(cache: Cache, progress: Progress) -> tuple[int, int, list[Faul
 
         _, reason = _check_file(cache, check, listed)
         if reason:
-            faults.append(Fault(digest, os.fspath(path), reason))
+            wrong[digest] = reason
         total += size
         progress.advance(size, 1)
-    return len(rows), total, faults
+    return len(rows), total, wrong
 
 
 def _check_file(cache: Cache, check: Callable[[], int], listed: Callable[[], bool]) -> tuple[int, str]:
@@ -144,12 +190,11 @@ def _check_file(cache: Cache, check: Callable[[], int], listed: Callable[[], boo
     raise AssertionError("the last attempt returns")
 
 
-def _verify_refs(
-    cache: Cache, refs: Iterable[Ref], wrong: set[Digest]
-) -> tuple[list[Fault], dict[Digest | None, list[str]]]:
+def verify_refs(cache: Cache, refs: Iterable[Ref], wrong: set[Digest]) -> tuple[list[Fault], Owners]:
+    """What refs lack, and for each object in `wrong` the refs that need it."""
     """Refs that lack something, and for each object in `wrong` the refs that need it."""
     faults: list[Fault] = []
-    owners: dict[Digest | None, list[str]] = {}
+    owners: Owners = {}
     for ref in refs:
         try:
             needed = cache.reachable([(ref.digest, ref.kind)], partly=cache.is_partial(ref.name))

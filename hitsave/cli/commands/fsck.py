@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from hitsave.cli.output import count, emit, emit_json, json_option, remote_option, show_size
 from hitsave.cli.session import Session, pass_session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hitsave.maintenance.verify import Fault, Report
+    from hitsave.remotes.verify import RemoteFault, RemoteReport
 
 
 def _share(ctx: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
@@ -23,40 +31,86 @@ def _share(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
 @click.command("fsck")
 @remote_option("Verify a remote (the default one, without a name) instead of the cache.")
 @click.option("--sample", metavar="SHARE", callback=_share, help="Of a remote, a random part of its packs, as in 5%.")
+@click.option("--repair", is_flag=True, help="Repair what is damaged, and say what could not be.")
 @json_option
 @pass_session
-def command(session: Session, remote: str | None, sample: float | None, as_json: bool) -> int:
+def command(session: Session, remote: str | None, sample: float | None, repair: bool, as_json: bool) -> int:
     """Verify every byte and every ref; say what is lost and who owned it.
 
-    Exit code 1 where anything is wrong. Nothing is changed.
+    Exit code 1 where anything is wrong. Nothing is changed without --repair.
+
+    With it, the cache is repaired from the remotes; damaged files of it are set aside, never deleted. A remote is
+    repaired from the cache and from the other remotes. Exit code 1 where anything is wrong that could not be repaired.
     """
     if sample is not None and remote is None:
         raise click.UsageError("--sample is for --remote; the cache is always verified as a whole")
-    repository = session.repository
-    report = repository.verify() if remote is None else repository.upkeep(remote).verify(sample)
-    session.end_progress()
-    if as_json:
-        emit_json(
-            {
-                "objects": report.objects,
-                "size": report.size,
-                "refs": report.refs,
-                "faults": [
-                    {
-                        "digest": str(fault.digest) if fault.digest else None,
-                        "where": fault.where,
-                        "reason": fault.reason,
-                        "owners": list(fault.owners),
-                    }
-                    for fault in report.faults
-                ],
-            }
-        )
+    if sample is not None and repair:
+        raise click.UsageError("--repair has to see all of a remote; leave --sample out")
+    if repair:
+        before, after = _repair(session, remote)
     else:
-        for fault in report.faults:
-            subject = f"{fault.digest}: " if fault.digest else ""
-            owners = f" (owned by {', '.join(fault.owners)})" if fault.owners else ""
-            emit(f"{subject}{fault.where}: {fault.reason}{owners}")
-        looked = f"{count(report.objects, 'object')}, {show_size(report.size)}, {count(report.refs, 'ref')} verified"
-        session.say(f"{looked}: {count(len(report.faults), 'fault') if report.faults else 'no faults'}")
-    return 1 if report.faults else 0
+        before = after = _verify(session, remote, sample)
+    session.end_progress()
+    mended = _difference(before.faults, after.faults) if repair else []
+    if as_json:
+        told: dict[str, Any] = {"objects": before.objects, "size": before.size, "refs": before.refs}
+        if repair:
+            told["repaired"] = [_as_json(fault) for fault in mended]
+        emit_json({**told, "faults": [_as_json(fault) for fault in after.faults]})
+    else:
+        _show(session, before, after, mended)
+    return 1 if after.faults else 0
+
+
+def _verify(session: Session, remote: str | None, sample: float | None) -> Report | RemoteReport:
+    repository = session.repository
+    return repository.verify() if remote is None else repository.upkeep(remote).verify(sample)
+
+
+def _repair(session: Session, remote: str | None) -> tuple[Report | RemoteReport, Report | RemoteReport]:
+    if remote is None:
+        cache = session.repository.repair()
+        return cache.before, cache.after
+    done = session.repository.upkeep(remote).repair()
+    return done.before, done.after
+
+
+def _difference(
+    before: Iterable[Fault | RemoteFault], after: Iterable[Fault | RemoteFault]
+) -> list[Fault | RemoteFault]:
+    """The faults that are gone. What was lost with a file that is not named any more is lost all the same."""
+    still = {(fault.digest, None if fault.digest else fault.where) for fault in after}
+    return [fault for fault in before if (fault.digest, None if fault.digest else fault.where) not in still]
+
+
+def _as_json(fault: Fault | RemoteFault) -> dict[str, Any]:
+    return {
+        "digest": str(fault.digest) if fault.digest else None,
+        "where": fault.where,
+        "reason": fault.reason,
+        "owners": list(fault.owners),
+    }
+
+
+def _show(
+    session: Session, before: Report | RemoteReport, after: Report | RemoteReport, mended: list[Fault | RemoteFault]
+) -> None:
+    for fault in after.faults:
+        emit(_line(fault))
+    for fault in mended:
+        session.say(f"repaired: {_line(fault)}")
+    looked = f"{count(before.objects, 'object')}, {show_size(before.size)}, {count(before.refs, 'ref')} verified"
+    found = count(len(after.faults), "fault") if after.faults else "no faults"
+    if mended:
+        found = (
+            f"{count(len(mended), 'fault')} repaired, {found} left"
+            if after.faults
+            else f"{count(len(mended), 'fault')} repaired"
+        )
+    session.say(f"{looked}: {found}")
+
+
+def _line(fault: Fault | RemoteFault) -> str:
+    subject = f"{fault.digest}: " if fault.digest else ""
+    owners = f" (owned by {', '.join(fault.owners)})" if fault.owners else ""
+    return f"{subject}{fault.where}: {fault.reason}{owners}"
