@@ -240,7 +240,8 @@ class Remote:
         needed = list(relied_on)
 
         def build(newest: View) -> Commit:
-            if newest is not view and (lost := [digest.hex() for digest in needed if not newest.has(digest)]):
+            there = newest.has_many(needed) if newest is not view else set(needed)
+            if lost := [digest.hex() for digest in needed if digest not in there]:
                 raise ReliedOnLost(lost)
             held = newest.refs() if newest is not view and refs else {}
             changes = {name: ref for name, ref in refs.items() if ref is None or name not in held}

@@ -12,7 +12,8 @@ from hitsave.packing.commit import Commit, StoredFile
 from hitsave.packing.index import Index, IndexedPack, Location
 from hitsave.packing.refsegment import RefChanges, apply_refs
 from hitsave.remotes.ahead import run_all
-from hitsave.remotes.indexes import CommittedIndex, Search, run_searches
+from hitsave.remotes.indexes import CommittedIndex, run_searches
+from hitsave.remotes.indexparts import Search
 from hitsave.remotes.sessions import Session
 
 #: So many objects are looked up in all large indexes; of more, a sample is, which tells where the others may lie.

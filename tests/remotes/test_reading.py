@@ -14,7 +14,8 @@ from hitsave.objects.digest import Digest, ObjectKind, blob_digest
 from hitsave.objects.refs import Ref, snapshot_ref
 from hitsave.packing.blocks import BLOCK_TARGET
 from hitsave.packing.index import Index
-from hitsave.remotes.indexes import CommittedIndex, Job, Search
+from hitsave.remotes.indexes import CommittedIndex
+from hitsave.remotes.indexparts import Job, Search
 from hitsave.remotes.keys import index_key
 from hitsave.remotes.pages import PAGE
 from hitsave.remotes.reader import Reader
@@ -41,7 +42,7 @@ def many_folders(folders: int, files: int) -> Folder:
 def large_from_little(monkeypatch: pytest.MonkeyPatch) -> None:
     """Indexes count as large that are quickly made."""
     monkeypatch.setattr("hitsave.remotes.indexes.WHOLE_UP_TO", 64 * 1024)
-    monkeypatch.setattr("hitsave.remotes.indexes.REQUEST", 1024)
+    monkeypatch.setattr("hitsave.remotes.indexparts.REQUEST", 1024)
     monkeypatch.setattr("hitsave.remotes.pages.REQUEST", 1024)
 
 
