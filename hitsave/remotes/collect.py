@@ -15,6 +15,7 @@ from hitsave.packing.commit import Commit, StoredFile
 from hitsave.packing.index import Index, IndexedPack, encode_index
 from hitsave.packing.indexmerge import IndexPart
 from hitsave.progress import Progress, Silent
+from hitsave.remotes.ahead import in_order
 from hitsave.remotes.keys import COMMITS, commit_key, index_key, is_commit_key, pack_key, refs_key
 from hitsave.remotes.leftovers import Leftover, find_leftovers
 from hitsave.remotes.log import Author, Remote
@@ -139,10 +140,10 @@ class _Collection:
         commit = view.commit
         assert commit is not None
         self._progress.start("marking")
-        retained = [self._remote.read_commit(number) for number in range(commit.oldest, commit.number)] + [commit]
+        retained = [*_read_commits(self._remote, range(commit.oldest, commit.number)), commit]
         refs = [ref for name, ref in view.refs().items() if name not in self._drop]
         # What an earlier try has rewritten is preferred, so that it is not rewritten again.
-        marks = Marks([Index(encode_index(self._rewritten)), *map(self._remote.files.load_index, view.index_files)])
+        marks = Marks([Index(encode_index(self._rewritten)), *view.indexes()])
         mark_reachable(marks, Reader(self._remote, view), ((ref.digest, ref.kind) for ref in refs))
         again, *indexes = marks.indexes
         dropped = [ref for name, ref in view.refs().items() if name in self._drop]
@@ -228,6 +229,11 @@ class _Collection:
             kept=sum(length for pack, length in found.plan.gone.items() if pack_key(pack) not in removed),
             rewritten=rewritten,
         )
+
+
+def _read_commits(remote: Remote, numbers: Iterable[int]) -> list[Commit]:
+    with in_order(numbers, remote.read_commit, remote.transport.parallel) as read:
+        return [commit for _, commit in read]
 
 
 def _packs_to_rewrite(found: _Found) -> list[IndexedPack]:

@@ -39,6 +39,7 @@ class CommittedFiles:
         self._transport = transport
         self._cached = cached
         self._opened: dict[StoredFile, CommittedIndex] = {}
+        self._packs: dict[StoredFile, tuple[Digest, ...]] = {}
 
     # -- reading
 
@@ -50,12 +51,23 @@ class CommittedFiles:
     def open_index(self, file: StoredFile) -> CommittedIndex:
         """An index that a commit names: read as far as lookups need it, and once for all commits that name it."""
         if file not in self._opened:
-            self._opened[file] = CommittedIndex(self._transport, self._copy(index_key(file)), file)
+            self._opened[file] = self._new_index(file)
         return self._opened[file]
+
+    def _new_index(self, file: StoredFile) -> CommittedIndex:
+        return CommittedIndex(self._transport, self._copy(index_key(file)), file)
 
     def load_index(self, file: StoredFile) -> Index:
         """All of an index that a commit names. Raises RemoteCorrupt."""
         return self.open_index(file).whole()
+
+    def packs_of(self, file: StoredFile) -> tuple[Digest, ...]:
+        """The packs that an index names. It is read whole and checked, but not held. Raises RemoteCorrupt."""
+        if file not in self._packs:
+            # Those of all commits that are retained may be thousands.
+            index = self._opened.get(file) or self._new_index(file)
+            self._packs[file] = tuple(pack.digest for pack in index.whole().packs)
+        return self._packs[file]
 
     def load_refs(self, file: StoredFile) -> RefChanges:
         """A ref segment that a commit names. Raises RemoteCorrupt."""

@@ -13,6 +13,7 @@ from hitsave.errors import MalformedObject, RemoteNotFound
 from hitsave.objects.digest import Digest
 from hitsave.packing.commit import Commit, StoredFile
 from hitsave.packing.pack import HEADER_SIZE, NONCE_SIZE, check_header
+from hitsave.remotes.ahead import in_order
 from hitsave.remotes.keys import INDEXES, PACKS, REFS, index_key, pack_key, refs_key, session_of
 from hitsave.remotes.log import Remote
 from hitsave.remotes.retention import ORPHAN_LIFE
@@ -67,9 +68,9 @@ def _named(remote: Remote, commits: Iterable[Commit]) -> set[str]:
     for commit in commits:
         indexes.update(commit.indexes)
         keys.update(refs_key(file) for file in commit.refs)
-    for file in indexes:
-        keys.add(index_key(file))
-        keys.update(pack_key(pack.digest) for pack in remote.files.load_index(file).packs)
+    keys.update(map(index_key, indexes))
+    with in_order(indexes, remote.files.packs_of, remote.transport.parallel) as found:
+        keys.update(pack_key(pack) for _, packs in found for pack in packs)
     return keys
 
 
