@@ -8,6 +8,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from hitsave.errors import ObjectNotFound
 from hitsave.objects.digest import Digest, ObjectKind
@@ -15,8 +16,12 @@ from hitsave.objects.graph import Link, links
 from hitsave.packing.blocks import EntryKindInPack
 from hitsave.packing.index import Index, Location, PackSummary
 from hitsave.packing.pack import ENTRY_RECORD
+from hitsave.packing.recipe import Chunk
 from hitsave.remotes.ranges import coalesce
-from hitsave.remotes.reader import Content, Reader
+from hitsave.remotes.reader import Reader
+
+#: Parts of recipes that are looked up at once.
+_PARTS_AT_ONCE = 4096
 
 
 @dataclass(slots=True)
@@ -89,26 +94,37 @@ class Marks:
 def mark_reachable(marks: Marks, reader: Reader, roots: Iterable[tuple[Digest, ObjectKind]]) -> None:
     """Mark everything that `roots` reach. Raises ObjectNotFound, RemoteCorrupt: then nothing may be removed."""
     wanted = list(_mark_level(marks, (Link(digest, kind, 0) for digest, kind in roots)))
+    listed: set[Digest] = set()
     while wanted:
         found: list[Location] = []
-        recipes: list[tuple[Location, Content]] = []
+        parts: dict[Digest, int] = {}
         for location, content in reader.read_ranges(coalesce(wanted)):
             if location.kind == EntryKindInPack.RECIPE:
-                recipes.append((location, content))
+                recipe = reader.decode_recipe(location, content)
+                _mark_chunks(marks, recipe.chunks)
+                if recipe.of_parts:
+                    parts |= recipe.chunks
             else:
                 found += _mark_level(marks, links(ObjectKind(location.kind), bytes(content)))
-        _mark_chunks(marks, reader, recipes)
+        _mark_parts(marks, reader, {digest: length for digest, length in parts.items() if digest not in listed})
+        listed |= parts.keys()
         wanted = found
 
 
-def _mark_chunks(marks: Marks, reader: Reader, recipes: list[tuple[Location, Content]]) -> None:
-    """Mark what recipes need: their chunks, and the parts of their lists."""
-    for location, content in recipes:
-        for chunk_or_part in reader.decode_recipe(location, content).chunks:
-            marks.mark(chunk_or_part.digest)
-    for _, flat in reader.flat_recipes(recipes):
-        for chunk in flat.chunks:
-            marks.mark(chunk.digest)
+def _mark_chunks(marks: Marks, chunks: Iterable[Chunk]) -> None:
+    for chunk in chunks:
+        marks.mark(chunk.digest)
+
+
+def _mark_parts(marks: Marks, reader: Reader, parts: dict[Digest, int]) -> None:
+    """Mark the chunks that parts of recipes list; of each part the bytes of its blob that it covers are given.
+
+    Few of them are in memory at once, decoded: all together they are as many as the entries of the indexes.
+    """
+    left = iter(parts)
+    while some := list(islice(left, _PARTS_AT_ONCE)):
+        for location, content in reader.read_ranges(coalesce(reader.locate_many(some).values())):
+            _mark_chunks(marks, reader.decode_part(location, content, parts[location.digest]))
 
 
 def _mark_level(marks: Marks, level: Iterable[Link]) -> Iterator[Location]:

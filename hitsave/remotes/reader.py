@@ -21,7 +21,7 @@ from hitsave.packing.blocks import EntryKindInPack, decode_block, entry_content
 from hitsave.packing.index import Location
 from hitsave.packing.pack import Block
 from hitsave.packing.packreader import check_entry
-from hitsave.packing.recipe import Chunk, Recipe, decode_recipe, join_parts
+from hitsave.packing.recipe import Chunk, Recipe, decode_part, decode_recipe, join_parts
 from hitsave.remotes.ahead import in_order
 from hitsave.remotes.keys import pack_key
 from hitsave.remotes.log import Remote
@@ -305,3 +305,10 @@ class Reader:
             return decode_recipe(bytes(content), location.digest)
         except MalformedObject as error:
             raise self._corrupt(location.pack, str(error)) from None
+
+    def decode_part(self, location: Location, content: Content, length: int) -> tuple[Chunk, ...]:
+        """The chunks that a part of a recipe lists, which covers `length` bytes of its blob. Raises RemoteCorrupt."""
+        try:
+            return decode_part(bytes(content), length)
+        except MalformedObject as error:
+            raise self._corrupt(location.pack, f"a part of a recipe, {location.digest}: {error}") from None
