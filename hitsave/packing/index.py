@@ -13,6 +13,7 @@ is two short reads, of the fan-out and of one bucket. An index is immutable and 
 from __future__ import annotations
 
 import struct
+from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import accumulate
 from sys import byteorder
@@ -57,6 +58,8 @@ _STEP = ENTRY_RECORD.size
 _CROWDED = 64
 #: Records that are read at once.
 _RECORDS = 4096
+#: Block records that are kept decoded (10 MB): those of a few packs are asked for again and again.
+_MOST_KNOWN = 1 << 15
 #: The numbers of an entry record, behind its digest.
 _PLACE = struct.Struct("<IIIB")
 
@@ -267,23 +270,23 @@ class Index:
 
     def verify(self) -> None:
         """Check everything, with what opening and lookups pass over. Raises MalformedObject. A second per million."""
-        blocks: list[Block] = []
+        lengths = array("I")
         ends: list[int] = []
         for pack in self._packs:
             end = HEADER_SIZE
             for number in range(pack.first_block, pack.first_block + pack.blocks):
-                block, _ = self._block(number)
+                block, _ = self._read_block(number)
                 if block.offset != end or block.codec not in (Codec.RAW, Codec.ZSTD) or block.raw > LARGEST_BLOCK:
                     raise MalformedObject("index", f"block {number} is not where it must be, or of no known form")
                 end += block.stored
-                blocks.append(block)
+                lengths.append(block.raw)
             ends.append(end)
         if any(any(self._data[self._blocks_at + at : self._fanout_at : INDEX_BLOCK.size]) for at in _BLOCK_PADDING):
             raise MalformedObject("index", "a block record has non-zero padding")
-        check_records(self.records(), blocks, "index")
+        check_records(self.records(), lengths, "index")
         if _encode_fanout(self.records(), self._bits) != self._data[self._fanout_at : self._entries_at]:
             raise wrong_fanout()
-        held = [0] * len(blocks)
+        held = array("I", bytes(lengths.itemsize * len(lengths)))
         for record in self.records():
             held[ENTRY_RECORD.unpack(record)[1]] += 1
         for pack, end in zip(self._packs, ends, strict=True):
@@ -333,6 +336,8 @@ class Index:
     def _block(self, number: int) -> tuple[Block, PackSummary]:
         known = self._known_blocks.get(number)
         if known is None:
+            if len(self._known_blocks) >= _MOST_KNOWN:
+                self._known_blocks.clear()
             known = self._known_blocks[number] = self._read_block(number)
         return known
 

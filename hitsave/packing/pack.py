@@ -164,7 +164,7 @@ def decode_table(table: bytes, table_offset: int, table_digest: bytes) -> PackTa
     blocks = _decode_blocks(table[COUNTS.size : entries_at], table_offset)
     step = ENTRY_RECORD.size
     records = tuple(table[at : at + step] for at in range(entries_at, len(table), step))
-    check_records(records, blocks, "pack")
+    check_records(records, [block.raw for block in blocks], "pack")
     return PackTable(blocks, records)
 
 
@@ -183,15 +183,15 @@ def _decode_blocks(data: bytes, table_offset: int) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-def check_records(records: Iterable[bytes], blocks: Sequence[Block], what: str) -> None:
-    """Refuse entry records that are not sorted, or not of these blocks. Raises MalformedObject."""
+def check_records(records: Iterable[bytes], lengths: Sequence[int], what: str) -> None:
+    """Refuse entry records that are not sorted, or not of blocks of these lengths. Raises MalformedObject."""
     previous = b""
     for record in records:
         if record <= previous:
             raise MalformedObject(what, "its entries are not in ascending order")
         previous = record
         digest, block, offset, length, kind = ENTRY_RECORD.unpack(record)
-        if block >= len(blocks) or offset + length > blocks[block].raw or not 1 <= kind <= 4:
+        if block >= len(lengths) or offset + length > lengths[block] or not 1 <= kind <= 4:
             raise MalformedObject(what, f"entry {Digest(digest).short} lies outside of its block")
         if record[45:] != b"\0\0\0":
             raise MalformedObject(what, f"entry {Digest(digest).short} has non-zero padding")
