@@ -18,7 +18,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 #: Bytes that may have been asked for and not been used yet.
-IN_FLIGHT = 128 << 20
+IN_FLIGHT = 64 << 20
 _PATIENCE = 1.0
 
 

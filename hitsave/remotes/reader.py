@@ -1,7 +1,7 @@
 """Reads objects out of a view of a remote, every one checked against its digest.
 
 Blocks are read by ranges, several at once and ahead of their use; those that lie close together come in one request. No
-more than 128 MiB are held at once that were read and not used yet. A wrong byte is RemoteCorrupt, which names the pack.
+more than 64 MiB are held at once that were read and not used yet. A wrong byte is RemoteCorrupt, which names the pack.
 
 A reader may work beside a collection. Where something is not what it should be, `look_again` tells whether that is the
 remote's fault: not where there is a newer commit by now, nor before all that the view believed was checked.

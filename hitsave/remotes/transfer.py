@@ -4,7 +4,7 @@ A pack of small objects of which at least half is wanted comes whole and becomes
 the blocks that are needed are read. Large blobs are put together from their chunks.
 
 Requests are made side by side and ahead of their use: as many as the transport says, and of whole packs, which go to
-files, four at most. Ranges that were read and not used yet have no more than 128 MiB. One more thread writes what has
+files, four at most. Ranges that were read and not used yet have no more than 64 MiB. One more thread writes what has
 arrived, and holds no more than three ranges beside them.
 """
 
