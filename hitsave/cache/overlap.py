@@ -24,8 +24,12 @@ class Overlap(Generic[Item]):
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(threads)]
 
     def __enter__(self) -> Overlap[Item]:
-        for thread in self._threads:
-            thread.start()
+        try:
+            for thread in self._threads:
+                thread.start()
+        except BaseException:  # Interrupted meanwhile: nobody will leave the block that was not entered.
+            self._end_threads()
+            raise
         return self
 
     def submit(self, item: Item) -> None:
@@ -42,11 +46,14 @@ class Overlap(Generic[Item]):
                 except BaseException as error:
                     self._failure = error
 
+    def _end_threads(self) -> None:
+        for _ in self._threads:
+            self._queue.put(None)
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for _ in self._threads:
-            self._queue.put(None)
+        self._end_threads()
         for thread in self._threads:
             thread.join()
         if error is None and self._failure is not None:
