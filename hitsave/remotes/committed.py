@@ -7,6 +7,7 @@ against its digest whenever it is read, and replaced where it is damaged.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import secrets
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -145,7 +146,8 @@ class CommittedFiles:
     def merge_indexes(self, files: tuple[StoredFile, ...], session: Session) -> tuple[StoredFile, ...]:
         """A list of indexes, with the newest ones put together where they have become many.
 
-        Those that are full stay as they are: nobody has to rewrite a large remote's index for a small push.
+        Those that are full stay as they are: nobody has to rewrite a large remote's index for a small push, and what
+        is put together is never more than two of them.
         """
         full = tuple(file for file in files if file.entries >= FULL)
         rest = tuple(file for file in files if file.entries < FULL)
@@ -153,7 +155,7 @@ class CommittedFiles:
         def merge(some: Collection[StoredFile]) -> StoredFile:
             return self.put_merged([IndexPart(self.load_index(file)) for file in some], session)
 
-        return full + _merged(rest, merge)
+        return full + _merged(rest, merge, FULL)
 
     def merge_refs(self, files: tuple[StoredFile, ...], session: Session) -> tuple[StoredFile, ...]:
         """A list of ref segments, with the newest ones put together where they have become many."""
@@ -168,9 +170,9 @@ class CommittedFiles:
 
 
 def _merged(
-    files: tuple[StoredFile, ...], merge: Callable[[Collection[StoredFile]], StoredFile]
+    files: tuple[StoredFile, ...], merge: Callable[[Collection[StoredFile]], StoredFile], full: float = math.inf
 ) -> tuple[StoredFile, ...]:
-    """Keep a list of files short: the newest ones are put together until the rest is larger than they are.
+    """Keep a list of files short: the newest ones are put together until they are full, or the rest is larger.
 
     Each entry is rewritten a number of times that grows with the logarithm of their count, and order is kept.
     """
@@ -178,7 +180,7 @@ def _merged(
         return files
     first = len(files) - 1
     total = files[first].entries
-    while first > 0 and (len(files) - first < MOST_FILES // 2 or files[first - 1].entries <= total):
+    while first > 0 and total < full and (len(files) - first < MOST_FILES // 2 or files[first - 1].entries <= total):
         first -= 1
         total += files[first].entries
     return (*files[:first], merge(files[first:]))
