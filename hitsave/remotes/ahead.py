@@ -48,10 +48,16 @@ class _Crew(Generic[Item, Result]):
         self._tasks: SimpleQueue[_Task[Item, Result] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._stopped = False
+        self._counting = threading.Lock()
+        self._open = 0
 
     def submit(self, task: _Task[Item, Result]) -> None:
+        with self._counting:
+            self._open += 1
+            needed = self._open
         self._tasks.put(task)
-        if len(self._threads) < self._most:
+        # A thread that is not needed would keep memory of its own for what has passed through it.
+        if len(self._threads) < min(needed, self._most):
             thread = threading.Thread(target=self._work, daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -63,6 +69,8 @@ class _Crew(Generic[Item, Result]):
                     task.result = self._action(task.item)
                 except BaseException as error:
                     task.error = error
+            with self._counting:
+                self._open -= 1
             task.done.set()
 
     def stop(self, patience: float | None) -> None:
