@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 import tracemalloc
+from unittest.mock import patch
 
 import pytest
 import zstandard
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from hitsave.errors import MalformedObject
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.refs import Namespace, Ref, RefName, dataset_ref, public_ref, quote_name, snapshot_ref
+from hitsave.packing import refsegment
 from hitsave.packing.refsegment import RefChanges, apply_refs, decode_refs, encode_refs
 from tests.objects.values import digests, modest, mutations
 
@@ -52,6 +55,47 @@ def line(name: str = "datasets/a", **members: object) -> bytes:
     record: dict[str, object] = {"name": name, "digest": str(SOME), "kind": "blob", "created": 1, **members}
     present = {key: value for key, value in record.items() if value is not None}
     return json.dumps(present, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+
+
+# -- records are read in two ways: quickly where they are plain, and by the JSON decoder
+
+
+def decoded(lines: bytes, plain: re.Pattern[bytes]) -> object:
+    with patch.object(refsegment, "_PLAIN", plain):
+        try:
+            return decode_refs(segment(lines))
+        except MalformedObject:
+            return None
+
+
+def check_both_ways(lines: bytes) -> None:
+    assert decoded(lines, refsegment._PLAIN) == decoded(lines, re.compile(rb"(?!)"))
+
+
+@modest
+@given(segments(), st.data())
+def test_both_ways_read_the_same(changes: RefChanges, data: st.DataObject) -> None:
+    lines = zstandard.ZstdDecompressor().decompress(encode_refs(changes)[16:])
+    check_both_ways(lines)
+    if lines:
+        check_both_ways(data.draw(mutations(lines)))
+
+
+def test_what_is_plain_or_nearly() -> None:
+    good = line(by="ann@lab", git="0" * 40, path="data/a%20b")
+    assert refsegment._PLAIN.fullmatch(good)
+    assert decoded(good, refsegment._PLAIN) is not None
+    others = [line(by=""), line(path=""), line(created=10**18), line(created=2**63), line(created=True), line(other=1)]
+    others += [
+        line(name="datasets"),
+        line(name="snapshots/abc"),
+        line(path="\x7f"),
+        line(path="\u00e9"),
+        line(git="\\"),
+    ]
+    others += [good.replace(b":1,", b":01,"), good.replace(b"\n", b"\r\n"), good[:-1], good * 2]
+    for some in (good, *others):
+        check_both_ways(some)
 
 
 # -- round trip
