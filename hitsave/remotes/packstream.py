@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 SMALLEST_PACK = 8 << 20
 #: A push makes about so many packs. One that was killed has lost no more than the packs that were under way.
 _PACKS_WANTED = 64
+#: A pack that did not become full is noted, too, where it is as large and more packs follow.
+_WORTH_NOTING = 1 << 20
 _WAITING_BLOCKS = 16
 
 
@@ -42,13 +44,15 @@ class EncodedBlock(NamedTuple):
 class PackStream:
     """Blocks given to it end in packs of one session, in their order.
 
-    Leaving the block without an error sends the last pack; when it has arrived, `uploads` knows.
+    Leaving the block without an error sends the last pack; when it has arrived, `uploads` knows. `followed` says that
+    another stream of the same push will begin then.
     """
 
-    def __init__(self, uploads: Uploads, pool: Executor, session: Session) -> None:
+    def __init__(self, uploads: Uploads, pool: Executor, session: Session, followed: bool = False) -> None:
         self._uploads = uploads
         self._pool = pool
         self._session = session
+        self._followed = followed
         self._overlap: Overlap[EncodedBlock | Future[EncodedBlock]] = Overlap(self._write, waiting=_WAITING_BLOCKS)
         self._builder: PackBuilder | None = None
         self._buffer: mmap | None = None
@@ -72,7 +76,7 @@ class PackStream:
         stored = builder.block(block.codec, block.stored, block.raw, block.entries)
         last = self._append(stored)
         if builder.length >= self._uploads.pack_size:
-            self._send(last, full=True)
+            self._send(last, noted=True)
 
     def _begin(self) -> PackBuilder:
         self._buffer = self._uploads.buffer()
@@ -91,14 +95,14 @@ class PackStream:
         self._used = end
         return []
 
-    def _send(self, last: list[Buffer], full: bool) -> None:
+    def _send(self, last: list[Buffer], noted: bool) -> None:
         builder, buffer = self._builder, self._buffer
         if builder is None or buffer is None:
             return
         self._builder = self._buffer = None
         pieces = [memoryview(buffer)[: self._used], *last, builder.finish()]
         filled = FilledPack(IndexedPack(builder.digest, builder.length, builder.table), pieces)
-        self._uploads.send(lambda: filled, buffer, noted=full)
+        self._uploads.send(lambda: filled, buffer, noted)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -107,7 +111,7 @@ class PackStream:
             self._uploads.stop(error)
         self._overlap.__exit__(kind, error, trace)
         if error is None:
-            self._send([], full=False)
+            self._send([], noted=self._followed and self._used >= _WORTH_NOTING)
 
 
 def _encode(parts: tuple[Buffer, ...], entries: tuple[BlockEntry, ...]) -> EncodedBlock:

@@ -19,7 +19,7 @@ from typing import BinaryIO, NamedTuple
 
 from hitsave.cache.hashing import new_hasher
 from hitsave.cache.store import Cache
-from hitsave.errors import CorruptObject, ReliedOnLost, SessionFenced
+from hitsave.errors import CorruptObject, ReliedOnLost, RemoteCorrupt, SessionFenced
 from hitsave.objects.digest import Digest
 from hitsave.objects.refs import Ref, RefName
 from hitsave.packing.blocks import EntryKindInPack
@@ -60,12 +60,12 @@ def push(remote: Remote, cache: Cache, refs: Iterable[Ref], author: Author, prog
     try:
         for _ in range(_TRIES):
             view = remote.latest()
-            held = view.refs() if asked else {}
-            new: dict[RefName, Ref] = {ref.name: ref for ref in asked if held.get(ref.name) is None}
-            if not new:
-                forget_committed(remote.unfinished, (ref.digest for ref in held.values()))
-                return Pushed()
             try:
+                held = view.refs() if asked else {}
+                new: dict[RefName, Ref] = {ref.name: ref for ref in asked if held.get(ref.name) is None}
+                if not new:
+                    forget_committed(remote.unfinished, (ref.digest for ref in held.values()))
+                    return Pushed()
                 wanted = find_wanted(cache, view, new.values())
                 attempt = attempt or _begin(remote, view, wanted, new.values())
                 pushed = _Push(remote, cache, view, wanted, attempt, progress).run(author, new)
@@ -77,6 +77,10 @@ def push(remote: Remote, cache: Cache, refs: Iterable[Ref], author: Author, prog
                 attempt = None
             except ReliedOnLost:
                 continue
+            except RemoteCorrupt:
+                # What a view names is missing where a collection has removed it. Then there is a newer one.
+                if remote.latest().digest == view.digest:
+                    raise
         raise ReliedOnLost([str(ref.digest) for ref in asked[:1]])
     finally:
         if attempt is not None:
@@ -156,7 +160,7 @@ class _Push:
         try:
             with ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS)) as pool, uploads:
                 if wanted.packed:
-                    with PackStream(uploads, pool, session) as stream:
+                    with PackStream(uploads, pool, session, followed=bool(wanted.whole)) as stream:
                         self._send_packed(stream, uploads)
                 if wanted.whole:
                     with PackStream(uploads, pool, session) as stream:
