@@ -15,6 +15,7 @@ from hitsave.packing.commit import Commit, StoredFile
 from hitsave.packing.index import Index, IndexedPack, encode_index
 from hitsave.packing.indexmerge import IndexPart
 from hitsave.progress import Progress, Silent
+from hitsave.remotes.again import with_newest
 from hitsave.remotes.ahead import in_order
 from hitsave.remotes.keys import COMMITS, commit_key, index_key, is_commit_key, pack_key, refs_key
 from hitsave.remotes.leftovers import Leftover, find_leftovers
@@ -61,11 +62,14 @@ def collect(
 
     Raises ObjectNotFound, RemoteError; then nothing was removed.
     """
-    view = remote.latest()
-    if view.commit is None:
-        return Collected()
-    collection = _Collection(remote, author, keep, frozenset(drop), view, progress or Silent())
-    return collection.look() if dry_run else collection.run()
+
+    def once(view: View) -> Collected:
+        if view.commit is None:
+            return Collected()
+        collection = _Collection(remote, author, keep, frozenset(drop), view, progress or Silent())
+        return collection.look() if dry_run else collection.run()
+
+    return with_newest(remote, once)
 
 
 @dataclass(frozen=True, slots=True)

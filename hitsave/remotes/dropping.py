@@ -12,6 +12,7 @@ from typing import NamedTuple
 from hitsave.errors import RefError
 from hitsave.objects.refs import Ref, RefName
 from hitsave.packing.commit import Commit
+from hitsave.remotes.again import with_newest
 from hitsave.remotes.collect import OPERATION as COLLECTION
 from hitsave.remotes.log import Author, Remote
 from hitsave.remotes.sessions import Session
@@ -39,18 +40,24 @@ class _Lost(NamedTuple):
 def drop_refs(remote: Remote, author: Author, names: Iterable[RefName]) -> list[Ref]:
     """Drop refs from the newest state; those that were there. Raises RemoteError."""
     wanted = list(names)
-    view = remote.latest()
-    held = view.refs()
-    dropped = [held[name] for name in wanted if name in held]
-    if dropped:
-        changes = {ref.name: None for ref in dropped}
-        remote.append(view, Session.begin(view.number), author, FORGET, (), changes)
-    return dropped
+
+    def once(view: View) -> list[Ref]:
+        held = view.refs()
+        dropped = [held[name] for name in wanted if name in held]
+        if dropped:
+            changes = {ref.name: None for ref in dropped}
+            remote.append(view, Session.begin(view.number), author, FORGET, (), changes)
+        return dropped
+
+    return with_newest(remote, once)
 
 
 def bring_back(remote: Remote, author: Author) -> BroughtBack:
     """Undo the last dropping of refs, by whomever. Raises RefError where no commit is retained that had any."""
-    view = remote.latest()
+    return with_newest(remote, lambda view: _bring_back(remote, author, view))
+
+
+def _bring_back(remote: Remote, author: Author, view: View) -> BroughtBack:
     session = Session.begin(view.number)
     done: list[_Lost] = []
 
