@@ -84,9 +84,13 @@ class MemoryTransport:
             self._unsynced.add(key)
             if key in self.store.values:
                 raise RemoteConflict(self.url, key)
-            if key.startswith(COMMITS):
+            if key.startswith(COMMITS) and not self._is_overtaken(key):
                 self._check_commit(content)
             self.store.values[key] = content
+
+    def _is_overtaken(self, key: str) -> bool:
+        """Whether this commit cannot become the newest: its writer slept, and what it names may be gone."""
+        return any(other.startswith(COMMITS) and other > key for other in self.store.values)
 
     def _check_commit(self, content: bytes) -> None:
         commit = decode_commit(content)
