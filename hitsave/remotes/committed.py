@@ -15,10 +15,10 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from hitsave.errors import MalformedObject, RemoteConflict, RemoteCorrupt, RemoteNotFound
+from hitsave.errors import MalformedObject, RemoteConflict, RemoteCorrupt, RemoteNotFound, RemoteUnsuitable
 from hitsave.objects.digest import Digest
 from hitsave.objects.refs import Ref, RefName
-from hitsave.packing.commit import StoredFile
+from hitsave.packing.commit import Commit, StoredFile
 from hitsave.packing.index import Index, IndexedPack, encode_index
 from hitsave.packing.indexmerge import IndexPart, MergedIndex
 from hitsave.packing.refsegment import RefChanges, decode_refs, encode_refs
@@ -29,6 +29,8 @@ from hitsave.remotes.transport import Transport
 
 #: A commit that would name more indexes, or ref segments, than this puts the smaller ones together.
 MOST_FILES = 16
+#: Copies of files that the newest commit no longer names; older commits, which are retained, may still be asked for.
+MOST_COPIES = 64
 #: An index with so many entries (200 MB) is not put together with others.
 FULL = 4_000_000
 
@@ -103,6 +105,17 @@ class CommittedFiles:
         temporary.write_bytes(content)
         os.replace(temporary, path)
 
+    def drop_copies(self, commit: Commit) -> None:
+        """Remove this machine's copies of files that a commit no longer names, when they have become many."""
+        kept = {self._copy(index_key(file)).name for file in commit.indexes}
+        kept |= {self._copy(refs_key(file)).name for file in commit.refs}
+        copies = [path for path in self._cached.iterdir() if path.suffix in (".index", ".refs")]
+        if len(copies) > len(kept) + MOST_COPIES:
+            for path in copies:
+                if path.name not in kept:
+                    with contextlib.suppress(OSError):  # Another process may have it open, or was quicker.
+                        path.unlink()
+
     # -- writing
 
     def put_index(self, packs: Iterable[IndexedPack], session: Session) -> StoredFile:
@@ -111,7 +124,13 @@ class CommittedFiles:
         return self._put(content, index_key, Index(content).entry_count, session)
 
     def put_refs(self, refs: RefChanges, session: Session) -> StoredFile:
-        """Create a ref segment."""
+        """Create a ref segment. Raises RemoteUnsuitable where it would be longer than one may be."""
+        try:
+            return self._put_refs(refs, session)
+        except ValueError as error:
+            raise RemoteUnsuitable(f"{self._transport.url}: {error}") from None
+
+    def _put_refs(self, refs: RefChanges, session: Session) -> StoredFile:
         return self._put(encode_refs(refs), refs_key, len(refs), session)
 
     def _put(self, content: bytes, key_of: Callable[[StoredFile], str], entries: int, session: Session) -> StoredFile:
@@ -164,9 +183,12 @@ class CommittedFiles:
             records: dict[RefName, Ref | None] = {}
             for file in some:
                 records.update(self.load_refs(file))
-            return self.put_refs(records, session)
+            return self._put_refs(records, session)
 
-        return _merged(files, merge)
+        try:
+            return _merged(files, merge)
+        except ValueError:  # Together they are too long: the list stays longer.
+            return files
 
 
 def _merged(

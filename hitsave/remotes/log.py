@@ -182,6 +182,7 @@ class Remote:
     def _know(self, commit: Commit, digest: Digest) -> View:
         self._known = View(self.files, commit, digest)
         save_seen(self._cached, Seen(commit.number, digest))
+        self.files.drop_copies(commit)
         return self._known
 
     def read_commit(self, number: int) -> Commit:

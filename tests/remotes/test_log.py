@@ -19,7 +19,7 @@ from hitsave.packing.commit import (
     encode_commit,
     encode_format,
 )
-from hitsave.remotes.committed import MOST_FILES
+from hitsave.remotes.committed import MOST_COPIES, MOST_FILES
 from hitsave.remotes.folder import FolderTransport
 from hitsave.remotes.keys import COMMITS, FORMAT_KEY, commit_key
 from hitsave.remotes.log import Author, Remote
@@ -280,6 +280,14 @@ def test_damaged_copies_are_read_again(ann: Machine, bob: Machine, memory: Memor
     counting = CountingTransport(memory)
     bob.remote(counting).latest().refs()
     assert counting.got("refs/") == []
+
+
+def test_copies_of_what_no_commit_names_any_more_do_not_pile_up(ann: Machine, memory: MemoryTransport) -> None:
+    refs = push_many(ann, memory, MOST_COPIES + 40)
+    copies = [path for path in (ann.folder / "remotes").rglob("*") if path.suffix in (".index", ".refs")]
+    assert len(copies) <= MOST_COPIES + 2 * MOST_FILES + 2
+    view = ann.remote(memory).latest()
+    assert set(view.refs().values()) == set(refs)
 
 
 def test_copies_are_kept_by_remote(ann: Machine) -> None:
