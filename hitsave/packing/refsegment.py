@@ -38,8 +38,10 @@ RefChanges = Mapping[RefName, Ref | None]
 
 
 def encode_refs(changes: RefChanges) -> bytes:
-    """A segment with these records."""
+    """A segment with these records. Raises ValueError where they are longer than one may be."""
     lines = b"".join(encode_json(_encode_record(name, changes[name])) for name in sorted(changes))
+    if len(lines) > LARGEST_BLOCK:
+        raise ValueError(f"{len(changes)} refs are more than a segment holds, which has {LARGEST_BLOCK} bytes at most")
     return _HEADER.pack(_MAGIC, len(lines)) + zstandard.ZstdCompressor(level=3).compress(lines)
 
 
