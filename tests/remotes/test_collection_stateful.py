@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 from unittest.mock import patch
@@ -40,10 +39,9 @@ from hitsave.remotes.log import Author
 from hitsave.remotes.push import push
 from hitsave.remotes.transport import Transport
 from hitsave.remotes.verify import verify
-from tests.remotes.conftest import NewMachine
-from tests.remotes.content import SMALL_CHUNKS, Folder, Machine, check_remote, keep, memory_remote, noise, read_folder
-from tests.remotes.test_collection import at, forget, gc, push_at
-from tests.remotes.transports import FaultyTransport, Lost, MemoryStore, MemoryTransport, WrappedTransport
+from tests.remotes.content import SMALL_CHUNKS, Folder, Machine, keep, memory_remote, noise, read_folder
+from tests.remotes.sleeping import Asleep
+from tests.remotes.transports import FaultyTransport, Lost, MemoryStore, MemoryTransport
 
 Result = TypeVar("Result")
 DAY = 86400
@@ -61,68 +59,6 @@ def small_sizes() -> Iterator[None]:
         patch.object(committed, "MOST_FILES", 4),
     ):
         yield
-
-
-class Sleeper(WrappedTransport):
-    """Stops before the operation with number `stop`, until it is woken. All later ones wait, too."""
-
-    def __init__(self, inner: Transport, stop: int) -> None:
-        super().__init__(inner)
-        self._stop = stop
-        self._lock = threading.Lock()
-        self._operations = 0
-        self._woken = threading.Event()
-        #: That it sleeps, or has ended.
-        self.stopped = threading.Event()
-
-    def around(self, name: str, key: str, action: Callable[[], Result]) -> Result:
-        with self._lock:
-            number = self._operations
-            self._operations += 1
-        if number >= self._stop:
-            self.stopped.set()
-            assert self._woken.wait(timeout=60)
-        return action()
-
-    def wake(self) -> None:
-        """Let it go on to its end."""
-        self._woken.set()
-
-
-class Asleep:
-    """An action in a thread of its own, which sleeps in the middle. `then` is called with its result at its end."""
-
-    def __init__(self, transport: Transport, stop: int, action: Callable[[Transport], Callable[[], None]]) -> None:
-        self._sleeper = Sleeper(transport, stop)
-        self._then: Callable[[], None] | None = None
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, args=(action,))
-        self._thread.start()
-        assert self._sleeper.stopped.wait(timeout=60)
-        #: Whether it has not come to its end before it fell asleep.
-        self.slept = self._then is None and self._error is None
-
-    def _run(self, action: Callable[[Transport], Callable[[], None]]) -> None:
-        try:
-            self._then = action(self._sleeper)
-        except BaseException as error:
-            self._error = error
-        finally:
-            self._sleeper.stopped.set()
-
-    def wake(self) -> None:
-        """Let it go on, without waiting for it."""
-        self._sleeper.wake()
-
-    def finish(self) -> None:
-        """Wake it, and wait for its end."""
-        self._sleeper.wake()
-        self._thread.join(timeout=60)
-        assert not self._thread.is_alive()
-        if self._error is not None:
-            raise self._error
-        assert self._then is not None
-        self._then()
 
 
 class Act(NamedTuple):
@@ -406,76 +342,3 @@ def test_teams() -> None:
 def test_teams_for_long() -> None:
     run_teams(1500, 50)
     assert SEEN["rewritten"] > 0
-
-
-def test_a_pack_that_two_indexes_know_in_part_and_a_merge(
-    ann: Machine, bob: Machine, memory: MemoryTransport, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Half a pack is pruned; an undo brings its whole index back, of which a collection leaves the other half."""
-    first, second = keep(ann.cache, {b"f": noise(3000, 1)}, {b"f": noise(3000, 2)})
-    push_at(ann, memory, 0, first, second)
-    assert len(memory.list("packs/")) == 1
-    forget(ann, memory, 1, second)
-    gc(ann, memory, 2)
-    assert bring_back(ann.remote(memory), at(3)).refs == (second,)
-    gc(ann, memory, 4)
-    commit = ann.remote(memory).latest().commit
-    assert commit is not None
-    assert [file.entries for file in commit.indexes] == [2, 2]
-    monkeypatch.setattr(committed, "MOST_FILES", 2)
-    (more,) = keep(ann.cache, {b"g": b"g"})
-    push_at(ann, memory, 5, more)
-    check_remote(bob, memory, first, second, more)
-
-
-@pytest.mark.parametrize("how", ["push", "collect", "undo", "forget", "fetch"])
-def test_who_sleeps_at_any_operation_past_the_expiry_of_everything(
-    how: str, new_machine: NewMachine, tmp_path: Path
-) -> None:
-    """Meanwhile a ref is dropped, all that was not committed is taken for dead, and a push that shares files ends."""
-    ann, bob, reader, other = (new_machine() for _ in range(4))
-    old, kept = keep(ann.cache, {b"old": FILES[3], b"same": FILES[1]}, {b"kept": FILES[2]})
-    (new,) = keep(ann.cache, {b"new": FILES[4], b"same": FILES[1]})
-    (late,) = keep(bob.cache, {b"late": FILES[4], b"deep": {b"old": FILES[3], b"same": FILES[1]}})
-    acts: dict[str, Callable[[Transport], object]] = {
-        "push": lambda transport: push_at(ann, transport, 2, new),
-        "collect": lambda transport: gc(ann, transport, 2, 0),
-        "undo": lambda transport: undo(ann, transport),
-        "forget": lambda transport: drop_refs(ann.remote(transport), at(2), [kept.name]),
-        "fetch": lambda transport: other.fetch(transport, kept),
-    }
-    slept = 0
-    for stop in range(100):
-        for machine in (ann, bob, reader):
-            shutil.rmtree(machine.folder / "remotes", ignore_errors=True)
-        memory = MemoryTransport(memory_remote())
-        push_at(ann, memory, 0, old, kept)
-        forget(ann, memory, 1, *([old] if how == "undo" else []))
-        shutil.rmtree(ann.folder / "remotes")  # It has to read everything.
-        asleep = Asleep(memory, stop, lambda transport: then_nothing(acts[how](transport)))
-        if not asleep.slept:
-            asleep.finish()
-            break
-        slept += 1
-        forget(bob, memory, 40, *([] if how == "undo" else [old]))
-        for day in (50, 60):
-            gc(bob, memory, day, 0)
-        push_at(bob, memory, 70, late)
-        gc(bob, memory, 90, 0)
-        asleep.finish()
-        held = {"undo": {late, kept}, "forget": {late}, "push": {late, kept, new}}.get(how, {late, kept})
-        names = reader.remote(memory).latest().refs()
-        if how == "undo":  # It may have been quick enough.
-            held |= {old} & set(names.values())
-        check_remote(reader, memory, *(names.values() if how == "forget" else held))
-        assert late.name in names
-    assert slept > 3
-
-
-def then_nothing(result: object) -> Callable[[], None]:
-    return lambda: None
-
-
-def undo(machine: Machine, transport: Transport) -> None:
-    with suppress(RefError):
-        bring_back(machine.remote(transport), at(2))
