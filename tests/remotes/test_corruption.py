@@ -6,6 +6,7 @@ import random
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,12 +20,14 @@ from hitsave.packing.blocks import BlockEntry, Codec, EntryKindInPack
 from hitsave.packing.index import IndexedPack
 from hitsave.packing.pack import NONCE_SIZE, PackBuilder
 from hitsave.packing.recipe import Chunk, Recipe, encode_recipe
+from hitsave.remotes.collect import collect
+from hitsave.remotes.dropping import drop_refs
 from hitsave.remotes.keys import pack_key
 from hitsave.remotes.reader import Reader
 from hitsave.remotes.sessions import Session
 from hitsave.remotes.verify import RemoteReport, verify
 from tests.remotes.content import ANN, SMALL_CHUNKS, Folder, Machine, keep, memory_remote, noise, read_folder
-from tests.remotes.transports import MemoryStore, MemoryTransport
+from tests.remotes.transports import MemoryStore, MemoryTransport, Result, WrappedTransport
 
 BIG = b"".join(b"line %d\n" % number for number in range(20_000))
 SMALL: Folder = {**{b"%d" % number: noise(60, number) for number in range(12)}, b"text": b"text " * 300}
@@ -239,6 +242,45 @@ def test_a_sample_reads_a_part(ann: Machine, bob: Machine) -> None:
     assert whole.objects == 20
     assert sampled.refs == whole.refs == 10
     assert verify(bob.remote(memory), sample=0.0, seed=1).objects == 2
+
+
+def test_what_is_not_in_a_sample_must_be_there_all_the_same(ann: Machine, bob: Machine) -> None:
+    memory = MemoryTransport(memory_remote())
+    for number in range(10):
+        ann.push(memory, *keep(ann.cache, {b"%d" % number: noise(100, number)}))
+    for number, key in enumerate(memory.list("packs/")):
+        content = memory.store.values.pop(key)
+        if number % 2:
+            memory.store.values[key] = content[:-1]
+        (fault, *lost) = verify(bob.remote(memory), sample=0.1, seed=1).faults
+        assert key in fault.where
+        assert bool(lost) == (number % 2 == 0)
+        memory.store.values[key] = content
+    assert verify(bob.remote(memory), sample=0.1, seed=1).faults == ()
+
+
+def test_a_collection_beside_a_verification_is_no_fault(ann: Machine, bob: Machine) -> None:
+    memory = MemoryTransport(memory_remote())
+    refs = keep(ann.cache, {b"kept": b"kept"}, {b"dropped": b"dropped"})
+    for ref in refs:
+        ann.push(memory, ref)
+    drop_refs(ann.remote(memory), ANN, [refs[0].name])
+
+    class Meanwhile(WrappedTransport):
+        collected = 0
+
+        def around(self, name: str, key: str, action: Callable[[], Result]) -> Result:
+            if key.startswith("packs/") and not self.collected:
+                self.collected += 1
+                collect(ann.remote(memory), replace(ANN, now=ANN.now + 10 * 86400), keep=0)
+            return action()
+
+    before = memory.list("packs/")
+    watched = Meanwhile(memory)
+    report = verify(bob.remote(watched))
+    assert watched.collected == 1
+    assert len(memory.list("packs/")) < len(before)
+    assert (report.faults, report.refs) == ((), 1)
 
 
 def test_a_newest_commit_that_cannot_be_read_is_an_error(remote: Damageable) -> None:

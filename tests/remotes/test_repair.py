@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 
 from hitsave.cache.intake import WHOLE_FROM
+from hitsave.errors import RemoteCorrupt
 from hitsave.objects.digest import ObjectKind, blob_digest
 from hitsave.objects.refs import Ref, snapshot_ref
 from hitsave.packing.chunking import ContentChunking
 from hitsave.packing.commit import Commit, RemoteFormat, decode_commit, encode_format
+from hitsave.remotes.collect import collect
+from hitsave.remotes.dropping import drop_refs
 from hitsave.remotes.folder import FolderTransport
-from hitsave.remotes.keys import FORMAT_KEY
+from hitsave.remotes.keys import FORMAT_KEY, index_key
 from hitsave.remotes.log import Remote
 from hitsave.remotes.repair import RemoteRepair, repair
 from hitsave.remotes.sessions import Session
@@ -210,7 +213,69 @@ def test_who_has_what_is_lost_can_push_it_again(
     check_remote(new_machine(), memory, ref, other)
 
 
+@pytest.mark.parametrize("change", [CHANGES["zeros"], CHANGES["gone"]], ids=["zeros", "gone"])
+@pytest.mark.parametrize("source", ["cache", "remote"])
+def test_a_list_of_chunks_in_parts(
+    ann: Machine,
+    new_machine: NewMachine,
+    memory: MemoryTransport,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Change,
+    source: str,
+) -> None:
+    """Parts and recipe lie in a pack of their own here, which alone is damaged."""
+    monkeypatch.setattr("hitsave.packing.recipe.MOST_CHUNKS", 2)
+    ref = keep_blob(ann.cache, BIG)
+    monkeypatch.setattr("hitsave.remotes.packstream.SMALLEST_PACK", len(BIG) - 500)
+    ann.push(memory, ref)
+    other = MemoryTransport(memory_remote())
+    ann.push(other, ref)
+    lists = [key for key in keys_of(memory.store, "packs/") if b"HSRC" in memory.store.values[key]]
+    assert len(lists) == 1 < len(keys_of(memory.store, "packs/"))
+    damage(memory.store, lists, change)
+    assert verify(new_machine().remote(memory)).faults[-1].digest == ref.digest
+    done = mend(ann, memory) if source == "cache" else mend(new_machine(), memory, other)
+    assert done.after.faults == ()
+    machine = new_machine()
+    machine.fetch(memory, ref)
+    assert machine.cache.read(ref.digest) == BIG
+
+
 # -- indexes
+
+
+def test_a_damaged_file_of_an_older_commit_no_longer_stops_collections(
+    ann: Machine, bob: Machine, new_machine: NewMachine, memory: MemoryTransport, refs: list[Ref]
+) -> None:
+    """A collection reads all commits that are retained, with all that they name."""
+    drop_refs(ann.remote(memory), ANN, [refs[1].name])
+    collect(ann.remote(memory), ANN, keep=10**9)
+    newest = new_machine().remote(memory).latest()
+    named = {index_key(file) for file in newest.index_files}
+    older = [key for key in keys_of(memory.store, "indexes/") if key not in named]
+    assert older
+    damage(memory.store, older, flipped)
+    with pytest.raises(RemoteCorrupt):
+        collect(bob.remote(memory), ANN, keep=0)
+    found = verify(bob.remote(memory)).faults
+    assert [any(key in fault.where for fault in found) for key in older] == [True] * len(older) == [True] * len(found)
+    assert mend(new_machine(), memory).after.faults == ()
+    collect(bob.remote(memory), replace(ANN, now=ANN.now + 10 * 86400), keep=0)
+    assert not {*older} & {*keys_of(memory.store, "indexes/")}
+    check_whole(new_machine(), memory, refs[:1], FOLDERS[:1])
+
+
+def test_damaged_files_go_with_the_next_collection(
+    ann: Machine, new_machine: NewMachine, memory: MemoryTransport, refs: list[Ref]
+) -> None:
+    old = [key for prefix in ("packs/", "indexes/", "refs/") for key in keys_of(memory.store, prefix)]
+    damage(memory.store, old, flipped)
+    assert mend(ann, memory).after.faults == ()
+    assert {*old} <= {*memory.store.values}
+    collect(new_machine().remote(memory), replace(ANN, now=ANN.now + 10 * 86400), keep=0)
+    # A pack of which the header is damaged tells no session; here it is the middle.
+    assert not {*old} & {*memory.store.values}
+    check_whole(new_machine(), memory, refs, FOLDERS)
 
 
 def test_packs_of_a_push_that_did_not_commit_are_not_taken_for_the_lost_indexes(
