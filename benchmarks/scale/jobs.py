@@ -166,6 +166,7 @@ def pushes(_: Simulation, count: int) -> Figures:
     return figures
 
 
+#: Each with the numbers that it is run with, one after the other.
 JOBS: dict[str, tuple[Callable[[Simulation, int], Figures], tuple[int, ...]]] = {
     "make_part": (make_part, ()),
     "merge": (merge, (0,)),

@@ -18,7 +18,7 @@ PART = 2_000_000
 def run_job(folder: Path, job: str, count: int) -> dict[str, Any]:
     """What one job measures, in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.scale", "--in", str(folder), "--count", str(count), job]
-    output = subprocess.run(command, check=True, capture_output=True, cwd=Path(__file__).parents[2]).stdout
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]).stdout
     figures: dict[str, Any] = json.loads(output)
     return figures
 

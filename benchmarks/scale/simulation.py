@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import random
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from blake3 import blake3
@@ -20,6 +20,7 @@ from hitsave.packing.pack import COUNTS, ENTRY_RECORD, HEADER_SIZE, TRAILER, Blo
 from hitsave.remotes.committed import CommittedFiles
 from hitsave.remotes.folder import FolderTransport
 from hitsave.remotes.sessions import Session
+from hitsave.remotes.transport import Buffer, Listed
 from hitsave.remotes.view import View
 
 #: Mean bytes of a chunk (docs/decisions/0010); three share a block, and a pack of 64 MiB has so many blocks.
@@ -56,28 +57,54 @@ def make_packs(part: int, entries: int) -> Iterator[IndexedPack]:
 
 
 class Counting(FolderTransport):
-    """A folder that counts what is asked of it, in requests and bytes."""
+    """A folder that counts what is asked of it: requests, and bytes of values either way. A listing is one request."""
 
     parallel = 16
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self._counting = threading.Lock()
-        self.requests = self.received = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew."""
+        self.requests = self.received = self.sent = 0
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         content = super().get(key, start, length)
-        self._count(len(content))
+        self._count(received=len(content))
         return content
 
     def download(self, key: str, path: Path) -> None:
         super().download(key, path)
-        self._count(path.stat().st_size)
+        self._count(received=path.stat().st_size)
 
-    def _count(self, received: int) -> None:
+    def put(self, key: str, content: Buffer | Sequence[Buffer]) -> None:
+        super().put(key, content)
+        pieces = [content] if isinstance(content, (bytes, bytearray, memoryview)) else content
+        self._count(sent=sum(map(len, pieces)))
+
+    def put_file(self, key: str, path: Path) -> None:
+        super().put_file(key, path)
+        self._count(sent=path.stat().st_size)
+
+    def list(self, prefix: str, after: str = "") -> list[str]:
+        self._count()
+        return super().list(prefix, after)
+
+    def scan(self, prefix: str) -> Iterator[Listed]:
+        self._count()
+        return super().scan(prefix)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        self._count()
+        super().delete(keys)
+
+    def _count(self, received: int = 0, sent: int = 0) -> None:
         with self._counting:
             self.requests += 1
             self.received += received
+            self.sent += sent
 
 
 class Simulation:
@@ -109,7 +136,7 @@ class Simulation:
         return View(self.files(copies), commit, None)
 
     @property
-    def counts(self) -> list[int]:
+    def counts(self) -> Sequence[int]:
         """How many chunks each part has."""
         return [file.entries for file in self.load("parts")]
 

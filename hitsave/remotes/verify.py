@@ -13,6 +13,7 @@ import random
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
 from hitsave.objects.digest import Digest
@@ -31,6 +32,8 @@ from hitsave.remotes.reader import Reader
 from hitsave.remotes.view import View
 
 _TRIES = 5
+#: Entries of an index that are in memory at once, some 200 bytes each. Each time, all of the index is read.
+_ENTRIES_AT_ONCE = 500_000
 
 
 class RemoteFault(NamedTuple):
@@ -192,9 +195,7 @@ def packs_of(indexes: Sequence[Index], chosen: Collection[Digest]) -> Iterator[I
     named = Counter(pack.digest for index in indexes for pack in index.packs)
     shared: dict[Digest, IndexedPack] = {}
     for index in indexes:
-        for pack in index.tables():
-            if pack.digest not in chosen:
-                continue
+        for pack in _tables(index, chosen):
             if named[pack.digest] == 1:
                 yield pack
                 continue
@@ -202,3 +203,12 @@ def packs_of(indexes: Sequence[Index], chosen: Collection[Digest]) -> Iterator[I
             records = tuple(sorted({*before.table.records, *pack.table.records}))
             shared[pack.digest] = pack._replace(table=PackTable(pack.table.blocks, records))
     yield from shared.values()
+
+
+def _tables(index: Index, chosen: Collection[Digest]) -> Iterator[IndexedPack]:
+    """What the chosen packs of an index hold; those of few packs are in memory at once."""
+    every = {pack.digest for pack in index.packs}
+    at_once = max(1, _ENTRIES_AT_ONCE * len(every) // max(1, index.entry_count))
+    left = (digest for digest in every if digest in chosen)
+    while some := {*islice(left, at_once)}:
+        yield from index.tables(leave_out=every - some)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import pytest
 
+from benchmarks.scale import datasets
 from benchmarks.scale.jobs import look_up_by_ranges, make_part, mark, merge, pushes
 from benchmarks.scale.running import run_job, simulate
 from benchmarks.scale.simulation import PER_BLOCK, PER_PACK, Simulation, chunk_digests, make_packs
@@ -20,8 +21,9 @@ from hitsave.packing import recipe as recipes
 from hitsave.packing import refsegment
 from hitsave.packing.blocks import EntryKindInPack
 from hitsave.packing.commit import Commit, decode_commit
-from hitsave.packing.index import Index, encode_index
+from hitsave.packing.index import Index, IndexedPack, encode_index
 from hitsave.remotes import marks as marking
+from hitsave.remotes import verify as verification
 from hitsave.remotes.collect import collect
 from hitsave.remotes.committed import FULL, MOST_FILES
 from hitsave.remotes.dropping import drop_refs
@@ -29,6 +31,7 @@ from hitsave.remotes.indexes import WHOLE_UP_TO
 from hitsave.remotes.keys import COMMITS, commit_key, index_key
 from hitsave.remotes.log import Author
 from hitsave.remotes.transport import Transport
+from hitsave.remotes.verify import packs_of
 from tests.remotes.content import ANN, SMALL_CHUNKS, Machine, check_remote, keep, keep_blob, noise, read_folder
 from tests.remotes.transports import MemoryTransport, WrappedTransport
 
@@ -250,3 +253,55 @@ def test_chunks_are_marked_part_by_part(
     check_remote(bob, memory, *same, before)
     bob.fetch(memory, before)
     assert read_folder(bob.cache, before.digest) == {b"large": large}
+
+
+# -- verification
+
+
+def test_packs_are_verified_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    every = [*make_packs(0, 10 * PER_PACK), *make_packs(1, 50)]
+    ours, theirs = Index(encode_index(every[:6])), Index(encode_index(every[5:]))
+    chosen = {pack.digest for pack in every[1::2]}
+    expected = sorted(pack for pack in every if pack.digest in chosen)
+    asked: list[int] = []
+    tables = Index.tables
+
+    def count(index: Index, leave_out: Collection[bytes]) -> list[IndexedPack]:
+        asked.append(len(index.packs) - len(leave_out))
+        return tables(index, leave_out)
+
+    monkeypatch.setattr(Index, "tables", count)
+    for at_once, most in ((2 * PER_PACK, 2), (1, 1), (10**6, 3)):
+        monkeypatch.setattr(verification, "_ENTRIES_AT_ONCE", at_once)
+        asked.clear()
+        found = list(packs_of([ours, theirs], chosen))
+        assert sorted(found) == expected
+        assert len(found) == len(chosen)
+        assert max(asked) == most
+        assert sum(asked) == len(chosen) + 1  # One of them is in both.
+
+
+# -- a dataset of many files
+
+
+def test_requests_do_not_grow_with_the_files(tmp_path: Path) -> None:
+    made: list[list[int]] = []
+    received: list[int] = []
+    for files in (2000, 12_000):
+        folder = tmp_path / str(files)
+        folder.mkdir()
+        simulation = Simulation(folder)
+        datasets.keep(simulation, files)
+        first, again = datasets.push(simulation, 0), datasets.push(simulation, 0)
+        datasets.change(simulation, files)
+        changed = datasets.push(simulation, 1)
+        one, hundred = (datasets.pull(simulation, count)["cold, of one folder"] for count in (1, 100))
+        figures = [first, again, changed, one, hundred]
+        assert again["sent"] == 0
+        assert 2 * 1000 * 40 > changed["sent"] > 1000
+        made.append([found["requests"] for found in figures])
+        received.append(again["received"] + changed["received"])
+    assert made[0] == made[1]
+    assert max(made[0]) <= 11
+    assert made[0][1] == 2
+    assert max(received) < 3000
