@@ -58,8 +58,8 @@ _STEP = ENTRY_RECORD.size
 _CROWDED = 64
 #: Records that are read at once.
 _RECORDS = 4096
-#: Block records that are kept decoded (10 MB): those of a few packs are asked for again and again.
-_MOST_KNOWN = 1 << 15
+#: Block records that are kept decoded (some 2 MB): those of a few packs are asked for again and again.
+_MOST_KNOWN = 1 << 13
 #: The numbers of an entry record, behind its digest.
 _PLACE = struct.Struct("<IIIB")
 
