@@ -19,12 +19,12 @@ from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.encoding import encode_tree, tree_from
 from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.objects.refs import Ref, snapshot_ref
-from hitsave.remotes.collect import collect
-from hitsave.remotes.dropping import drop_refs
-from hitsave.remotes.fetch import fetch
-from hitsave.remotes.log import Author, Remote
-from hitsave.remotes.push import push as push_refs
-from hitsave.remotes.verify import verify
+from hitsave.remotes.collection.collect import collect
+from hitsave.remotes.collection.dropping import drop_refs
+from hitsave.remotes.commits.log import Author, Remote
+from hitsave.remotes.reading.fetch import fetch
+from hitsave.remotes.verification.verify import verify
+from hitsave.remotes.writing.push import push as push_refs
 
 #: Files of a folder.
 _FILES = 1000

@@ -14,10 +14,10 @@ from hitsave.objects.refs import Ref, snapshot_ref
 from hitsave.packing.commit import StoredFile
 from hitsave.packing.indexmerge import IndexPart
 from hitsave.packing.refsegment import decode_refs, encode_refs
-from hitsave.remotes.committed import FULL, CommittedFiles
-from hitsave.remotes.marks import Marks
-from hitsave.remotes.packplan import plan_packs
-from hitsave.remotes.sessions import Session
+from hitsave.remotes.collection.marks import Marks
+from hitsave.remotes.collection.packplan import plan_packs
+from hitsave.remotes.commits.committed import FULL, CommittedFiles
+from hitsave.remotes.commits.sessions import Session
 
 #: What was measured, by name; times in microseconds where they say so, memory and reading in bytes.
 Figures = dict[str, Any]
@@ -84,24 +84,39 @@ def look_up_by_ranges(simulation: Simulation, count: int) -> Figures:
 
 def mark(simulation: Simulation, count: int) -> Figures:
     """Chunks marked, in the order of their files; and every index weighed, as a collection does both."""
-    files = simulation.files()
-    marks = Marks([files.load_index(file) for file in simulation.load("whole")])
-    counts = simulation.counts
-    left = count = min(count, sum(counts))
-    figures: Figures = {"marked": count, "opened": peak()}
-    start = time.perf_counter()
-    for part, entries in enumerate(counts):
-        for first in range(0, min(left, entries), PER_PACK):
-            for digest in chunk_digests(part, first, min(PER_PACK, entries - first, left)):
-                marks.mark(digest)
-                left -= 1
-    figures["mark, us"] = 1e6 * (time.perf_counter() - start) / count
+    marks = _marks_in(simulation, "whole")
+    count = min(count, sum(simulation.counts))
+    figures: Figures = {"marked": count, "opened": peak(), "mark, us": _mark_some(simulation, marks, count)}
     figures["marking"] = peak()
     start = time.perf_counter()
     weights = [index.weigh() for index in marks.indexes]
     plan = plan_packs(weights)
-    figures["weigh, us"] = 1e6 * (time.perf_counter() - start) / sum(counts)
+    figures["weigh, us"] = 1e6 * (time.perf_counter() - start) / sum(simulation.counts)
     return figures | {"dead": sum(weight.dead for weight in weights), "stay": len(plan.stay), "gone": len(plan.gone)}
+
+
+def mark_in_parts(simulation: Simulation, count: int) -> Figures:
+    """The same in the parts: an index has to be asked after the other."""
+    marks = _marks_in(simulation, "parts")
+    marks.indexes.reverse()  # What is marked lies in the first parts, which now come last.
+    count = min(count, simulation.counts[0])
+    return {"marked": count, "indexes": len(marks.indexes), "mark, us": _mark_some(simulation, marks, count)}
+
+
+def _marks_in(simulation: Simulation, name: str) -> Marks:
+    files = simulation.files()
+    return Marks([files.load_index(file) for file in simulation.load(name)])
+
+
+def _mark_some(simulation: Simulation, marks: Marks, count: int) -> float:
+    """Microseconds for each."""
+    start, left = time.perf_counter(), count
+    for part, entries in enumerate(simulation.counts):
+        for first in range(0, min(left, entries), PER_PACK):
+            for digest in chunk_digests(part, first, min(PER_PACK, entries - first, left)):
+                marks.mark(digest)
+                left -= 1
+    return 1e6 * (time.perf_counter() - start) / count
 
 
 def verify(simulation: Simulation, _: int) -> Figures:
@@ -173,6 +188,7 @@ JOBS: dict[str, tuple[Callable[[Simulation, int], Figures], tuple[int, ...]]] = 
     "look_up": (look_up, (1, 100_000)),
     "look_up_by_ranges": (look_up_by_ranges, (1, 100, 10_000)),
     "mark": (mark, (2_000_000,)),
+    "mark_in_parts": (mark_in_parts, (200_000,)),
     "verify": (verify, (0,)),
     "refs": (refs, (100_000,)),
     "pushes": (pushes, (20_000,)),

@@ -17,11 +17,11 @@ from hitsave.objects.digest import Digest
 from hitsave.packing.commit import Commit, StoredFile
 from hitsave.packing.index import IndexedPack
 from hitsave.packing.pack import COUNTS, ENTRY_RECORD, HEADER_SIZE, TRAILER, Block, PackTable
-from hitsave.remotes.committed import CommittedFiles
-from hitsave.remotes.folder import FolderTransport
-from hitsave.remotes.sessions import Session
-from hitsave.remotes.transport import Buffer, Listed
-from hitsave.remotes.view import View
+from hitsave.remotes.commits.committed import CommittedFiles
+from hitsave.remotes.commits.sessions import Session
+from hitsave.remotes.commits.view import View
+from hitsave.remotes.transports.folder import FolderTransport
+from hitsave.remotes.transports.protocol import Buffer, Listed
 
 #: Mean bytes of a chunk (docs/decisions/0010); three share a block, and a pack of 64 MiB has so many blocks.
 CHUNK = 81_200
