@@ -21,7 +21,8 @@ def _measure_index(folder: Path, entries: int, jobs: Sequence[str]) -> None:
     for first in range(0, entries, PART):
         figures = run_job(folder, "make_part", min(PART, entries - first))
     print(json.dumps(figures), flush=True)
-    for job in jobs or JOBS:
+    chosen = [job for job in jobs or JOBS if job != "merge"]
+    for job in ("merge", *chosen):
         for count in JOBS[job][1]:
             print(json.dumps(run_job(folder, job, count)), flush=True)
 
