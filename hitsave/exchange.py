@@ -26,12 +26,12 @@ from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.refs import Ref
 from hitsave.ownership import author
 from hitsave.progress import Progress
-from hitsave.remotes import push as pushing
-from hitsave.remotes.fetch import Fetched, fetch
-from hitsave.remotes.log import Remote, refuse_strangers
+from hitsave.remotes.commits.log import Remote, refuse_strangers
 from hitsave.remotes.opening import open_transport
-from hitsave.remotes.reader import Reader, Shelf
-from hitsave.remotes.transport import Transport
+from hitsave.remotes.reading.fetch import Fetched, fetch
+from hitsave.remotes.reading.reader import Reader, Shelf
+from hitsave.remotes.transports.protocol import Transport
+from hitsave.remotes.writing import push as pushing
 from hitsave.snapshots.datasets import is_complete
 from hitsave.snapshots.layout import Include
 from hitsave.snapshots.readonly import missing_here

@@ -12,7 +12,7 @@ from pathlib import Path
 from hitsave.cache.store import Cache
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.refs import Namespace, Ref, RefName, quote_name, unquote_name
-from hitsave.remotes.log import Author
+from hitsave.remotes.commits.log import Author
 from hitsave.snapshots.git import head_commit
 from hitsave.snapshots.workspace import Workspace
 

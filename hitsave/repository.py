@@ -22,8 +22,8 @@ from hitsave.objects.model import TreeEntry
 from hitsave.objects.refs import Ref, RefName, public_ref, snapshot_ref
 from hitsave.ownership import Project
 from hitsave.progress import Progress, Silent
-from hitsave.remotes import push as pushing
-from hitsave.remotes.fetch import Fetched
+from hitsave.remotes.reading.fetch import Fetched
+from hitsave.remotes.writing import push as pushing
 from hitsave.snapshots import datasets, names, readonly
 from hitsave.snapshots.capture import Captured, CaptureOptions, capture
 from hitsave.snapshots.checkout import CheckedOut, Checkout

@@ -11,9 +11,10 @@ from hitsave.maintenance.collect import forgotten
 from hitsave.objects.refs import Ref, RefName
 from hitsave.ownership import author, author_name
 from hitsave.progress import Progress
-from hitsave.remotes import collect as collection
-from hitsave.remotes import dropping, repair, verify
-from hitsave.remotes.log import Remote
+from hitsave.remotes.collection import collect as collection
+from hitsave.remotes.collection import dropping
+from hitsave.remotes.commits.log import Remote
+from hitsave.remotes.verification import repair, verify
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from hitsave.errors import RemoteConflict, RemoteNotFound, RemoteRefused, RemoteUnsuitable
-from hitsave.remotes.bucketurls import is_bucket, open_bucket
-from hitsave.remotes.folder import FolderTransport
-from hitsave.remotes.keys import FORMAT_KEY
-from hitsave.remotes.log import refuse_strangers
-from hitsave.remotes.retrying import Retrying
-from hitsave.remotes.transport import Transport
+from hitsave.remotes.commits.keys import FORMAT_KEY
+from hitsave.remotes.commits.log import refuse_strangers
+from hitsave.remotes.transports.bucketurls import is_bucket, open_bucket
+from hitsave.remotes.transports.folder import FolderTransport
+from hitsave.remotes.transports.protocol import Transport
+from hitsave.remotes.transports.retrying import Retrying
 
 #: So many try to create one key at once when a store is tried.
 _CONTENDERS = 4
@@ -45,7 +45,7 @@ def _retrying(transport: Transport, patient: bool) -> Transport:
 
 def _open_sftp(url: str) -> Transport:
     try:
-        from hitsave.remotes.sftp import SftpTransport
+        from hitsave.remotes.transports.sftp import SftpTransport
     except ModuleNotFoundError as error:
         raise RemoteUnsuitable(f"{url}: for SSH, run: pip install 'hitsave[ssh]' ({error.name} is missing)") from None
     return SftpTransport(url)

@@ -8,9 +8,9 @@ import secrets
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from hitsave.remotes.bucketfaults import Place
-from hitsave.remotes.buckets import BucketTransport
-from hitsave.remotes.bucketurls import open_bucket
+from hitsave.remotes.transports.bucketfaults import Place
+from hitsave.remotes.transports.buckets import BucketTransport
+from hitsave.remotes.transports.bucketurls import open_bucket
 from tests.remotes.servers import stores
 from tests.remotes.servers.stores import BUCKET
 from tests.remotes.servers.tiny import Bucket, tiny_bucket

@@ -16,12 +16,12 @@ from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.objects.refs import Ref, snapshot_ref
 from hitsave.packing.chunking import FixedChunking
 from hitsave.packing.commit import RemoteFormat, encode_format
-from hitsave.remotes.fetch import Fetched, Include, fetch
-from hitsave.remotes.keys import FORMAT_KEY
-from hitsave.remotes.log import Author, Remote
-from hitsave.remotes.push import Pushed, push
-from hitsave.remotes.transport import Transport
-from hitsave.remotes.verify import verify
+from hitsave.remotes.commits.keys import FORMAT_KEY
+from hitsave.remotes.commits.log import Author, Remote
+from hitsave.remotes.reading.fetch import Fetched, Include, fetch
+from hitsave.remotes.transports.protocol import Transport
+from hitsave.remotes.verification.verify import verify
+from hitsave.remotes.writing.push import Pushed, push
 from tests.remotes.transports import MemoryStore, MemoryTransport
 
 IDENTITY = "000102030405060708090a0b0c0d0e0f"

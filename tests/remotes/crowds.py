@@ -12,7 +12,7 @@ from hitsave.objects.digest import Digest
 from hitsave.packing.commit import Commit, StoredFile, decode_commit, encode_commit
 from hitsave.packing.index import Index, IndexedPack, encode_index
 from hitsave.packing.pack import COUNTS, ENTRY_RECORD, HEADER_SIZE, TRAILER, Block, PackTable
-from hitsave.remotes.keys import commit_key, index_key
+from hitsave.remotes.commits.keys import commit_key, index_key
 from tests.remotes.transports import MemoryStore, MemoryTransport
 
 _PER_BLOCK = 100

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from hitsave.errors import RemoteConflict, RemoteUnavailable
-from hitsave.remotes.retrying import BackOff, Retrying
-from hitsave.remotes.transport import Buffer, Listed, Transport
+from hitsave.remotes.transports.protocol import Buffer, Listed, Transport
+from hitsave.remotes.transports.retrying import BackOff, Retrying
 from tests.remotes.transports import WrappedTransport, join
 
 Result = TypeVar("Result")

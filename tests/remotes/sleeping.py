@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from hitsave.remotes.transport import Transport
+from hitsave.remotes.transports.protocol import Transport
 from tests.remotes.transports import WrappedTransport
 
 Result = TypeVar("Result")

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from hitsave.errors import ConfigError, HitsaveError, RemoteRefused, RemoteUnsuitable
-from hitsave.remotes import azure
-from hitsave.remotes.aws import Access, Asked, find_access
-from hitsave.remotes.bucketurls import parse_bucket_url, with_options
+from hitsave.remotes.transports import azure
+from hitsave.remotes.transports.aws import Access, Asked, find_access
+from hitsave.remotes.transports.bucketurls import parse_bucket_url, with_options
 
 URL = "s3://bucket/prefix"
 CONFIG = """

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from hitsave.errors import RemoteError, RemoteNotFound, RemoteRefused, RemoteUnavailable, RemoteUnsuitable
-from hitsave.remotes.buckets import BucketTransport
-from hitsave.remotes.bucketurls import open_bucket
+from hitsave.remotes.transports.buckets import BucketTransport
+from hitsave.remotes.transports.bucketurls import open_bucket
 from tests.cli.world import User
 from tests.remotes import buckets
 from tests.remotes.servers import stores

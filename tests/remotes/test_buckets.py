@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from hitsave.errors import RemoteConflict, RemoteError, RemoteUnavailable, RemoteUnsuitable
-from hitsave.remotes import buckets as implementation
-from hitsave.remotes.buckets import BucketTransport
-from hitsave.remotes.bucketurls import open_bucket
 from hitsave.remotes.opening import check_remote, probe
+from hitsave.remotes.transports import buckets as implementation
+from hitsave.remotes.transports.buckets import BucketTransport
+from hitsave.remotes.transports.bucketurls import open_bucket
 from tests.cli.world import User
 from tests.remotes import buckets
 from tests.remotes.content import Machine, format_record, keep, noise, read_folder

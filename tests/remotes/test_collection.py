@@ -9,14 +9,14 @@ import pytest
 from hitsave.errors import ObjectNotFound, RefError, RemoteCorrupt
 from hitsave.objects.refs import Ref
 from hitsave.packing.commit import decode_commit
-from hitsave.remotes import packplan, retention
-from hitsave.remotes.collect import Collected, collect
-from hitsave.remotes.dropping import bring_back, drop_refs
-from hitsave.remotes.folder import FolderTransport
-from hitsave.remotes.keys import COMMITS, pack_key
-from hitsave.remotes.log import Author
-from hitsave.remotes.push import push
-from hitsave.remotes.transport import Transport
+from hitsave.remotes.collection import packplan, retention
+from hitsave.remotes.collection.collect import Collected, collect
+from hitsave.remotes.collection.dropping import bring_back, drop_refs
+from hitsave.remotes.commits.keys import COMMITS, pack_key
+from hitsave.remotes.commits.log import Author
+from hitsave.remotes.transports.folder import FolderTransport
+from hitsave.remotes.transports.protocol import Transport
+from hitsave.remotes.writing.push import push
 from tests.remotes.content import SMALL_CHUNKS, Machine, check_remote, keep, noise, read_folder
 from tests.remotes.transports import CountingTransport, FaultyTransport, Lost, MemoryTransport
 

@@ -31,14 +31,14 @@ from hitsave.errors import ObjectNotFound, RefError
 from hitsave.objects.refs import Ref, RefName
 from hitsave.packing.commit import decode_commit
 from hitsave.packing.index import Index
-from hitsave.remotes import committed
-from hitsave.remotes.collect import collect
-from hitsave.remotes.dropping import bring_back, drop_refs
-from hitsave.remotes.keys import COMMITS, index_key, pack_key, refs_key
-from hitsave.remotes.log import Author
-from hitsave.remotes.push import push
-from hitsave.remotes.transport import Transport
-from hitsave.remotes.verify import verify
+from hitsave.remotes.collection.collect import collect
+from hitsave.remotes.collection.dropping import bring_back, drop_refs
+from hitsave.remotes.commits import committed
+from hitsave.remotes.commits.keys import COMMITS, index_key, pack_key, refs_key
+from hitsave.remotes.commits.log import Author
+from hitsave.remotes.transports.protocol import Transport
+from hitsave.remotes.verification.verify import verify
+from hitsave.remotes.writing.push import push
 from tests.remotes.content import SMALL_CHUNKS, Folder, Machine, keep, memory_remote, noise, read_folder
 from tests.remotes.sleeping import Asleep
 from tests.remotes.transports import FaultyTransport, Lost, MemoryStore, MemoryTransport
@@ -54,7 +54,7 @@ FILES = [b"small", noise(700, 1), noise(700, 2), noise(SMALL_CHUNKS * 3, 3), noi
 def small_sizes() -> Iterator[None]:
     """Packs and lists that are full soon, so that a push makes several packs, and lists are merged."""
     with (
-        patch("hitsave.remotes.packstream.SMALLEST_PACK", 70_000),
+        patch("hitsave.remotes.writing.packstream.SMALLEST_PACK", 70_000),
         patch("hitsave.cache.packwriter.PACK_TARGET", 70_000),
         patch.object(committed, "MOST_FILES", 4),
     ):

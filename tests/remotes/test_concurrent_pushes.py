@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from hitsave.errors import ReliedOnLost, RemoteConflict, RemoteUnsuitable
 from hitsave.objects.refs import Ref
 from hitsave.packing.commit import Commit, commit_digest, decode_commit, encode_commit
-from hitsave.remotes import committed
-from hitsave.remotes.folder import FolderTransport
-from hitsave.remotes.keys import COMMITS, commit_key, pack_key
-from hitsave.remotes.log import Remote
-from hitsave.remotes.push import Pushed, push
-from hitsave.remotes.transport import Transport
+from hitsave.remotes.commits import committed
+from hitsave.remotes.commits.keys import COMMITS, commit_key, pack_key
+from hitsave.remotes.commits.log import Remote
+from hitsave.remotes.transports.folder import FolderTransport
+from hitsave.remotes.transports.protocol import Transport
+from hitsave.remotes.writing.push import Pushed, push
 from tests.remotes.conftest import NewMachine
 from tests.remotes.content import (
     ANN,
@@ -324,7 +324,7 @@ class AlwaysTaken(WrappedTransport):
 def test_a_store_in_which_every_number_is_taken(
     ann: Machine, memory: MemoryTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hitsave.remotes.log._TRIES", 20)
+    monkeypatch.setattr("hitsave.remotes.commits.log._TRIES", 20)
     (ref,) = keep(ann.cache, {b"a": b"a"})
     with pytest.raises(RemoteUnsuitable, match="cannot be trusted"):
         ann.push(AlwaysTaken(memory), ref)
@@ -336,9 +336,9 @@ PUSHES = """
     import sys
     from pathlib import Path
     from hitsave.cache.store import Cache
-    from hitsave.remotes.folder import FolderTransport
-    from hitsave.remotes.log import Author, Remote
-    from hitsave.remotes.push import push
+    from hitsave.remotes.transports.folder import FolderTransport
+    from hitsave.remotes.commits.log import Author, Remote
+    from hitsave.remotes.writing.push import push
     folder, place = map(Path, sys.argv[1:])
     cache = Cache.open(folder / "cache")
     print("ready", flush=True)

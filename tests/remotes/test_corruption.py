@@ -20,12 +20,12 @@ from hitsave.packing.blocks import BlockEntry, Codec, EntryKindInPack
 from hitsave.packing.index import IndexedPack
 from hitsave.packing.pack import NONCE_SIZE, PackBuilder
 from hitsave.packing.recipe import Chunk, Recipe, encode_recipe
-from hitsave.remotes.collect import collect
-from hitsave.remotes.dropping import drop_refs
-from hitsave.remotes.keys import pack_key
-from hitsave.remotes.reader import Reader
-from hitsave.remotes.sessions import Session
-from hitsave.remotes.verify import RemoteReport, verify
+from hitsave.remotes.collection.collect import collect
+from hitsave.remotes.collection.dropping import drop_refs
+from hitsave.remotes.commits.keys import pack_key
+from hitsave.remotes.commits.sessions import Session
+from hitsave.remotes.reading.reader import Reader
+from hitsave.remotes.verification.verify import RemoteReport, verify
 from tests.remotes.content import ANN, SMALL_CHUNKS, Folder, Machine, keep, memory_remote, noise, read_folder
 from tests.remotes.transports import MemoryStore, MemoryTransport, Result, WrappedTransport
 

@@ -22,10 +22,10 @@ from hitsave.cache.intake import WHOLE_FROM
 from hitsave.errors import HitsaveError, RemoteUnavailable
 from hitsave.maintenance.verify import verify as verify_cache
 from hitsave.objects.refs import Ref
-from hitsave.remotes.log import Remote
-from hitsave.remotes.retrying import BackOff, Retrying
-from hitsave.remotes.transport import Transport
-from hitsave.remotes.verify import verify
+from hitsave.remotes.commits.log import Remote
+from hitsave.remotes.transports.protocol import Transport
+from hitsave.remotes.transports.retrying import BackOff, Retrying
+from hitsave.remotes.verification.verify import verify
 from tests.remotes.content import SMALL_CHUNKS, Folder, Machine, keep, memory_remote, noise, read_folder
 from tests.remotes.faulty import OPERATIONS, Fault, InjectedFaults, Plan, Rule, by_chance, scripted
 from tests.remotes.transports import MemoryStore, MemoryTransport
@@ -45,7 +45,7 @@ SUCCESS = Counter(success=7)
 
 
 def make_packs_small(patched: pytest.MonkeyPatch) -> None:
-    patched.setattr("hitsave.remotes.packstream.PACK_TARGET", 100_000)
+    patched.setattr("hitsave.remotes.writing.packstream.PACK_TARGET", 100_000)
     patched.setattr("hitsave.cache.packwriter.PACK_TARGET", 100_000)
 
 

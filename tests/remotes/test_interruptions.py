@@ -18,9 +18,9 @@ from hitsave.cache.intake import WHOLE_FROM
 from hitsave.objects.digest import blob_digest
 from hitsave.objects.refs import Ref
 from hitsave.packing.commit import commit_digest
-from hitsave.remotes.folder import FolderTransport
-from hitsave.remotes.log import Remote
-from hitsave.remotes.verify import verify
+from hitsave.remotes.commits.log import Remote
+from hitsave.remotes.transports.folder import FolderTransport
+from hitsave.remotes.verification.verify import verify
 from tests.remotes.conftest import NewMachine
 from tests.remotes.content import SMALL_CHUNKS, Folder, Machine, check_remote, keep, memory_remote, noise, read_folder
 from tests.remotes.transports import CountingTransport, FaultyTransport, Lost, MemoryStore, MemoryTransport
@@ -38,7 +38,7 @@ NEW: Folder = {
 
 @pytest.fixture
 def small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hitsave.remotes.packstream.PACK_TARGET", TARGET)
+    monkeypatch.setattr("hitsave.remotes.writing.packstream.PACK_TARGET", TARGET)
     monkeypatch.setattr("hitsave.cache.packwriter.PACK_TARGET", TARGET)
 
 
@@ -227,10 +227,10 @@ PUSH = """
     import sys
     from pathlib import Path
     from hitsave.cache.store import Cache
-    from hitsave.remotes import packstream
-    from hitsave.remotes.folder import FolderTransport
-    from hitsave.remotes.log import Author, Remote
-    from hitsave.remotes.push import push
+    from hitsave.remotes.writing import packstream
+    from hitsave.remotes.transports.folder import FolderTransport
+    from hitsave.remotes.commits.log import Author, Remote
+    from hitsave.remotes.writing.push import push
     packstream.PACK_TARGET = 1 << 20
     cache = Cache.open(Path(sys.argv[1]))
     remote = Remote.open(FolderTransport(Path(sys.argv[2])), Path(sys.argv[3]), create=True)

@@ -19,13 +19,13 @@ from hitsave.packing.commit import (
     encode_commit,
     encode_format,
 )
-from hitsave.remotes.committed import MOST_COPIES, MOST_FILES
-from hitsave.remotes.folder import FolderTransport
-from hitsave.remotes.keys import COMMITS, FORMAT_KEY, commit_key
-from hitsave.remotes.log import Author, Remote
+from hitsave.remotes.commits.committed import MOST_COPIES, MOST_FILES
+from hitsave.remotes.commits.keys import COMMITS, FORMAT_KEY, commit_key
+from hitsave.remotes.commits.log import Author, Remote
+from hitsave.remotes.commits.sessions import Session
 from hitsave.remotes.opening import check_remote as check_store
-from hitsave.remotes.push import push
-from hitsave.remotes.sessions import Session
+from hitsave.remotes.transports.folder import FolderTransport
+from hitsave.remotes.writing.push import push
 from tests.remotes.conftest import NewMachine
 from tests.remotes.content import (
     ANN,

@@ -21,10 +21,10 @@ from hitsave.packing.commit import decode_commit
 from hitsave.packing.pack import NONCE_SIZE, PackBuilder
 from hitsave.packing.packreader import pack_contents, read_table
 from hitsave.progress import Silent
-from hitsave.remotes.fetch import Fetched, fetch
-from hitsave.remotes.folder import FolderTransport
-from hitsave.remotes.push import Pushed, push
-from hitsave.remotes.reader import Reader, Shelf
+from hitsave.remotes.reading.fetch import Fetched, fetch
+from hitsave.remotes.reading.reader import Reader, Shelf
+from hitsave.remotes.transports.folder import FolderTransport
+from hitsave.remotes.writing.push import Pushed, push
 from tests.remotes.conftest import NewMachine
 from tests.remotes.content import (
     ANN,
@@ -157,7 +157,7 @@ def test_blobs_of_one_chunk_beside_one_of_two(ann: Machine, bob: Machine) -> Non
 
 
 def test_many_packs(ann: Machine, bob: Machine, memory: MemoryTransport, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hitsave.remotes.packstream.PACK_TARGET", 200_000)
+    monkeypatch.setattr("hitsave.remotes.writing.packstream.PACK_TARGET", 200_000)
     monkeypatch.setattr("hitsave.cache.packwriter.PACK_TARGET", 200_000)
     folder: Folder = {
         **{b"small %d" % number: noise(40_000, number) for number in range(20)},
@@ -375,7 +375,7 @@ def test_blocks_of_packs_of_which_all_is_asked_go_as_they_are(
 ) -> None:
     """Whether the packs of the cache are larger or smaller than those that the push makes."""
     monkeypatch.setattr("hitsave.cache.packwriter.PACK_TARGET", 500_000)
-    monkeypatch.setattr("hitsave.remotes.packstream.PACK_TARGET", size)
+    monkeypatch.setattr("hitsave.remotes.writing.packstream.PACK_TARGET", size)
     folders = [{b"%d" % number: noise(3000, seed + number) for number in range(200)} for seed in (0, 200)]
     refs = keep(ann.cache, *folders)
     pushed = ann.push(memory, *refs)

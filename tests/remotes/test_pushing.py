@@ -24,13 +24,13 @@ from hitsave.packing.blocks import EntryKindInPack
 from hitsave.packing.commit import Commit, commit_digest, decode_commit, encode_commit
 from hitsave.packing.packreader import read_table
 from hitsave.progress import Silent
-from hitsave.remotes import largefiles, packstream
-from hitsave.remotes.folder import FolderTransport
-from hitsave.remotes.keys import COMMITS, commit_key
-from hitsave.remotes.push import Pushed, push
-from hitsave.remotes.reader import Reader
-from hitsave.remotes.sessions import Session
-from hitsave.remotes.transport import Buffer, Transport
+from hitsave.remotes.commits.keys import COMMITS, commit_key
+from hitsave.remotes.commits.sessions import Session
+from hitsave.remotes.reading.reader import Reader
+from hitsave.remotes.transports.folder import FolderTransport
+from hitsave.remotes.transports.protocol import Buffer, Transport
+from hitsave.remotes.writing import largefiles, packstream
+from hitsave.remotes.writing.push import Pushed, push
 from tests.remotes.conftest import NewMachine
 from tests.remotes.content import (
     ANN,
@@ -186,9 +186,9 @@ PUSH = """
     import re, sys
     from pathlib import Path
     from hitsave.cache.store import Cache
-    from hitsave.remotes.folder import FolderTransport
-    from hitsave.remotes.log import Author, Remote
-    from hitsave.remotes.push import push
+    from hitsave.remotes.transports.folder import FolderTransport
+    from hitsave.remotes.commits.log import Author, Remote
+    from hitsave.remotes.writing.push import push
     class Parallel(FolderTransport):
         parallel = int(sys.argv[4])
     cache = Cache.open(Path(sys.argv[1]))

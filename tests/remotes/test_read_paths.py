@@ -17,12 +17,12 @@ from hitsave.errors import HitsaveError, RemoteCorrupt
 from hitsave.objects.digest import blob_digest
 from hitsave.objects.refs import Ref
 from hitsave.packing.commit import Commit, decode_commit, encode_commit
-from hitsave.remotes.collect import collect
-from hitsave.remotes.dropping import bring_back, drop_refs
-from hitsave.remotes.keys import FORMAT_KEY, commit_key
-from hitsave.remotes.log import Author
-from hitsave.remotes.reader import Reader
-from hitsave.remotes.verify import RemoteReport, verify
+from hitsave.remotes.collection.collect import collect
+from hitsave.remotes.collection.dropping import bring_back, drop_refs
+from hitsave.remotes.commits.keys import FORMAT_KEY, commit_key
+from hitsave.remotes.commits.log import Author
+from hitsave.remotes.reading.reader import Reader
+from hitsave.remotes.verification.verify import RemoteReport, verify
 from tests.remotes.conftest import NewMachine
 from tests.remotes.content import ANN, SMALL_CHUNKS, Folder, Machine, keep, memory_remote, noise, read_folder
 from tests.remotes.transports import MemoryStore, MemoryTransport
@@ -80,9 +80,9 @@ def world(new_machine: NewMachine) -> World:
 @pytest.fixture(params=["whole", "by parts"])
 def _indexes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "by parts":
-        monkeypatch.setattr("hitsave.remotes.indexes.WHOLE_UP_TO", 0)
-        monkeypatch.setattr("hitsave.remotes.indexparts.REQUEST", 0)
-        monkeypatch.setattr("hitsave.remotes.pages.REQUEST", 0)
+        monkeypatch.setattr("hitsave.remotes.commits.indexes.WHOLE_UP_TO", 0)
+        monkeypatch.setattr("hitsave.remotes.commits.indexparts.REQUEST", 0)
+        monkeypatch.setattr("hitsave.remotes.commits.pages.REQUEST", 0)
 
 
 # -- the ways to read; each gives what it read

@@ -14,12 +14,12 @@ from hitsave.objects.digest import Digest, ObjectKind, blob_digest
 from hitsave.objects.refs import Ref, snapshot_ref
 from hitsave.packing.blocks import BLOCK_TARGET
 from hitsave.packing.index import Index
-from hitsave.remotes.indexes import CommittedIndex
-from hitsave.remotes.indexparts import Job, Search
-from hitsave.remotes.keys import index_key
-from hitsave.remotes.pages import PAGE
-from hitsave.remotes.reader import Reader
-from hitsave.remotes.transport import Transport
+from hitsave.remotes.commits.indexes import CommittedIndex
+from hitsave.remotes.commits.indexparts import Job, Search
+from hitsave.remotes.commits.keys import index_key
+from hitsave.remotes.commits.pages import PAGE
+from hitsave.remotes.reading.reader import Reader
+from hitsave.remotes.transports.protocol import Transport
 from hitsave.snapshots.partial import include_globs
 from tests.remotes.content import SMALL_CHUNKS, Folder, Machine, keep, memory_remote, noise, read_folder
 from tests.remotes.crowds import crowd, join_crowd, newest, put_index, rewrite
@@ -41,9 +41,9 @@ def many_folders(folders: int, files: int) -> Folder:
 @pytest.fixture
 def large_from_little(monkeypatch: pytest.MonkeyPatch) -> None:
     """Indexes count as large that are quickly made."""
-    monkeypatch.setattr("hitsave.remotes.indexes.WHOLE_UP_TO", 64 * 1024)
-    monkeypatch.setattr("hitsave.remotes.indexparts.REQUEST", 1024)
-    monkeypatch.setattr("hitsave.remotes.pages.REQUEST", 1024)
+    monkeypatch.setattr("hitsave.remotes.commits.indexes.WHOLE_UP_TO", 64 * 1024)
+    monkeypatch.setattr("hitsave.remotes.commits.indexparts.REQUEST", 1024)
+    monkeypatch.setattr("hitsave.remotes.commits.pages.REQUEST", 1024)
 
 
 little = pytest.mark.usefixtures("large_from_little")

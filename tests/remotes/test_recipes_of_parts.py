@@ -7,9 +7,9 @@ import pytest
 from hitsave.errors import RemoteCorrupt
 from hitsave.packing import recipe as recipes
 from hitsave.packing.blocks import EntryKindInPack
-from hitsave.remotes.collect import collect
-from hitsave.remotes.log import Author
-from hitsave.remotes.verify import verify
+from hitsave.remotes.collection.collect import collect
+from hitsave.remotes.commits.log import Author
+from hitsave.remotes.verification.verify import verify
 from tests.remotes.content import SMALL_CHUNKS, Machine, check_remote, keep, noise, read_folder
 from tests.remotes.transports import CountingTransport, MemoryTransport
 

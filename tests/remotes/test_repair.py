@@ -15,16 +15,16 @@ from hitsave.objects.digest import ObjectKind, blob_digest
 from hitsave.objects.refs import Ref, snapshot_ref
 from hitsave.packing.chunking import ContentChunking
 from hitsave.packing.commit import Commit, RemoteFormat, decode_commit, encode_format
-from hitsave.remotes.collect import collect
-from hitsave.remotes.dropping import drop_refs
-from hitsave.remotes.folder import FolderTransport
-from hitsave.remotes.keys import FORMAT_KEY, index_key
-from hitsave.remotes.log import Remote
-from hitsave.remotes.repair import RemoteRepair, repair
-from hitsave.remotes.sessions import Session
-from hitsave.remotes.transport import Transport
-from hitsave.remotes.verify import RemoteFault, verify
-from hitsave.remotes.view import View
+from hitsave.remotes.collection.collect import collect
+from hitsave.remotes.collection.dropping import drop_refs
+from hitsave.remotes.commits.keys import FORMAT_KEY, index_key
+from hitsave.remotes.commits.log import Remote
+from hitsave.remotes.commits.sessions import Session
+from hitsave.remotes.commits.view import View
+from hitsave.remotes.transports.folder import FolderTransport
+from hitsave.remotes.transports.protocol import Transport
+from hitsave.remotes.verification.repair import RemoteRepair, repair
+from hitsave.remotes.verification.verify import RemoteFault, verify
 from tests.remotes.conftest import NewMachine
 from tests.remotes.content import (
     ANN,
@@ -226,7 +226,7 @@ def test_a_list_of_chunks_in_parts(
     """Parts and recipe lie in a pack of their own here, which alone is damaged."""
     monkeypatch.setattr("hitsave.packing.recipe.MOST_CHUNKS", 2)
     ref = keep_blob(ann.cache, BIG)
-    monkeypatch.setattr("hitsave.remotes.packstream.SMALLEST_PACK", len(BIG) - 500)
+    monkeypatch.setattr("hitsave.remotes.writing.packstream.SMALLEST_PACK", len(BIG) - 500)
     ann.push(memory, ref)
     other = MemoryTransport(memory_remote())
     ann.push(other, ref)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hitsave.errors import RemoteConflict, RemoteError, RemoteNotFound, RemoteRefused, RemoteUnavailable
-from hitsave.remotes.retrying import BackOff, Retrying
+from hitsave.remotes.transports.retrying import BackOff, Retrying
 from tests.remotes.faulty import Fault, InjectedFaults, Rule, scripted
 from tests.remotes.transports import CountingTransport, MemoryTransport, WrappedTransport
 
@@ -159,7 +159,7 @@ def test_closing_ends_the_waits_of_other_threads() -> None:
 
 WAITING = """
     from hitsave.errors import RemoteUnavailable
-    from hitsave.remotes.retrying import BackOff, Retrying
+    from hitsave.remotes.transports.retrying import BackOff, Retrying
     class Away:
         url, parallel = "away:", 1
         def sync(self):

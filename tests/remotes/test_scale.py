@@ -22,16 +22,16 @@ from hitsave.packing import refsegment
 from hitsave.packing.blocks import EntryKindInPack
 from hitsave.packing.commit import Commit, decode_commit
 from hitsave.packing.index import Index, IndexedPack, encode_index
-from hitsave.remotes import marks as marking
-from hitsave.remotes import verify as verification
-from hitsave.remotes.collect import collect
-from hitsave.remotes.committed import FULL, MOST_FILES
-from hitsave.remotes.dropping import drop_refs
-from hitsave.remotes.indexes import WHOLE_UP_TO
-from hitsave.remotes.keys import COMMITS, commit_key, index_key
-from hitsave.remotes.log import Author
-from hitsave.remotes.transport import Transport
-from hitsave.remotes.verify import packs_of
+from hitsave.remotes.collection import marks as marking
+from hitsave.remotes.collection.collect import collect
+from hitsave.remotes.collection.dropping import drop_refs
+from hitsave.remotes.commits.committed import FULL, MOST_FILES
+from hitsave.remotes.commits.indexes import WHOLE_UP_TO
+from hitsave.remotes.commits.keys import COMMITS, commit_key, index_key
+from hitsave.remotes.commits.log import Author
+from hitsave.remotes.transports.protocol import Transport
+from hitsave.remotes.verification import verify as verification
+from hitsave.remotes.verification.verify import packs_of
 from tests.remotes.content import ANN, SMALL_CHUNKS, Machine, check_remote, keep, keep_blob, noise, read_folder
 from tests.remotes.transports import MemoryTransport, WrappedTransport
 

@@ -19,14 +19,14 @@ import pytest
 from hitsave.errors import RemoteConflict, RemoteError, RemoteNotFound, RemoteRefused, RemoteUnavailable
 from hitsave.errors import RemoteUnsuitable as Unsuitable
 from hitsave.remotes.opening import check_remote, open_transport, probe
-from hitsave.remotes.retrying import BackOff, Retrying
+from hitsave.remotes.transports.retrying import BackOff, Retrying
 from tests.cli.world import World, assert_same
 from tests.remotes.content import noise
 from tests.remotes.servers.openssh import OpenSSHServer, make_key, running, server
 
 asyncssh = pytest.importorskip("asyncssh", reason="there is no asyncssh (hitsave[ssh])")
-from hitsave.remotes.sftp import SftpTransport  # noqa: E402
-from hitsave.remotes.ssh import parse_url  # noqa: E402
+from hitsave.remotes.transports.sftp import SftpTransport  # noqa: E402
+from hitsave.remotes.transports.ssh import parse_url  # noqa: E402
 
 
 @pytest.fixture
@@ -484,7 +484,7 @@ def test_a_disk_that_is_full(tmp_path: Path) -> None:
 
 
 def test_without_the_extra_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("hitsave.remotes.sftp", "hitsave.remotes.ssh"):
+    for name in ("hitsave.remotes.transports.sftp", "hitsave.remotes.transports.ssh"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, "asyncssh", None)
     fails(lambda: open_transport("ssh://lab/data"), Unsuitable, "pip install 'hitsave[ssh]'")

@@ -9,9 +9,9 @@ from contextlib import suppress
 import pytest
 
 from hitsave.errors import RefError
-from hitsave.remotes import committed
-from hitsave.remotes.dropping import bring_back, drop_refs
-from hitsave.remotes.transport import Transport
+from hitsave.remotes.collection.dropping import bring_back, drop_refs
+from hitsave.remotes.commits import committed
+from hitsave.remotes.transports.protocol import Transport
 from tests.remotes.conftest import NewMachine
 from tests.remotes.content import SMALL_CHUNKS, Machine, check_remote, keep, memory_remote, noise
 from tests.remotes.sleeping import Asleep

@@ -17,10 +17,10 @@ from hitsave.packing.commit import commit_digest, decode_commit, encode_commit
 from hitsave.packing.index import IndexedPack
 from hitsave.packing.pack import PackBuilder
 from hitsave.packing.recipe import Chunk, Recipe, encode_recipe
-from hitsave.remotes.keys import commit_key, pack_key
-from hitsave.remotes.ranges import LONGEST_RANGE
-from hitsave.remotes.reader import Reader
-from hitsave.remotes.sessions import Session
+from hitsave.remotes.commits.keys import commit_key, pack_key
+from hitsave.remotes.commits.sessions import Session
+from hitsave.remotes.reading.ranges import LONGEST_RANGE
+from hitsave.remotes.reading.reader import Reader
 from tests.remotes.content import ANN, SMALL_CHUNKS, Folder, Machine, keep, keep_blob, memory_remote, noise, read_folder
 from tests.remotes.crowds import newest
 from tests.remotes.transports import CountingTransport, MemoryStore, MemoryTransport, Result, WrappedTransport
@@ -79,7 +79,7 @@ def test_parts_of_small_objects_come_side_by_side(
     folder = {b"%04d" % number: noise(20_000, number) for number in range(400)}
     (ref,) = keep(ann.cache, folder)
     ann.push(memory, ref)
-    monkeypatch.setattr("hitsave.remotes.ranges.NEAR", 0)
+    monkeypatch.setattr("hitsave.remotes.reading.ranges.NEAR", 0)
     together = Together(memory, "get", 4, skip=1)  # The tree goes alone.
     bob.fetch(together, ref, include=lambda path: path[-2:] == b"07")
     assert together.seen >= 5

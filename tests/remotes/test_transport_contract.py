@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hitsave.errors import RemoteConflict, RemoteError, RemoteNotFound, RemoteUnsuitable
-from hitsave.remotes.folder import FolderTransport
-from hitsave.remotes.log import Remote
+from hitsave.remotes.commits.log import Remote
 from hitsave.remotes.opening import check_remote, open_transport, probe
-from hitsave.remotes.transport import Buffer, Transport
+from hitsave.remotes.transports.folder import FolderTransport
+from hitsave.remotes.transports.protocol import Buffer, Transport
 from tests.remotes import buckets
 from tests.remotes.content import format_record, noise
 from tests.remotes.faulty import InjectedFaults, on_a_bad_connection
@@ -432,5 +432,5 @@ def test_memory_refuses_keys_that_are_not_known(key: str) -> None:
 def test_memory_refuses_values_of_another_digest_and_removals() -> None:
     with pytest.raises(Misuse, match="another digest"):
         MemoryTransport().put(f"packs/11/{'1' * 64}.pack", b"content")
-    with pytest.raises(Misuse, match="nothing but probes"):
+    with pytest.raises(Misuse, match="and is needed"):
         MemoryTransport().delete(["format"])

@@ -18,8 +18,8 @@ from blake3 import blake3
 from hitsave.errors import RemoteConflict, RemoteError, RemoteNotFound
 from hitsave.packing.commit import decode_commit
 from hitsave.packing.index import Index
-from hitsave.remotes.keys import COMMITS, FORMAT_KEY, commit_key, index_key, pack_key, refs_key
-from hitsave.remotes.transport import Buffer, Listed, Transport
+from hitsave.remotes.commits.keys import COMMITS, FORMAT_KEY, commit_key, index_key, pack_key, refs_key
+from hitsave.remotes.transports.protocol import Buffer, Listed, Transport
 
 Result = TypeVar("Result")
 

@@ -55,7 +55,7 @@ from hitsave.packing.recipe import (
     join_parts,
 )
 from hitsave.packing.refsegment import decode_refs, encode_refs
-from hitsave.remotes.keys import commit_key, index_key, pack_key, refs_key
+from hitsave.remotes.commits.keys import commit_key, index_key, pack_key, refs_key
 from hitsave.snapshots.pointer import Pointer, format_pointer, load_pointer
 from tests.vectors.document import BadVector, Vector, read_vectors
 

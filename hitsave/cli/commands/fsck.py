@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hitsave.maintenance.verify import Fault, Report
-    from hitsave.remotes.verify import RemoteFault, RemoteReport
+    from hitsave.remotes.verification.verify import RemoteFault, RemoteReport
 
 
 def _share(ctx: click.Context, parameter: click.Parameter, value: str | None) -> float | None:

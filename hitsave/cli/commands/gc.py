@@ -13,7 +13,7 @@ from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
     from hitsave.maintenance.collect import Dead
-    from hitsave.remotes.collect import Collected
+    from hitsave.remotes.collection.collect import Collected
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 

@@ -33,8 +33,8 @@ def add(session: Session, /, name: str, url: str, personal: bool, **options: str
     """
     from hitsave.config import change, check_key, writable_source
     from hitsave.errors import ConfigError
-    from hitsave.remotes.bucketurls import with_options
     from hitsave.remotes.opening import check_remote, open_transport
+    from hitsave.remotes.transports.bucketurls import with_options
 
     config = session.config
     check_key(f"remotes.{name}")

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import pytest
 
-from hitsave.remotes.transport import Transport
+from hitsave.remotes.transports.protocol import Transport
 
 _PATIENCE = 20
 _TRIES = 5
@@ -117,7 +117,7 @@ def server() -> OpenSSHServer:
 def remote_behind(folder: Path) -> Transport:
     """An empty remote in a folder of this machine, through `server()`. Skips where there can be none."""
     pytest.importorskip("asyncssh", reason="there is no asyncssh (hitsave[ssh])")
-    from hitsave.remotes.sftp import SftpTransport
+    from hitsave.remotes.transports.sftp import SftpTransport
 
     return SftpTransport(server().url(folder / "remote"), server().config)
 

@@ -1,0 +1,1 @@
+"""What goes from a remote, what comes back, and when."""

@@ -1,0 +1,91 @@
+"""What lies in a remote and is named by no commit that is retained; and whose it is.
+
+A file is told by its session: an index and a ref segment by their keys, a pack by its first bytes. What has none that
+can be read is nobody's business here, and stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from hitsave.errors import MalformedObject, RemoteNotFound
+from hitsave.objects.digest import Digest
+from hitsave.packing.commit import Commit, StoredFile
+from hitsave.packing.pack import HEADER_SIZE, NONCE_SIZE, check_header
+from hitsave.remotes.ahead import in_order
+from hitsave.remotes.collection.retention import ORPHAN_LIFE
+from hitsave.remotes.commits.keys import INDEXES, PACKS, REFS, index_key, pack_key, refs_key, session_of
+from hitsave.remotes.commits.log import Remote
+from hitsave.remotes.commits.sessions import Session
+from hitsave.remotes.transports.protocol import Listed
+
+
+class Leftover(NamedTuple):
+    """A key that no retained commit names, the length of its value in bytes, and whose it was."""
+
+    key: str
+    size: int
+    session: Session
+
+
+def find_leftovers(
+    remote: Remote,
+    known: Sequence[Commit],
+    retained: Iterable[Commit],
+    packs: Collection[Digest],
+    files: Collection[str],
+    own: Session | None,
+    now: int,
+) -> list[Leftover]:
+    """What may be removed once its sessions are fenced.
+
+    `known` are the commits that are there, ascending; `retained` those of them that will be; `packs` and `files` (by
+    key) what the next commit names. What a session other than `own` sent, and may still commit, is left alone.
+    """
+    named = _named(remote, retained) | {pack_key(pack) for pack in packs} | set(files)
+    before = _named(remote, known)
+    finished = {commit.session for commit in known}
+    found: list[Leftover] = []
+    for listed in _unnamed(remote, named):
+        session = session_of(listed.key) or _session_of_pack(remote, listed.key)
+        if session is None or session == own:
+            continue
+        ended = listed.key in before or session.hex in finished or listed.modified + ORPHAN_LIFE <= now
+        if ended or fences(known[-1], session):
+            found.append(Leftover(listed.key, listed.size, session))
+    return found
+
+
+def fences(commit: Commit, session: Session) -> bool:
+    """Whether a commit fences a session."""
+    return session.base < commit.fenced_before or session.hex in commit.fenced
+
+
+def _named(remote: Remote, commits: Iterable[Commit]) -> set[str]:
+    indexes: set[StoredFile] = set()
+    keys: set[str] = set()
+    for commit in commits:
+        indexes.update(commit.indexes)
+        keys.update(refs_key(file) for file in commit.refs)
+    keys.update(map(index_key, indexes))
+    with in_order(indexes, remote.files.packs_of, remote.transport.parallel) as found:
+        keys.update(pack_key(pack) for _, packs in found for pack in packs)
+    return keys
+
+
+def _unnamed(remote: Remote, named: Collection[str]) -> Iterator[Listed]:
+    for prefix in (PACKS, INDEXES, REFS):
+        yield from (listed for listed in remote.transport.scan(prefix) if listed.key not in named)
+
+
+def _session_of_pack(remote: Remote, key: str) -> Session | None:
+    if not key.startswith(PACKS):
+        return None
+    try:
+        header = remote.transport.get(key, 0, HEADER_SIZE)
+        check_header(header)
+    except (RemoteNotFound, MalformedObject):  # Another collector was quicker; or it is no pack.
+        return None
+    nonce = header[HEADER_SIZE - NONCE_SIZE :]
+    return Session.from_token(nonce) if len(nonce) == NONCE_SIZE else None

@@ -1,0 +1,1 @@
+"""The log of a remote: commits, what they name, and what this machine keeps of that."""

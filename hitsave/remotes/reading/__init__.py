@@ -1,0 +1,1 @@
+"""From a remote into the cache."""

@@ -1,0 +1,135 @@
+"""Brings what refs own from a remote into the cache.
+
+Trees come first, level by level, for they say what else is needed; then blobs (transfer.py). Everything is checked:
+chunk, then object; and only then published, all at once.
+
+A collection may remove what is being read. Where something is not as it should be, and there is a newer commit by now,
+the fetch starts over with that one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from hitsave.cache.store import Cache
+from hitsave.errors import ObjectNotFound, ReliedOnLost, RemoteCorrupt
+from hitsave.objects.digest import Digest, ObjectKind
+from hitsave.objects.encoding import decode_tree
+from hitsave.objects.model import EntryKind
+from hitsave.objects.refs import Ref
+from hitsave.progress import Progress, Silent
+from hitsave.remotes.commits.log import Remote
+from hitsave.remotes.commits.view import View
+from hitsave.remotes.reading.reader import Reader, look_again
+from hitsave.remotes.reading.transfer import Fetched, Transfer
+
+__all__ = ["Fetched", "Include", "fetch"]
+
+#: Tells by its path inside the tree whether a file is wanted. Where it has a method `may_hold`, that tells of a
+#: directory whether anything beneath it may be; the others are not looked into.
+Include = Callable[[bytes], bool]
+_TRIES = 5
+
+
+@dataclass(slots=True)
+class _Needed:
+    """What a fetch found out: trees by digest, blobs to be fetched, and what the cache has already."""
+
+    trees: dict[Digest, bytes] = field(default_factory=dict)
+    blobs: set[Digest] = field(default_factory=set)
+    present: list[Digest] = field(default_factory=list)
+    size: int = 0
+
+
+def fetch(
+    remote: Remote,
+    cache: Cache,
+    roots: Sequence[tuple[Digest, ObjectKind]],
+    refs: Iterable[Ref] = (),
+    include: Include | None = None,
+    progress: Progress | None = None,
+) -> Fetched:
+    """Fetch `roots` with all beneath them, or of the files those that `include` wants, and publish `refs` with them.
+
+    Raises ObjectNotFound where the remote lacks something, RemoteCorrupt; then nothing has changed in the cache.
+    """
+    owned = list(refs)
+    view = remote.latest()
+    for _ in range(_TRIES):
+        try:
+            return _fetch_once(remote, view, cache, roots, owned, include, progress or Silent())
+        except ReliedOnLost:
+            view = remote.latest()
+        except (RemoteCorrupt, ObjectNotFound) as error:
+            view = look_again(remote, view, error)
+    raise ReliedOnLost([str(digest) for digest, _ in roots])
+
+
+def _fetch_once(
+    remote: Remote,
+    view: View,
+    cache: Cache,
+    roots: Sequence[tuple[Digest, ObjectKind]],
+    refs: list[Ref],
+    include: Include | None,
+    progress: Progress,
+) -> Fetched:
+    reader = Reader(remote, view)
+    needed = _find_needed(cache, reader, roots, include)
+    progress.start("fetching", needed.size)
+    with cache.intake() as intake:
+        received = Transfer(remote, view, reader, intake, progress).run(needed.blobs, needed.trees)
+        intake.publish(refs, needed.present, partial=include is not None)
+        fetched = Fetched(intake.new_objects, intake.new_bytes, received)
+    blobs = [ref for ref in refs if ref.kind is ObjectKind.BLOB]
+    if blobs and include is not None:  # There is nothing of a single file to leave out.
+        with cache.intake() as intake:
+            intake.publish(blobs, [ref.digest for ref in blobs])
+    return fetched
+
+
+def _find_needed(
+    cache: Cache, reader: Reader, roots: Sequence[tuple[Digest, ObjectKind]], include: Include | None
+) -> _Needed:
+    needed = _Needed()
+    cache.packset.refresh()
+    blobs: dict[Digest, int] = {digest: 0 for digest, kind in roots if kind is ObjectKind.BLOB}
+    # A tree is looked into once for each path it stands at where paths decide, and once in all otherwise.
+    seen: set[tuple[Digest, bytes]] = set()
+    here: set[Digest] = set()
+    may_hold = getattr(include, "may_hold", _may_hold_anything)
+    level = [(digest, b"") for digest, kind in roots if kind is not ObjectKind.BLOB]
+    while level:
+        level = [place for place in dict.fromkeys(level) if place not in seen]
+        seen.update(level)
+        next_level: list[tuple[Digest, bytes]] = []
+        for prefix, content in _load_trees(cache, reader, level, needed.trees, here):
+            for entry in decode_tree(content).entries:
+                path = b"" if include is None else prefix + entry.name
+                if entry.kind is EntryKind.TREE:
+                    if may_hold(path):
+                        next_level.append((entry.digest, path and path + b"/"))
+                elif include is None or include(path):
+                    blobs[entry.digest] = entry.size
+        level = next_level
+    needed.blobs = cache.missing(blobs)
+    needed.present = [*here, *(digest for digest in blobs if digest not in needed.blobs)]
+    needed.size = sum(blobs[digest] for digest in needed.blobs)
+    return needed
+
+
+def _may_hold_anything(path: bytes) -> bool:
+    return True
+
+
+def _load_trees(
+    cache: Cache, reader: Reader, places: list[tuple[Digest, bytes]], trees: dict[Digest, bytes], here: set[Digest]
+) -> Iterator[tuple[bytes, bytes]]:
+    """The trees at these places, those that are not in the cache out of the remote. `trees` and `here` are noted."""
+    known = cache.packset.find_known
+    away = [digest for digest, _ in dict.fromkeys(places) if digest not in trees and digest not in here]
+    here.update(digest for digest in away if known(digest))
+    trees |= reader.read_many(dict.fromkeys(digest for digest in away if digest not in here))
+    for digest, prefix in places:
+        yield prefix, trees[digest] if digest in trees else cache.read(digest)

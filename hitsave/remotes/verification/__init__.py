@@ -1,0 +1,1 @@
+"""Whether a remote is whole, and what can be done where it is not."""

@@ -1,0 +1,1 @@
+"""From the cache into a remote."""
