@@ -305,9 +305,9 @@ class Index:
 
     def _search(self, digest: bytes) -> int:
         bucket = int.from_bytes(digest[:4], "big") >> (32 - self._bits)
-        low = self._fanout(bucket - 1) if bucket else 0
+        low, high = self._bounds(bucket)
         start = self._entries_at + low * _STEP
-        stop = self._entries_at + self._fanout(bucket) * _STEP
+        stop = self._entries_at + high * _STEP
         if stop - start > _CROWDED * _STEP:
             number = self._bisect(digest)
             start = self._entries_at + number * _STEP
@@ -328,6 +328,15 @@ class Index:
             else:
                 high = middle
         return low
+
+    def _bounds(self, bucket: int) -> tuple[int, int]:
+        """The first entry of a bucket, and the one behind its last."""
+        if not bucket:
+            return 0, self._fanout(0)
+        at = self._fanout_at + (bucket - 1) * FANOUT.size
+        both = self._data[at : at + 2 * FANOUT.size]
+        low, high = int.from_bytes(both[: FANOUT.size], "little"), int.from_bytes(both[FANOUT.size :], "little")
+        return min(low, self.entry_count), min(high, self.entry_count)
 
     def _fanout(self, bucket: int) -> int:
         at = self._fanout_at + bucket * FANOUT.size
