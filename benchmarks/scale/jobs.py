@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.scale.simulation import PER_PACK, SESSION, Simulation, chunk_digests, make_packs
+from benchmarks.scale.simulation import CHUNK, PER_PACK, SESSION, Simulation, chunk_digests, make_packs
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.refs import Ref, snapshot_ref
-from hitsave.packing.commit import StoredFile
+from hitsave.packing.commit import Commit, StoredFile, decode_commit, encode_commit
 from hitsave.packing.indexmerge import IndexPart
+from hitsave.packing.recipe import decode_part
 from hitsave.packing.refsegment import decode_refs, encode_refs
 from hitsave.remotes.collection.marks import Marks
 from hitsave.remotes.collection.packplan import plan_packs
 from hitsave.remotes.commits.committed import FULL, CommittedFiles
+from hitsave.remotes.commits.keys import pack_key
 from hitsave.remotes.commits.sessions import Session
 
 #: What was measured, by name; times in microseconds where they say so, memory and reading in bytes.
@@ -138,11 +141,38 @@ def refs(_: Simulation, count: int) -> Figures:
         for number, name in enumerate(names)
     )
     content = encode_refs({ref.name: ref for ref in made})
-    before, start = peak(), time.perf_counter()
-    held = decode_refs(content)
-    assert len(held) == count
+    start = time.perf_counter()
+    assert len(decode_refs(content)) == count
     seconds = time.perf_counter() - start
-    return {"refs": count, "length": len(content), "decode, us": 1e6 * seconds / count, "grown": peak() - before}
+    tracemalloc.start()
+    kept = decode_refs(content)
+    each = tracemalloc.get_traced_memory()[0] / len(kept)
+    decoded = int.from_bytes(content[8:16], "little") / count
+    return {"stored": len(content) / count, "decoded": decoded, "held": each, "decode, us": 1e6 * seconds / count}
+
+
+def held(_: Simulation, count: int) -> Figures:
+    """Bytes that small values take in memory, each."""
+    names = chunk_digests(-3, 0, count)
+    part = b"".join(name + CHUNK.to_bytes(4, "little") for name in names)
+    files = tuple(StoredFile(name, 225_000_000, FULL, SESSION.hex) for name in names)
+    commit = encode_commit(Commit(SESSION.hex, 1, None, 0, "somebody@machine", "push", SESSION.hex, files))
+    tracemalloc.start()
+
+    def each(make: Callable[[], object]) -> int:
+        before = tracemalloc.get_traced_memory()[0]
+        kept = make()
+        grown = tracemalloc.get_traced_memory()[0] - before
+        del kept
+        return round(grown / count)
+
+    return {
+        "commit, a file": len(commit) / count,
+        "chunk of a recipe": each(lambda: decode_part(part, count * CHUNK)),
+        "file of a commit": each(lambda: decode_commit(commit)),
+        "key of a pack": each(lambda: {pack_key(name) for name in names}),
+        "entry of a pack": each(lambda: [*make_packs(0, count)]),
+    }
 
 
 class _Policy(CommittedFiles):
@@ -191,5 +221,6 @@ JOBS: dict[str, tuple[Callable[[Simulation, int], Figures], tuple[int, ...]]] = 
     "mark_in_parts": (mark_in_parts, (200_000,)),
     "verify": (verify, (0,)),
     "refs": (refs, (100_000,)),
+    "held": (held, (50_000,)),
     "pushes": (pushes, (20_000,)),
 }
