@@ -29,6 +29,8 @@ from hitsave.remotes.transports.protocol import Transport
 
 #: A commit that would name more indexes, or ref segments, than this puts the smaller ones together.
 MOST_FILES = 16
+#: An index of more entries than this is made in a file.
+MOST_ENCODED = 50_000
 #: Copies of files that the newest commit no longer names; older commits, which are retained, may still be asked for.
 MOST_COPIES = 64
 #: An index with so many entries (200 MB) is not put together with others.
@@ -120,7 +122,10 @@ class CommittedFiles:
 
     def put_index(self, packs: Iterable[IndexedPack], session: Session) -> StoredFile:
         """Create the index of these packs."""
-        content = encode_index(packs)
+        chosen = list(packs)
+        if sum(len(pack.table.records) for pack in chosen) > MOST_ENCODED:
+            return self.put_merged([IndexPart(Index(encode_index([pack]))) for pack in chosen], session)
+        content = encode_index(chosen)
         return self._put(content, index_key, Index(content).entry_count, session)
 
     def put_refs(self, refs: RefChanges, session: Session) -> StoredFile:

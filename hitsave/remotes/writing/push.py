@@ -118,15 +118,16 @@ class _Push:
     def run(self, author: Author, refs: dict[RefName, Ref]) -> Pushed:
         """Send, and commit. Raises ReliedOnLost where something moved meanwhile, SessionFenced."""
         wanted, attempt = self._wanted, self._attempt
+        count = wanted.count
         self._progress.start("pushing", wanted.size)
         sent: list[IndexedPack] = []
-        if wanted.count:
+        if count:
             self._look_at_what_was_sent()
             sent = self._send()
         packs = {pack.digest: pack for pack in sent} | self._used
         relied_on = wanted.relied_on | (attempt.roots - wanted.seen)
         self._remote.append(self._view, attempt.session, author, "push", packs.values(), dict(refs), relied_on)
-        return Pushed(wanted.count, wanted.size, sum(pack.length for pack in sent), len(sent), len(refs))
+        return Pushed(count, wanted.size, sum(pack.length for pack in sent), len(sent), len(refs))
 
     def _look_at_what_was_sent(self) -> None:
         for pack in self._attempt.packs:
@@ -176,9 +177,13 @@ class _Push:
     def _send_packed(self, stream: PackStream, uploads: Uploads) -> None:
         tables = _tables(self._cache, self._wanted.packed.keys())
         rest = Reblocker(stream)
-        for digest, asked in self._wanted.packed.items():
-            needed = {key: length for key, length in asked.items() if not self._was_sent(key)}
-            pack = tables[digest]
+        # What was sent is let go: there may be millions of objects.
+        while self._wanted.packed:
+            digest = next(iter(self._wanted.packed))
+            asked, pack = self._wanted.packed.pop(digest), tables.pop(digest)
+            needed = asked
+            if self._before:
+                needed = {key: length for key, length in asked.items() if not self._was_sent(key)}
             if not _is_all_of(pack, needed) or pack.length > _LONGEST_PACK:
                 if needed:
                     with _open_pack(self._cache, digest) as file:

@@ -21,19 +21,23 @@ from hitsave.packing.blocks import (
     entry_content,
 )
 from hitsave.packing.index import IndexedPack
-from hitsave.packing.pack import Block, PackEntry
+from hitsave.packing.pack import ENTRY_RECORD, Block, PackEntry
 from hitsave.packing.packreader import check_entry
 from hitsave.remotes.writing.packstream import EncodedBlock, PackStream
 
 
 def copy_all(stream: PackStream, content: memoryview, pack: IndexedPack) -> None:
     """Every block of a pack, whose content was found to have its digest."""
-    by_block: list[list[BlockEntry]] = [[] for _ in pack.table.blocks]
-    for digest, block, offset, length, kind in pack.table.entries():
-        by_block[block].append(BlockEntry(digest, kind, offset, length))
-    for place, entries in zip(pack.table.blocks, by_block, strict=True):
+    by_block: list[list[bytes]] = [[] for _ in pack.table.blocks]
+    for record in pack.table.records:
+        by_block[PackEntry(*ENTRY_RECORD.unpack(record)).block].append(record)
+    for number, place in enumerate(pack.table.blocks):
+        # Unpacked late: a pack may hold a million entries.
+        entries = (PackEntry(*ENTRY_RECORD.unpack(record)) for record in by_block[number])
+        kept = tuple(BlockEntry(entry.digest, entry.kind, entry.offset, entry.length) for entry in entries)
+        by_block[number] = []
         stored = content[place.offset : place.offset + place.stored]
-        stream.add_encoded(EncodedBlock(place.codec, stored, place.raw, tuple(entries)))
+        stream.add_encoded(EncodedBlock(place.codec, stored, place.raw, kept))
 
 
 class Reblocker:

@@ -6,8 +6,9 @@ is there with all beneath it (objects_spec.md, section 9.4), and is not looked i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from hitsave.cache.store import Cache
@@ -18,12 +19,15 @@ from hitsave.objects.refs import Ref
 from hitsave.packing.index import Location
 from hitsave.remotes.commits.view import View
 
+#: Objects that are looked up together. More would only take more memory.
+_AT_ONCE = 20_000
+
 
 @dataclass(slots=True)
 class Wanted:
     """What has to be sent: packed objects with their lengths, by the pack that holds them, and whole files.
 
-    `relied_on` is what the remote has, `seen` all that was asked about. `size` is in bytes of content.
+    `relied_on` is what the remote has, `seen` what was looked into, and the roots. `size` is in bytes of content.
     """
 
     packed: dict[Digest, dict[bytes, int]] = field(default_factory=dict)
@@ -42,26 +46,34 @@ def find_wanted(cache: Cache, view: View, refs: Iterable[Ref]) -> Wanted:
     """What the remote lacks of what refs own. Raises ObjectNotFound, CorruptObject, ReliedOnLost."""
     wanted = Wanted()
     level = {ref.digest: ref.kind for ref in refs}
+    wanted.seen |= level.keys()
     while level:
-        wanted.seen |= level.keys()
-        there = view.has_many(level)
-        wanted.relied_on |= there
-        lacking = {digest: kind for digest, kind in level.items() if digest not in there}
-        located = cache.locate_many(lacking)
-        _want(cache, wanted, lacking, located)
-        level = _beneath(cache, wanted, lacking, located)
+        wanted.seen.update(digest for digest, kind in level.items() if kind is not ObjectKind.BLOB)
+        parents: list[Location] = []
+        for some in _batches(level):
+            there = view.has_many(some)
+            wanted.relied_on |= there
+            located = cache.locate_many(digest for digest in some if digest not in there)
+            _want(cache, wanted, (digest for digest in some if digest not in there), located)
+            parents += (place for digest, place in located.items() if level[digest] is not ObjectKind.BLOB)
+        level = _beneath(cache, wanted, level, parents)
     return wanted
 
 
+def _batches(level: Mapping[Digest, ObjectKind]) -> Iterator[list[Digest]]:
+    digests = iter(level)
+    while some := list(islice(digests, _AT_ONCE)):
+        yield some
+
+
 def _beneath(
-    cache: Cache, wanted: Wanted, lacking: Mapping[Digest, ObjectKind], located: Mapping[Digest, Location]
+    cache: Cache, wanted: Wanted, level: Mapping[Digest, ObjectKind], parents: list[Location]
 ) -> dict[Digest, ObjectKind]:
     """What trees name, and was not seen yet."""
-    parents = [location for digest, location in located.items() if lacking[digest] is not ObjectKind.BLOB]
     return {
         link.digest: link.kind
         for parent, content in cache.read_many(parents)
-        for link in links(lacking[parent], bytes(content))
+        for link in links(level[parent], bytes(content))
         if link.digest not in wanted.seen
     }
 
@@ -71,13 +83,17 @@ def _want(cache: Cache, wanted: Wanted, lacking: Iterable[Digest], located: Mapp
         location = located.get(digest)
         if location is None:
             _want_file(cache, wanted, digest)
-        else:
-            wanted.packed.setdefault(location.pack, {})[digest] = location.length
+            continue
+        packed = wanted.packed.setdefault(location.pack, {})
+        if digest not in packed:  # A blob may come at several levels.
+            packed[digest] = location.length
             wanted.size += location.length
 
 
 def _want_file(cache: Cache, wanted: Wanted, digest: Digest) -> None:
     path = cache.whole_file(digest)
+    if digest in wanted.whole:
+        return
     if path is None:
         raise ObjectNotFound(str(digest), "the cache, so it cannot be pushed; 'hitsave fetch' brings what is elsewhere")
     wanted.whole[digest] = path
