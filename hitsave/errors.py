@@ -145,16 +145,18 @@ class ReliedOnLost(CacheError):
 
     def __init__(self, lost: Sequence[str]) -> None:
         self.lost = tuple(lost)
-        super().__init__(
-            f"{len(self.lost)} objects were collected meanwhile ({', '.join(self.lost[:3])}); run it again"
-        )
+        what = "1 object was" if len(self.lost) == 1 else f"{len(self.lost)} objects were"
+        super().__init__(f"{what} collected meanwhile ({', '.join(self.lost[:3])}); run it again")
 
 
 class SessionFenced(ReliedOnLost):
     """A collection of the remote took this writer for dead, and may have removed what it sent."""
 
     def __init__(self) -> None:
-        super().__init__(["what was sent"])
+        self.lost = ()
+        Exception.__init__(
+            self, "a collection of the remote took this for dead, and removed what it had sent; run it again"
+        )
 
 
 class RemoteError(HitsaveError):

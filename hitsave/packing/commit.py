@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from blake3 import blake3
 
@@ -134,8 +135,13 @@ def decode_commit(data: bytes) -> Commit:
 
 def encode_format(remote: RemoteFormat) -> bytes:
     """The one spelling of a remote's format record."""
-    members = remote.chunking.members()
-    return encode_json({"format": FORMAT_VERSION, "identity": remote.identity, "chunking": members})
+    values = {"format": FORMAT_VERSION, "identity": remote.identity, "chunking": remote.chunking.members()}
+    return encode_json({**values, "check": _format_check(values)})
+
+
+def _format_check(values: dict[str, Any]) -> str:
+    """The check of a record, over all of its other members."""
+    return blake3(encode_json({key: value for key, value in values.items() if key != "check"})).hexdigest()
 
 
 def decode_format(data: bytes) -> RemoteFormat:
@@ -144,6 +150,8 @@ def decode_format(data: bytes) -> RemoteFormat:
     fields = Fields(values, "remote format")
     if (version := fields.number("format")) != FORMAT_VERSION:
         raise MalformedObject("remote format", f"is version {version}; this hitsave reads {FORMAT_VERSION}")
+    if fields.text("check") != _format_check(values):
+        raise MalformedObject("remote format", "does not have the check that it says")
     cutting = values.get("chunking")
     chunking = decode_chunking(cutting if isinstance(cutting, dict) else {}, "remote format")
     return RemoteFormat(fields.token("identity"), chunking)

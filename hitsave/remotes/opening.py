@@ -7,8 +7,8 @@ import secrets
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from hitsave.errors import RemoteConflict, RemoteNotFound, RemoteRefused, RemoteUnsuitable
-from hitsave.remotes.commits.keys import FORMAT_KEY
+from hitsave.errors import RemoteConflict, RemoteError, RemoteNotFound, RemoteRefused, RemoteUnsuitable
+from hitsave.remotes.commits.keys import COMMITS, FORMAT_KEY
 from hitsave.remotes.commits.log import refuse_strangers
 from hitsave.remotes.transports.bucketurls import is_bucket, open_bucket
 from hitsave.remotes.transports.folder import FolderTransport
@@ -54,6 +54,7 @@ def _open_sftp(url: str) -> Transport:
 def check_remote(transport: Transport) -> bool:
     """Whether a store that can be used as a remote can be written to, too. Raises RemoteUnsuitable, RemoteError."""
     refuse_strangers(transport)
+    transport.list(COMMITS)  # Who may not list can neither push nor pull.
     try:
         probe(transport)
     except RemoteRefused:
@@ -82,12 +83,24 @@ def probe(transport: Transport) -> None:
         if key not in transport.list("probe/"):
             raise RemoteUnsuitable(f"{transport.url}: this store does not list what was just written")
     finally:
-        transport.delete([key, contested])
+        removed = _remove(transport, key, contested)
+    if removed:
+        try:
+            transport.get(key)
+        except RemoteNotFound:
+            return
+        raise RemoteUnsuitable(f"{transport.url}: this store does not delete")
+
+
+def _remove(transport: Transport, *keys: str) -> bool:
+    """Whether this user may remove keys. To push, nobody has to; a collection removes what a probe left."""
     try:
-        transport.get(key)
-    except RemoteNotFound:
-        return
-    raise RemoteUnsuitable(f"{transport.url}: this store does not delete")
+        transport.delete(keys)
+    except RemoteRefused:
+        return False
+    except RemoteError:  # What was found out before matters more.
+        return True
+    return True
 
 
 def _probe_creating(transport: Transport, taken: str, contested: str) -> None:

@@ -307,7 +307,19 @@ def format_with(**members: object) -> bytes:
         "chunking": {"algorithm": "fixed", "size": 1 << 20},
         **members,
     }
-    return encode_json({key: value for key, value in record.items() if value is not None})
+    given = {key: value for key, value in record.items() if value is not None}
+    return encode_json({"check": blake3(encode_json(given)).hexdigest(), **given})
+
+
+def test_every_flipped_bit_of_a_format_record_is_refused() -> None:
+    record = format_with()
+    assert decode_format(record).identity == IDENTITY
+    for at in range(len(record)):
+        for bit in range(8):
+            changed = bytearray(record)
+            changed[at] ^= 1 << bit
+            with pytest.raises(MalformedObject):
+                decode_format(bytes(changed))
 
 
 @pytest.mark.parametrize(

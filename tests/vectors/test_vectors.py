@@ -80,7 +80,7 @@ LEAST = {
     "ref segment": (3, 15),
     "json": (5, 32),
     "key": (5, 0),
-    "remote format": (6, 24),
+    "remote format": (6, 27),
     "commit": (3, 40),
     "pointer": (8, 27),
 }

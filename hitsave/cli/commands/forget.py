@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 
-from hitsave.cli.output import count, emit, remote_option
+from hitsave.cli.output import DEFAULT_REMOTE, count, emit, remote_option
 from hitsave.cli.session import Session, pass_session
+
+#: What no remote's name has.
+_REF_PART = re.compile(r"[/@]|^[0-9a-f]{7,64}$")
 
 
 @click.command("forget")
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, metavar="NAME...")
 @remote_option("Drop them from a remote (the default one, without a name) instead of the cache.")
 @pass_session
 def command(session: Session, names: tuple[str, ...], remote: str | None) -> None:
@@ -18,6 +23,10 @@ def command(session: Session, names: tuple[str, ...], remote: str | None) -> Non
     NAME is a ref as 'hitsave show-ref' prints it, whose digest may be abbreviated; or PATH@DIGEST, one version of a
     dataset; or a digest that one ref alone holds. 'hitsave undo' brings them back.
     """
+    if remote is not None and _REF_PART.search(remote):  # `--remote NAME`: the name of a ref, of the default remote.
+        names, remote = (remote, *names), DEFAULT_REMOTE
+    if not names:
+        raise click.UsageError("Missing argument 'NAME...'.")
     repository = session.repository
     upkeep = None if remote is None else repository.upkeep(remote)
     held = repository.cache.refs() if upkeep is None else upkeep.refs()

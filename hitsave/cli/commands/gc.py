@@ -96,13 +96,15 @@ def _collect_remote(session: Session, remote: str, keep: int, dry_run: bool, as_
 
 def _remote_line(done: Collected, dry_run: bool) -> str:
     would = "would be " if dry_run else ""
-    what = (
-        f"{count(len(done.dropped), 'ref')} and {count(done.objects, 'object')}, {show_size(done.size)}, {would}dropped"
-    )
     freed = f"{show_size(done.freed)} {would}removed"
+    if done.dropped or done.objects:
+        objects = f"{count(done.objects, 'object')}, {show_size(done.size)}"
+        freed = f"{count(len(done.dropped), 'ref')} and {objects}, {would}dropped: {freed}"
+    elif done.freed:
+        freed += " that no commit names any more"
     rewritten = f", {show_size(done.rewritten)} {would}rewritten" if done.rewritten else ""
     kept = f"; {show_size(done.kept)} more when older commits expire" if done.kept else ""
-    return f"{what}: {freed}{rewritten}{kept}"
+    return f"{freed}{rewritten}{kept}"
 
 
 def _line(dead: Dead) -> str:

@@ -19,10 +19,10 @@ from hitsave.remotes.ahead import in_order
 from hitsave.remotes.collection.leftovers import Leftover, find_leftovers
 from hitsave.remotes.collection.marks import MarkedIndex, Marks, Weights, mark_reachable
 from hitsave.remotes.collection.packplan import Plan, plan_packs
-from hitsave.remotes.collection.retention import all_fenced, fenced_before, oldest_retained
+from hitsave.remotes.collection.retention import ORPHAN_LIFE, all_fenced, fenced_before, oldest_retained
 from hitsave.remotes.collection.rewriting import rewrite
 from hitsave.remotes.commits.again import with_newest
-from hitsave.remotes.commits.keys import COMMITS, commit_key, index_key, is_commit_key, pack_key, refs_key
+from hitsave.remotes.commits.keys import COMMITS, PROBES, commit_key, index_key, is_commit_key, pack_key, refs_key
 from hitsave.remotes.commits.log import Author, Remote
 from hitsave.remotes.commits.sessions import Session
 from hitsave.remotes.commits.view import View
@@ -222,6 +222,8 @@ class _Collection:
         oldest = commit_key(commit.oldest)
         transport.delete([key for key in transport.list(COMMITS) if is_commit_key(key) and key < oldest])
         transport.delete([leftover.key for leftover in self._leftovers])
+        long_ago = self._author.now - ORPHAN_LIFE
+        transport.delete([listed.key for listed in transport.scan(PROBES) if listed.modified <= long_ago])
 
     def _report(self, found: _Found, rewritten: int) -> Collected:
         removed = {leftover.key for leftover in self._leftovers}

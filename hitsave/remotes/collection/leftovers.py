@@ -46,15 +46,21 @@ def find_leftovers(
     named = _named(remote, retained) | {pack_key(pack) for pack in packs} | set(files)
     before = _named(remote, known)
     finished = {commit.session for commit in known}
-    found: list[Leftover] = []
-    for listed in _unnamed(remote, named):
-        session = session_of(listed.key) or _session_of_pack(remote, listed.key)
-        if session is None or session == own:
-            continue
-        ended = listed.key in before or session.hex in finished or listed.modified + ORPHAN_LIFE <= now
-        if ended or fences(known[-1], session):
-            found.append(Leftover(listed.key, listed.size, session))
-    return found
+    unnamed = _with_sessions(remote, _unnamed(remote, named))
+    # A session is dead when all that it sent is old. A busy one has sent something since.
+    latest: dict[Session, int] = {}
+    for listed, session in unnamed:
+        latest[session] = max(listed.modified, latest.get(session, 0))
+
+    def ended(listed: Listed, session: Session) -> bool:
+        over = listed.key in before or session.hex in finished or latest[session] + ORPHAN_LIFE <= now
+        return over or fences(known[-1], session)
+
+    return [
+        Leftover(listed.key, listed.size, session)
+        for listed, session in unnamed
+        if session != own and ended(listed, session)
+    ]
 
 
 def fences(commit: Commit, session: Session) -> bool:
@@ -79,9 +85,15 @@ def _unnamed(remote: Remote, named: Collection[str]) -> Iterator[Listed]:
         yield from (listed for listed in remote.transport.scan(prefix) if listed.key not in named)
 
 
-def _session_of_pack(remote: Remote, key: str) -> Session | None:
+def _with_sessions(remote: Remote, keys: Iterable[Listed]) -> list[tuple[Listed, Session]]:
+    """Keys and whose they are. The first bytes of packs are read side by side."""
+    with in_order(keys, lambda listed: _session(remote, listed.key), remote.transport.parallel) as found:
+        return [(listed, session) for listed, session in found if session is not None]
+
+
+def _session(remote: Remote, key: str) -> Session | None:
     if not key.startswith(PACKS):
-        return None
+        return session_of(key)
     try:
         header = remote.transport.get(key, 0, HEADER_SIZE)
         check_header(header)

@@ -34,7 +34,7 @@ from hitsave.remotes.commits.keys import index_key, pack_key
 from hitsave.remotes.transports.protocol import Transport
 
 #: An index of up to this many bytes is fetched whole, in one request.
-WHOLE_UP_TO = 1 << 20
+WHOLE_UP_TO = 128 << 10
 
 
 def run_searches(searches: Iterable[Search[Answer]], threads: int) -> list[Answer]:

@@ -10,6 +10,7 @@ from hitsave.remotes.commits.sessions import Session
 
 FORMAT_KEY = "format"
 COMMITS = "commits/"
+PROBES = "probe/"
 PACKS = "packs/"
 INDEXES = "indexes/"
 REFS = "refs/"

@@ -23,6 +23,7 @@ from hitsave.errors import (
     RemoteConflict,
     RemoteCorrupt,
     RemoteNotFound,
+    RemoteRefused,
     RemoteUnsuitable,
     SessionFenced,
 )
@@ -66,6 +67,21 @@ def refuse_strangers(transport: Transport) -> None:
         raise RemoteUnsuitable(f"{transport.url}: its file 'format' is not of a remote known here: {error}") from None
 
 
+def _refuse_overwriting(transport: Transport, record: bytes) -> None:
+    """Whether a key that is taken stays as it is, tried with the very same bytes. Raises RemoteUnsuitable.
+
+    Asked once on each machine that pushes: a remote that stands in a settings file was never probed there.
+    """
+    try:
+        transport.put(FORMAT_KEY, record)
+    except (RemoteConflict, RemoteRefused):  # Who may not write at all is told so when there is something to write.
+        return
+    raise RemoteUnsuitable(
+        f"{transport.url}: this store overwrites a key that must be created only once; "
+        "two people who push at once would lose data"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Author:
     """Who writes a commit, and when (seconds since 1970)."""
@@ -97,15 +113,20 @@ class Remote:
         try:
             record = transport.get(FORMAT_KEY)
         except RemoteNotFound:
+            if transport.list(COMMITS):
+                raise RemoteCorrupt(transport.url, FORMAT_KEY, "is missing, and there are commits") from None
             if not create:
                 raise RemoteUnsuitable(
                     f"{transport.url}: there is no hitsave remote there; 'hitsave push' makes one"
                 ) from None
             record = cls._create(transport)
         try:
-            return cls(transport, decode_format(record), cached)
+            decoded = decode_format(record)
         except MalformedObject as error:
             raise RemoteCorrupt(transport.url, FORMAT_KEY, str(error)) from None
+        if create and not (cached / decoded.identity).exists():
+            _refuse_overwriting(transport, record)
+        return cls(transport, decoded, cached)
 
     @staticmethod
     def _create(transport: Transport) -> bytes:

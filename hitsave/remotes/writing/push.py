@@ -57,6 +57,7 @@ def push(remote: Remote, cache: Cache, refs: Iterable[Ref], author: Author, prog
     progress = progress or Silent()
     asked = list(refs)
     attempt: Attempt | None = None
+    moved = ReliedOnLost([str(ref.digest) for ref in asked[:1]])
     try:
         for _ in range(_TRIES):
             view = remote.latest()
@@ -71,17 +72,18 @@ def push(remote: Remote, cache: Cache, refs: Iterable[Ref], author: Author, prog
                 pushed = _Push(remote, cache, view, wanted, attempt, progress).run(author, new)
                 attempt.forget()
                 return pushed
-            except SessionFenced:
+            except SessionFenced as error:
+                moved = error
                 if attempt is not None:
                     attempt.forget()
                 attempt = None
-            except ReliedOnLost:
-                continue
+            except ReliedOnLost as error:
+                moved = error
             except RemoteCorrupt:
                 # What a view names is missing where a collection has removed it. Then there is a newer one.
                 if remote.latest().digest == view.digest:
                     raise
-        raise ReliedOnLost([str(ref.digest) for ref in asked[:1]])
+        raise moved
     finally:
         if attempt is not None:
             attempt.release()
