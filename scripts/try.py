@@ -149,9 +149,10 @@ def main() -> None:
     ann.run("hitsave", "forget", f"data@{old}")
     ann.run("hitsave", "gc", "--dry-run")
     ann.run("hitsave", "gc")
+    ann.run("hitsave", "gc", "--remote", "--dry-run", "--keep", "0")
     ann.run("hitsave", "undo")
     ann.run("hitsave", "fsck")
-    ann.run("hitsave", "fsck", "--remote", "origin")
+    ann.run("hitsave", "fsck", "--remote")
     say(f"That was all. Look around in {os.path.relpath(HERE)}: two workspaces, two caches, one remote.")
 
 

@@ -113,9 +113,9 @@ class Remote:
         try:
             record = transport.get(FORMAT_KEY)
         except RemoteNotFound:
-            if transport.list(COMMITS):
-                raise RemoteCorrupt(transport.url, FORMAT_KEY, "is missing, and there are commits") from None
             if not create:
+                if transport.list(COMMITS):
+                    raise RemoteCorrupt(transport.url, FORMAT_KEY, "is missing, and there are commits") from None
                 raise RemoteUnsuitable(
                     f"{transport.url}: there is no hitsave remote there; 'hitsave push' makes one"
                 ) from None
