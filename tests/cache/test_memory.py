@@ -15,18 +15,24 @@ LIMIT = 200 << 20
 # The peak of the resident set counts every page of a mapped file that was touched, as if it were memory of the process,
 # though the system may take it back at any time. The limit holds with them, so that mapping a whole file fails here.
 SCRIPT = """
-    import os, resource, sys
+    import os, re, resource, sys
     from pathlib import Path
     from hitsave.cache.store import Cache
+
+    def peak():
+        status = Path("/proc/self/status")
+        if status.exists():  # What getrusage tells, a child has inherited from its parent there.
+            return int(re.search("VmHWM:(.*) kB", status.read_text())[1]) * 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
     with Cache.open(Path(sys.argv[1])) as cache, cache.intake() as intake:
         fd = os.open(sys.argv[2], os.O_RDONLY)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = peak()
         digest = intake.add_file(fd, os.fstat(fd).st_size)
         intake.publish([])
         with cache.open_blob(digest) as file:
             file.read(1)
-        unit = 1 if sys.platform == "darwin" else 1024
-        print(before * unit, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+        print(before, peak())
 """
 
 
