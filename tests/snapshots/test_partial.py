@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hitsave.errors import WorkspaceError
 from hitsave.snapshots.layout import may_hold
 from hitsave.snapshots.partial import include_globs
 
@@ -17,7 +18,7 @@ patterns = st.builds(
     parts,
     st.sampled_from(["", "/", "!", " "]),
     st.sampled_from(["", "/", "/**", " "]),
-)
+).filter(lambda pattern: pattern.strip() != "!")  # Which is no pattern, and refused.
 
 
 @given(lines=st.lists(patterns, min_size=1, max_size=3), path=paths)
@@ -27,6 +28,11 @@ def test_directories_above_a_wanted_file_may_hold_it(lines: list[str], path: str
     if include(path.encode()):
         above = path.split("/")[:-1]
         assert all(may_hold(include, "/".join(above[:count]).encode()) for count in range(1, len(above) + 1))
+
+
+def test_what_is_no_pattern_is_refused() -> None:
+    with pytest.raises(WorkspaceError, match="--include"):
+        include_globs(["!"])
 
 
 @pytest.mark.parametrize(
