@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from hitsave.cache.files import write_all
 from hitsave.objects.digest import ObjectKind
-from hitsave.packing.blocks import BlockBuilder, encode_block
+from hitsave.packing.blocks import BlockBuilder, BlockSorter, encode_block
 from hitsave.packing.index import IndexedPack
 from hitsave.packing.pack import NONCE_SIZE, PACK_TARGET, PackBuilder
 
@@ -25,8 +25,7 @@ class PackWriter:
     def __init__(self, folder: str, nonce: Callable[[int], bytes] = os.urandom) -> None:
         self._folder = folder
         self._nonce = nonce
-        self._blobs = BlockBuilder()
-        self._others = BlockBuilder()
+        self._blocks = BlockSorter()
         self._queue: queue.Queue[BlockBuilder | None] = queue.Queue(_QUEUED_BLOCKS)
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
@@ -36,21 +35,13 @@ class PackWriter:
 
     def add(self, digest: bytes, kind: ObjectKind, content: bytes | memoryview) -> None:
         """Append an object. The caller vouches for the digest, and does not change the content afterwards."""
-        block = self._blobs if kind is ObjectKind.BLOB else self._others
-        block.add(digest, kind, content)
-        if block.full:
-            if block is self._blobs:
-                self._blobs = BlockBuilder()
-            else:
-                self._others = BlockBuilder()
+        if block := self._blocks.add(digest, kind, content):
             self._submit(block)
 
     def finish(self) -> list[IndexedPack]:
         """Write what is left; the packs that were made. Raises what went wrong in writing."""
-        for block in (self._blobs, self._others):
-            if block.entries:
-                self._submit(block)
-        self._blobs, self._others = BlockBuilder(), BlockBuilder()
+        for block in self._blocks.rest():
+            self._submit(block)
         self.stop()
         if self._failure is not None:
             raise self._failure

@@ -80,6 +80,34 @@ class BlockBuilder:
         return self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
 
 
+class BlockSorter:
+    """Fills blocks: blobs apart from what has to be looked into, so that all trees of a dataset lie together."""
+
+    __slots__ = ("_blobs", "_others")
+
+    def __init__(self) -> None:
+        self._blobs = BlockBuilder()
+        self._others = BlockBuilder()
+
+    def add(self, digest: bytes, kind: int, content: bytes | bytearray | memoryview) -> BlockBuilder | None:
+        """Append one entry; the block that it has filled, if it has."""
+        block = self._blobs if kind == EntryKindInPack.BLOB else self._others
+        block.add(digest, kind, content)
+        if not block.full:
+            return None
+        if block is self._blobs:
+            self._blobs = BlockBuilder()
+        else:
+            self._others = BlockBuilder()
+        return block
+
+    def rest(self) -> list[BlockBuilder]:
+        """The blocks that are not full and have something in them; it begins anew."""
+        blocks = [block for block in (self._blobs, self._others) if block.entries]
+        self._blobs, self._others = BlockBuilder(), BlockBuilder()
+        return blocks
+
+
 def encode_block(
     content: bytes | bytearray | memoryview,
 ) -> tuple[Codec, bytes | bytearray | memoryview]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hitsave.cache.intake import WHOLE_FROM
 from hitsave.objects.digest import Digest, ObjectKind
-from hitsave.packing.blocks import BlockBuilder, EntryKindInPack
+from hitsave.packing.blocks import EntryKindInPack
 from hitsave.packing.index import IndexedPack, Location
 from hitsave.progress import Progress
 from hitsave.remotes.commits.log import Remote
@@ -23,7 +23,7 @@ from hitsave.remotes.verification.closure import Closure, Lost
 from hitsave.remotes.verification.holdings import Holdings
 from hitsave.remotes.verification.sources import Source
 from hitsave.remotes.writing.largefiles import LargeFiles
-from hitsave.remotes.writing.packstream import PackStream, pack_size
+from hitsave.remotes.writing.packstream import EntryStream, PackStream, holds_large, pack_size
 from hitsave.remotes.writing.uploads import Uploads
 
 if TYPE_CHECKING:
@@ -55,69 +55,73 @@ class Mending:
         """Copy the entries at `places`, out of the packs `saved`, and find what is lost. The packs that were made."""
         from concurrent.futures import ThreadPoolExecutor
 
-        large = {pack.digest for pack in saved if _holds_large(pack)}
+        large = {pack.digest for pack in saved if holds_large(pack)}
         size = sum(place.length for place in places) + sum(lost.size for lost in self._closure.lost.values())
         self._progress.start("repairing", size)
         uploads = Uploads(self._remote.transport, pack_size(size), lambda _: None)
         with ThreadPoolExecutor(_THREADS) as pool, uploads:
             with PackStream(uploads, pool, self._session) as stream:
-                packing = _Packing(stream, self._progress)
-                self._copy(packing, reader, (place for place in places if place.pack not in large))
-                self._find_small(packing, sources)
-                packing.flush()
+                entries = EntryStream(stream)
+                self._copy(entries, reader, (place for place in places if place.pack not in large))
+                self._find_small(entries, sources)
+                entries.flush()
             with PackStream(uploads, pool, self._session) as stream:
-                packing = _Packing(stream, self._progress)
-                self._copy(packing, reader, (place for place in places if place.pack in large))
+                entries = EntryStream(stream)
+                self._copy(entries, reader, (place for place in places if place.pack in large))
                 for source in sources:
-                    self._find_large(packing, source)
-                packing.flush()
+                    self._find_large(entries, source)
+                entries.flush()
                 for source in sources:
                     self._cut_again(stream, pool, source)
         return uploads.packs
 
-    def _copy(self, packing: _Packing, reader: Reader, places: Iterable[Location]) -> None:
+    def _copy(self, entries: EntryStream, reader: Reader, places: Iterable[Location]) -> None:
         for place, content in reader.read_ranges(coalesce(places)):
-            packing.add(place.digest, place.kind, content)
+            self._put(entries, place.digest, place.kind, content)
 
     # -- small objects
 
-    def _find_small(self, packing: _Packing, sources: Sequence[Source]) -> None:
+    def _find_small(self, entries: EntryStream, sources: Sequence[Source]) -> None:
         """A tree that is found may show that more is lost, which another source may have."""
         found = True
         while found:
             found = False
             for source in sources:
-                found = self._find_small_in(packing, source) or found
+                found = self._find_small_in(entries, source) or found
 
-    def _find_small_in(self, packing: _Packing, source: Source) -> bool:
+    def _find_small_in(self, entries: EntryStream, source: Source) -> bool:
         wanted = [digest for digest, lost in self._closure.lost.items() if not lost.chunks]
         found = False
         for digest, kind, content in source.entries(wanted, WHOLE_FROM - 1) if wanted else ():
             found = True
-            self._add(packing, digest, kind, content)
+            self._add(entries, digest, kind, content)
             if kind == EntryKindInPack.BLOB:
                 del self._closure.lost[digest]
             else:
                 self._closure.follow_found(digest, bytes(content))
         return found
 
-    def _add(self, packing: _Packing, digest: Digest, kind: int, content: Content) -> None:
-        packing.add(digest, kind, content)
+    def _add(self, entries: EntryStream, digest: Digest, kind: int, content: Content) -> None:
+        self._put(entries, digest, kind, content)
         self._added.add(digest)
+
+    def _put(self, entries: EntryStream, digest: Digest, kind: int, content: Content) -> None:
+        entries.add(digest, kind, bytes(content))
+        self._progress.advance(len(content))
 
     # -- large objects
 
-    def _find_large(self, packing: _Packing, source: Source) -> None:
+    def _find_large(self, entries: EntryStream, source: Source) -> None:
         """Chunks, and objects of one chunk, that lie in packs elsewhere; then chunks out of whole blobs."""
         blobs = {digest: lost for digest, lost in self._closure.lost.items() if lost.kind is ObjectKind.BLOB}
         wanted = {piece.digest for lost in blobs.values() for piece in lost.chunks} - self._added
         wanted |= {digest for digest, lost in blobs.items() if not lost.chunks}
         for digest, kind, content in source.entries(wanted, None) if wanted else ():
-            self._add(packing, digest, kind, content)
+            self._add(entries, digest, kind, content)
         for blob, lost in blobs.items():
             for piece in lost.chunks:
                 if piece.digest not in self._added and (part := source.piece(blob, piece)) is not None:
-                    self._add(packing, piece.digest, EntryKindInPack.BLOB, part)
+                    self._add(entries, piece.digest, EntryKindInPack.BLOB, part)
             self._note_found(blob, lost)
 
     def _note_found(self, blob: Digest, lost: Lost) -> None:
@@ -138,36 +142,3 @@ class Mending:
         """What need not be sent. A recipe of which a part is lost is as good as none."""
         found = set(self._holdings.find_many(map(Digest, digests))) - self._closure.lost.keys()
         return found | self._added.intersection(digests)
-
-
-class _Packing:
-    """Puts entries together in blocks; blobs apart from what has to be looked into, as in every pack."""
-
-    def __init__(self, stream: PackStream, progress: Progress) -> None:
-        self._stream = stream
-        self._progress = progress
-        self._builders = {True: BlockBuilder(), False: BlockBuilder()}
-
-    def add(self, digest: Digest, kind: int, content: Content) -> None:
-        """One more entry."""
-        is_blob = kind == EntryKindInPack.BLOB
-        builder = self._builders[is_blob]
-        builder.add(digest, kind, bytes(content))
-        if builder.full:
-            self._send(is_blob)
-        self._progress.advance(len(content))
-
-    def _send(self, is_blob: bool) -> None:
-        builder, self._builders[is_blob] = self._builders[is_blob], BlockBuilder()
-        if builder.entries:
-            self._stream.add(builder.parts, builder.entries)
-
-    def flush(self) -> None:
-        """Send what is left."""
-        for is_blob in (True, False):
-            self._send(is_blob)
-
-
-def _holds_large(pack: IndexedPack) -> bool:
-    entries = pack.table.entries()
-    return any(entry.kind == EntryKindInPack.RECIPE or entry.length >= WHOLE_FROM for entry in entries)

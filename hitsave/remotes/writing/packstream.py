@@ -7,8 +7,9 @@ from mmap import mmap
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
+from hitsave.cache.intake import WHOLE_FROM
 from hitsave.cache.overlap import Overlap
-from hitsave.packing.blocks import BlockEntry, encode_block
+from hitsave.packing.blocks import BlockEntry, BlockSorter, EntryKindInPack, encode_block
 from hitsave.packing.index import IndexedPack
 from hitsave.packing.pack import PACK_TARGET, PackBuilder
 from hitsave.remotes.commits.sessions import Session
@@ -112,6 +113,30 @@ class PackStream:
         self._overlap.__exit__(kind, error, trace)
         if error is None:
             self._send([], noted=self._followed and self._used >= _WORTH_NOTING)
+
+
+class EntryStream:
+    """Puts entries together in blocks of a stream."""
+
+    def __init__(self, stream: PackStream) -> None:
+        self._stream = stream
+        self._blocks = BlockSorter()
+
+    def add(self, digest: bytes, kind: int, content: Buffer) -> None:
+        """The next entry. Its content must not change afterwards."""
+        if block := self._blocks.add(digest, kind, content):
+            self._stream.add(block.parts, block.entries)
+
+    def flush(self) -> None:
+        """Send what is left."""
+        for block in self._blocks.rest():
+            self._stream.add(block.parts, block.entries)
+
+
+def holds_large(pack: IndexedPack) -> bool:
+    """Whether a pack holds parts of large objects. They lie apart from small ones: caches take packs of these whole."""
+    entries = pack.table.entries()
+    return any(entry.kind == EntryKindInPack.RECIPE or entry.length >= WHOLE_FROM for entry in entries)
 
 
 def _encode(parts: tuple[Buffer, ...], entries: tuple[BlockEntry, ...]) -> EncodedBlock:

@@ -13,17 +13,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hitsave.errors import CorruptObject, MalformedObject
-from hitsave.packing.blocks import (
-    BlockBuilder,
-    BlockEntry,
-    EntryKindInPack,
-    decode_block,
-    entry_content,
-)
+from hitsave.packing.blocks import BlockEntry, decode_block, entry_content
 from hitsave.packing.index import IndexedPack
 from hitsave.packing.pack import ENTRY_RECORD, Block, PackEntry
 from hitsave.packing.packreader import check_entry
-from hitsave.remotes.writing.packstream import EncodedBlock, PackStream
+from hitsave.remotes.writing.packstream import EncodedBlock, EntryStream, PackStream
 
 
 def copy_all(stream: PackStream, content: memoryview, pack: IndexedPack) -> None:
@@ -45,8 +39,7 @@ class Reblocker:
 
     def __init__(self, stream: PackStream) -> None:
         self._stream = stream
-        self._blobs = BlockBuilder()
-        self._others = BlockBuilder()
+        self._entries = EntryStream(stream)
 
     def copy(self, file: BinaryIO, path: Path, pack: IndexedPack, needed: Collection[bytes]) -> None:
         """Those entries of a pack, open as `file`, that are needed. Raises CorruptObject."""
@@ -78,20 +71,8 @@ class Reblocker:
             self._stream.add_encoded(EncodedBlock(block.codec, stored, block.raw, tuple(kept)))
             return
         for entry, piece in pieces:
-            self._add(entry, piece)
-
-    def _add(self, entry: PackEntry, content: bytes | memoryview) -> None:
-        builder = self._blobs if entry.kind == EntryKindInPack.BLOB else self._others
-        builder.add(entry.digest, entry.kind, content)
-        if builder.full:
-            self._stream.add(builder.parts, builder.entries)
-            if builder is self._blobs:
-                self._blobs = BlockBuilder()
-            else:
-                self._others = BlockBuilder()
+            self._entries.add(entry.digest, entry.kind, piece)
 
     def flush(self) -> None:
         """Send what is left."""
-        for builder in (self._blobs, self._others):
-            if builder.entries:
-                self._stream.add(builder.parts, builder.entries)
+        self._entries.flush()
