@@ -54,18 +54,13 @@ def find_leftovers(
 
     def ended(listed: Listed, session: Session) -> bool:
         over = listed.key in before or session.hex in finished or latest[session] + ORPHAN_LIFE <= now
-        return over or fences(known[-1], session)
+        return over or session.fenced_by(known[-1])
 
     return [
         Leftover(listed.key, listed.size, session)
         for listed, session in unnamed
         if session != own and ended(listed, session)
     ]
-
-
-def fences(commit: Commit, session: Session) -> bool:
-    """Whether a commit fences a session."""
-    return session.base < commit.fenced_before or session.hex in commit.fenced
 
 
 def _named(remote: Remote, commits: Iterable[Commit]) -> set[str]:

@@ -274,7 +274,7 @@ class Remote:
     def commit(self, view: View, session: Session, build: Build) -> View:
         """Create the next commit. Raises SessionFenced, and what `build` raises."""
         for _ in range(_TRIES):
-            if view.fences(session):
+            if session.fenced_by(view.commit):
                 raise SessionFenced()
             commit = build(view)
             content = encode_commit(commit)

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from hitsave.packing.commit import Commit
 from hitsave.packing.pack import NONCE_SIZE
 
 #: The number of the commit that a session began on comes first.
@@ -41,3 +42,7 @@ class Session:
     def hex(self) -> str:
         """The token as commits spell it: 32 lower-case hex digits."""
         return self.token.hex()
+
+    def fenced_by(self, newest: Commit | None) -> bool:
+        """Whether it can no longer commit, by what the newest commit says: what it sent may have been removed."""
+        return newest is not None and (self.base < newest.fenced_before or self.hex in newest.fenced)

@@ -14,7 +14,6 @@ from hitsave.packing.refsegment import RefChanges, apply_refs
 from hitsave.remotes.ahead import run_all
 from hitsave.remotes.commits.indexes import CommittedIndex, run_searches
 from hitsave.remotes.commits.indexparts import Search
-from hitsave.remotes.commits.sessions import Session
 
 #: So many objects are looked up in all large indexes; of more, a sample is, which tells where the others may lie.
 _SAMPLE = 8
@@ -61,11 +60,6 @@ class View:
     def ref_files(self) -> tuple[StoredFile, ...]:
         """The ref segments that hold, unread."""
         return self.commit.refs if self.commit else ()
-
-    def fences(self, session: Session) -> bool:
-        """Whether a session can no longer commit, because what it sent may have been removed."""
-        commit = self.commit
-        return commit is not None and (session.base < commit.fenced_before or session.hex in commit.fenced)
 
     def refs(self) -> dict[RefName, Ref]:
         """The refs that hold."""

@@ -61,7 +61,7 @@ def find_strays(remote: Remote, view: View, named: Collection[Digest], retained:
         for _, pack in tables:
             if pack is not None:
                 found.packs.append(pack[0])
-                if view.fences(pack[1]) and pack[0].digest not in retained:
+                if pack[1].fenced_by(view.commit) and pack[0].digest not in retained:
                     found.unsafe.add(pack[0].digest)
     for checked in check_packs(remote.transport, found.packs):
         if checked.damage is not None:

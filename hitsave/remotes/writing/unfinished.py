@@ -87,7 +87,7 @@ def resume(folder: Path, view: View, transport: Transport, roots: set[bytes], se
     for attempt in _abandoned(folder, roots):
         other: Attempt | None = attempt
         try:
-            if view.fences(attempt.session):
+            if attempt.session.fenced_by(view.commit):
                 attempt.forget()
                 continue
             _load(attempt, folder / attempt.session.hex, transport, sends)
