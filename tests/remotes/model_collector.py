@@ -78,7 +78,7 @@ class Collector(Committer):
                 marked = self._marked(place, refs(place.view) - drops, rewrite)
                 if marked is not None:
                     how = f"marks, drops {''.join(drops) or 'nothing'}" + (", rewrites packs" * rewrite)
-                    yield how, world, marked._replace(next="files", drops=drops, known=known)
+                    yield how, world, marked._replace(next="scan", drops=drops, known=known)
 
     def _marked(self, place: Place, kept: frozenset[str], rewrite: bool) -> Place | None:
         """With new files; None where nothing was to be rewritten, but should be."""
@@ -106,10 +106,6 @@ class Collector(Committer):
             segments = frozenset({name(Segment(session, kept))}) if kept else NOTHING
         return place._replace(own=own, indexes=indexes, segments=segments)
 
-    def _files(self, world: World, place: Place) -> Steps:
-        files = world.files | bits({*place.own} | place.indexes | place.segments)
-        yield "puts its files", world._replace(files=files), place._replace(next="scan")
-
     def _scan(self, world: World, place: Place) -> Steps:
         """List the files; choose what expires and who is dead; build the commit."""
         parent = commit(place.view)
@@ -121,12 +117,15 @@ class Collector(Committer):
                 if (built, remove) in seen:
                     continue
                 seen.add((built, remove))
-                after = Place("commit", place.session, place.run, commit=built, remove=remove, left=place.left)
                 how = f"lists files, keeps commits from {oldest}, takes for dead: {dead}"
-                if self.rules.commits_first:
-                    yield how, world, after
-                else:
-                    yield how, world, after._replace(next="early")
+                yield how, world, place._replace(next="files", commit=built, remove=remove)
+
+    def _files(self, world: World, place: Place) -> Steps:
+        files = world.files | bits({*place.own} | place.indexes | place.segments)
+        after = Place("commit", place.session, place.run, commit=place.commit, remove=place.remove, left=place.left)
+        if not self.rules.commits_first:
+            after = after._replace(next="early")
+        yield "puts its files", world._replace(files=files), after
 
     def _built(self, world: World, place: Place, oldest: int, dead: str) -> tuple[int, int]:
         """The commit, and the candidates."""

@@ -171,6 +171,41 @@ def test_many_small_packs_are_put_together(ann: Machine, bob: Machine, memory: M
     assert gc(ann, memory, 2, 0) == Collected()
 
 
+# -- requests
+
+
+def test_a_collection_lists_the_remote_once_and_asks_each_dead_pack_once_whose_it_is(
+    ann: Machine, memory: MemoryTransport, two: tuple[Ref, Ref]
+) -> None:
+    packs = memory.list("packs/")
+    counting = CountingTransport(memory)
+    gc(ann, counting, 2, 0, *two)
+    assert memory.list("packs/") == []
+    assert [key for name, key in counting.keys if name == "scan"] == ["packs/", "indexes/", "refs/", "probe/"]
+    assert sorted(counting.got("packs/")) == packs
+
+
+def test_a_collection_that_was_overtaken_lists_the_remote_again(
+    ann: Machine, bob: Machine, memory: MemoryTransport, two: tuple[Ref, Ref]
+) -> None:
+    (other,) = keep(bob.cache, {b"of bob": noise(9000, 6)})
+
+    class Meanwhile(CountingTransport):
+        """Somebody pushes before the first commit of the collection."""
+
+        def put(self, key: str, content: object) -> None:
+            if key.startswith(COMMITS) and not self.made(COMMITS):
+                push_at(bob, memory, 2, other)
+            super().put(key, content)  # type: ignore[arg-type]
+
+    counting = Meanwhile(memory)
+    gc(ann, counting, 2, 0, *two)
+    lists = ["packs/", "indexes/", "refs/"]
+    assert [key for name, key in counting.keys if name == "scan"] == [*lists, *lists, "probe/"]
+    check_remote(bob, memory, other)
+    assert len(memory.list("packs/")) == len(memory.list("indexes/")) == len(memory.list("refs/")) == 1
+
+
 # -- bringing back
 
 

@@ -1,8 +1,9 @@
 """Collects a remote beside other writers, readers and collectors. Section 9.6 of objects_spec.md says why it is safe.
 
-Order: mark; new packs, indexes and ref segment; the commit that names them, expires old commits and fences dead
-sessions; and only when that stands, removal of what no retained commit names. A mark that fails forbids the rest.
-Where another writer commits first, everything is marked again, and packs that were rewritten are used again.
+Order: mark; list what is there; new packs, indexes and ref segment; the commit that names them, expires old commits and
+fences dead sessions; and only when that stands, removal of what was listed and no retained commit names. A mark that
+fails forbids the rest. Where another writer commits first, everything is marked and listed again, and packs that were
+rewritten are used again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from hitsave.packing.index import Index, IndexedPack, encode_index
 from hitsave.packing.indexmerge import IndexPart
 from hitsave.progress import Progress, Silent
 from hitsave.remotes.ahead import in_order
-from hitsave.remotes.collection.leftovers import Leftover, find_leftovers
+from hitsave.remotes.collection.leftovers import Leftover, list_leftovers, removable
 from hitsave.remotes.collection.marks import MarkedIndex, Marks, Weights, mark_reachable
 from hitsave.remotes.collection.packplan import Plan, plan_packs
 from hitsave.remotes.collection.retention import ORPHAN_LIFE, all_fenced, fenced_before, oldest_retained
@@ -74,19 +75,22 @@ def collect(
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What one look at a view found out. `retained` are the commits that are there, ascending.
+    """What one look at a view found out.
 
-    `again` is what an earlier try has rewritten, `indexes` are those of the view, in their order.
+    `retained` are the commits that are there, ascending, of which those from `oldest` on will be retained. `again` is
+    what an earlier try has rewritten, `indexes` are those of the view, in their order.
     """
 
     view: View
     retained: list[Commit]
+    oldest: int
     dropped: list[Ref]
     refs: list[Ref]
     again: MarkedIndex
     indexes: list[MarkedIndex]
     weights: list[Weights]
     plan: Plan
+    leftovers: list[Leftover]
 
     @property
     def newest(self) -> Commit:
@@ -107,36 +111,36 @@ class _Collection:
         self._session = Session.begin(view.number)
         #: What this session has rewritten, in all its tries.
         self._rewritten: list[IndexedPack] = []
-        self._leftovers: list[Leftover] = []
 
     def look(self) -> Collected:
         """What would be done."""
         found = self._find(self._first)
-        self._leftovers = self._find_leftovers(found, found.view.index_files, found.view.ref_files)
         rewritten = (
             weight.alive
             for weights, plan in zip(found.weights, found.plan.indexes, strict=True)
             for weight in weights.packs
             if weight.pack.digest in plan.rewrite
         )
-        return self._report(found, sum(rewritten))
+        return self._report(found, self._removable_now(found), sum(rewritten))
 
     def run(self) -> Collected:
         """Mark, rewrite, commit, remove."""
         found = self._find(self._first)
-        if not self._is_worth_it(found):
-            return self._report(found, 0)
+        leftovers = self._removable_now(found)
+        if not (found.dropped or found.plan.changes or leftovers):
+            return self._report(found, leftovers, 0)
 
         def build(newest: View) -> Commit:
-            nonlocal found
+            nonlocal found, leftovers
             if newest is not self._first:
                 found = self._find(newest)
-            return self._build(found)
+            commit, leftovers = self._build(found)
+            return commit
 
         commit = self._remote.commit(self._first, self._session, build).commit
         if commit is not None:
-            self._remove(commit)
-        return self._report(found, sum(pack.length for pack in self._rewritten))
+            self._remove(commit, leftovers)
+        return self._report(found, leftovers, sum(pack.length for pack in self._rewritten))
 
     # -- finding out
 
@@ -152,28 +156,25 @@ class _Collection:
         again, *indexes = marks.indexes
         dropped = [ref for name, ref in view.refs().items() if name in self._drop]
         weights = [index.weigh() for index in indexes]
-        return _Found(view, retained, dropped, refs, again, indexes, weights, plan_packs(weights))
+        plan = plan_packs(weights)
+        oldest = oldest_retained(retained, self._author.now, self._keep)
+        # Listed before anything is rewritten: what is sent from now on is none of this collection's business.
+        stay = plan.stay | {pack.digest for pack in self._rewritten}
+        leftovers = list_leftovers(self._remote, retained, oldest, stay)
+        return _Found(view, retained, oldest, dropped, refs, again, indexes, weights, plan, leftovers)
 
-    def _find_leftovers(
-        self, found: _Found, indexes: Iterable[StoredFile], refs: Iterable[StoredFile]
-    ) -> list[Leftover]:
-        oldest = self._oldest(found)
-        kept = [commit for commit in found.retained if commit.number >= oldest]
-        packs = found.plan.stay | {pack.digest for pack in self._rewritten}
+    def _removable_now(self, found: _Found) -> list[Leftover]:
+        """What may be removed if no index and no ref segment is written anew."""
+        return self._removable(found, found.view.index_files, found.view.ref_files)
+
+    def _removable(self, found: _Found, indexes: Iterable[StoredFile], refs: Iterable[StoredFile]) -> list[Leftover]:
         files = {*map(index_key, indexes), *map(refs_key, refs)}
-        return find_leftovers(self._remote, found.retained, kept, packs, files, self._session, self._author.now)
-
-    def _oldest(self, found: _Found) -> int:
-        return oldest_retained(found.retained, self._author.now, self._keep)
-
-    def _is_worth_it(self, found: _Found) -> bool:
-        self._leftovers = self._find_leftovers(found, found.view.index_files, found.view.ref_files)
-        return bool(found.dropped or found.plan.changes or self._leftovers)
+        return removable(found.leftovers, found.retained, files, self._session, self._author.now)
 
     # -- doing it
 
-    def _build(self, found: _Found) -> Commit:
-        """The commit of a collection; before it, what it names."""
+    def _build(self, found: _Found) -> tuple[Commit, list[Leftover]]:
+        """The commit of a collection, and what may be removed when it stands. What it names is there by then."""
         self._rewritten = [pack for pack in found.again.index.tables(only=found.again.marked) if pack.table.records]
         if found.plan.rewrites:
             packs = _packs_to_rewrite(found)
@@ -181,8 +182,8 @@ class _Collection:
         indexes = self._put_indexes(found)
         refs = self._put_refs(found)
         number = fenced_before(found.retained, self._author.now)
-        self._leftovers = self._find_leftovers(found, indexes, refs)
-        return Commit(
+        leftovers = self._removable(found, indexes, refs)
+        commit = Commit(
             identity=found.newest.identity,
             number=found.newest.number + 1,
             parent=found.view.digest,
@@ -192,10 +193,11 @@ class _Collection:
             session=self._session.hex,
             indexes=indexes,
             refs=refs,
-            oldest=self._oldest(found),
+            oldest=found.oldest,
             fenced_before=number,
-            fenced=all_fenced(found.newest, number, (leftover.session for leftover in self._leftovers)),
+            fenced=all_fenced(found.newest, number, (leftover.session for leftover in leftovers)),
         )
+        return commit, leftovers
 
     def _put_indexes(self, found: _Found) -> tuple[StoredFile, ...]:
         files: list[StoredFile] = []
@@ -216,22 +218,22 @@ class _Collection:
             return ()
         return (self._remote.files.put_refs({ref.name: ref for ref in found.refs}, self._session),)
 
-    def _remove(self, commit: Commit) -> None:
+    def _remove(self, commit: Commit, leftovers: Iterable[Leftover]) -> None:
         """Remove what has expired, now that the commit stands."""
         transport = self._remote.transport
         oldest = commit_key(commit.oldest)
         transport.delete([key for key in transport.list(COMMITS) if is_commit_key(key) and key < oldest])
-        transport.delete([leftover.key for leftover in self._leftovers])
+        transport.delete([leftover.key for leftover in leftovers])
         long_ago = self._author.now - ORPHAN_LIFE
         transport.delete([listed.key for listed in transport.scan(PROBES) if listed.modified <= long_ago])
 
-    def _report(self, found: _Found, rewritten: int) -> Collected:
-        removed = {leftover.key for leftover in self._leftovers}
+    def _report(self, found: _Found, leftovers: Collection[Leftover], rewritten: int) -> Collected:
+        removed = {leftover.key for leftover in leftovers}
         return Collected(
             dropped=tuple(found.dropped),
             objects=sum(weights.dead for weights in found.weights),
             size=sum(weights.dead_size for weights in found.weights),
-            freed=sum(leftover.size for leftover in self._leftovers),
+            freed=sum(leftover.size for leftover in leftovers),
             kept=sum(length for pack, length in found.plan.gone.items() if pack_key(pack) not in removed),
             rewritten=rewritten,
         )

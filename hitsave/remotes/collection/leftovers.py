@@ -22,45 +22,49 @@ from hitsave.remotes.transports.protocol import Listed
 
 
 class Leftover(NamedTuple):
-    """A key that no retained commit names, the length of its value in bytes, and whose it was."""
+    """A key that no retained commit names, and whose it is.
+
+    `size` is the length of its value in bytes; `modified` when it was created, by the store's clock; `expiring` whether
+    a commit names it that is there, and will not be retained.
+    """
 
     key: str
     size: int
+    modified: int
     session: Session
+    expiring: bool
 
 
-def find_leftovers(
-    remote: Remote,
-    known: Sequence[Commit],
-    retained: Iterable[Commit],
-    packs: Collection[Digest],
-    files: Collection[str],
-    own: Session | None,
-    now: int,
-) -> list[Leftover]:
-    """What may be removed once its sessions are fenced.
-
-    `known` are the commits that are there, ascending; `retained` those of them that will be; `packs` and `files` (by
-    key) what the next commit names. What a session other than `own` sent, and may still commit, is left alone.
-    """
-    named = _named(remote, retained) | {pack_key(pack) for pack in packs} | set(files)
+def list_leftovers(remote: Remote, known: Sequence[Commit], oldest: int, packs: Collection[Digest]) -> list[Leftover]:
+    """What is neither named by a commit from `oldest` on nor one of `packs`; `known` are the commits that are there."""
+    named = _named(remote, (commit for commit in known if commit.number >= oldest)) | {pack_key(pack) for pack in packs}
     before = _named(remote, known)
+    return [
+        Leftover(listed.key, listed.size, listed.modified, session, listed.key in before)
+        for listed, session in _with_sessions(remote, _unnamed(remote, named))
+    ]
+
+
+def removable(
+    leftovers: Iterable[Leftover], known: Sequence[Commit], files: Collection[str], own: Session, now: int
+) -> list[Leftover]:
+    """What may be removed once its sessions are fenced, and a commit follows that names `files`, by key.
+
+    What a session other than `own` sent, and may still commit, is left alone.
+    """
+    unnamed = [leftover for leftover in leftovers if leftover.key not in files]
     finished = {commit.session for commit in known}
-    unnamed = _with_sessions(remote, _unnamed(remote, named))
     # A session is dead when all that it sent is old. A busy one has sent something since.
     latest: dict[Session, int] = {}
-    for listed, session in unnamed:
-        latest[session] = max(listed.modified, latest.get(session, 0))
+    for leftover in unnamed:
+        latest[leftover.session] = max(leftover.modified, latest.get(leftover.session, 0))
 
-    def ended(listed: Listed, session: Session) -> bool:
-        over = listed.key in before or session.hex in finished or latest[session] + ORPHAN_LIFE <= now
+    def ended(leftover: Leftover) -> bool:
+        session = leftover.session
+        over = leftover.expiring or session.hex in finished or latest[session] + ORPHAN_LIFE <= now
         return over or session.fenced_by(known[-1])
 
-    return [
-        Leftover(listed.key, listed.size, session)
-        for listed, session in unnamed
-        if session != own and ended(listed, session)
-    ]
+    return [leftover for leftover in unnamed if leftover.session != own and ended(leftover)]
 
 
 def _named(remote: Remote, commits: Iterable[Commit]) -> set[str]:
