@@ -72,6 +72,7 @@ class _Crew(Generic[Item, Result]):
             with self._counting:
                 self._open -= 1
             task.done.set()
+            del task  # Or what it holds would stay in memory until there is another one.
 
     def stop(self, patience: float | None) -> None:
         self._stopped = True

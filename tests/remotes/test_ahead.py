@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -132,6 +134,28 @@ def test_an_interrupt_does_not_wait_for_what_hangs(monkeypatch: pytest.MonkeyPat
     with pytest.raises(KeyboardInterrupt):
         interrupt()
     hanging.set()
+
+
+def test_what_was_used_is_let_go() -> None:
+    """Threads that wait for more keep nothing of what they had."""
+
+    class Item:
+        pass
+
+    kept: list[weakref.ref[Item]] = []
+
+    def items() -> Iterator[Item]:
+        for _ in range(8):
+            item = Item()
+            kept.append(weakref.ref(item))
+            yield item
+
+    with in_order(items(), lambda item: None, threads=2) as results:
+        assert sum(1 for _ in results) == 8
+        ended = time.monotonic() + _PATIENCE
+        while any(item() is not None for item in kept) and time.monotonic() < ended:
+            time.sleep(0.01)
+        assert [item() for item in kept] == [None] * 8
 
 
 @pytest.mark.parametrize("count", [0, 1, 5])
