@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hitsave.cache.intake import WHOLE_FROM
 from hitsave.objects.digest import Digest, ObjectKind
@@ -25,9 +24,6 @@ from hitsave.remotes.verification.sources import Source
 from hitsave.remotes.writing.largefiles import LargeFiles
 from hitsave.remotes.writing.packstream import EntryStream, PackStream, holds_large, pack_size
 from hitsave.remotes.writing.uploads import Uploads
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor
 
 _THREADS = 2
 
@@ -72,7 +68,7 @@ class Mending:
                     self._find_large(entries, source)
                 entries.flush()
                 for source in sources:
-                    self._cut_again(stream, pool, source)
+                    self._cut_again(stream, source)
         return uploads.packs
 
     def _copy(self, entries: EntryStream, reader: Reader, places: Iterable[Location]) -> None:
@@ -128,12 +124,12 @@ class Mending:
         if blob in self._added or (lost.chunks and all(piece.digest in self._added for piece in lost.chunks)):
             del self._closure.lost[blob]
 
-    def _cut_again(self, stream: PackStream, pool: Executor, source: Source) -> None:
+    def _cut_again(self, stream: PackStream, source: Source) -> None:
         """Blobs of which the recipe is lost."""
         lost = [
             digest for digest, lost in self._closure.lost.items() if lost.kind is ObjectKind.BLOB and not lost.chunks
         ]
-        files = LargeFiles(stream, pool, self._remote.format.chunking, self._there, self._progress)
+        files = LargeFiles(stream, self._remote.format.chunking, self._there, self._progress)
         for digest, path in source.files(lost, self._folder):
             files.send({digest: path})
             del self._closure.lost[digest]

@@ -9,11 +9,10 @@ block, and are compressed together.
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
+from typing import BinaryIO, NamedTuple
 
 from blake3 import blake3
 
@@ -24,18 +23,14 @@ from hitsave.packing.blocks import BLOCK_TARGET, BlockBuilder, BlockEntry, Entry
 from hitsave.packing.chunking import Chunking
 from hitsave.packing.recipe import Chunk, Recipe, encode_recipe, split_recipe
 from hitsave.progress import Progress
+from hitsave.remotes.ahead import in_order
 from hitsave.remotes.writing.packstream import PackStream
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor, Future
 
 #: Bytes of a file that are read at once.
 WINDOW = 8 << 20
-#: Windows whose chunks are being hashed while another one is read.
-_AHEAD = 2
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+_THREADS = 2
+#: Bytes whose chunks are being hashed while another window is read.
+_AHEAD = 2 * WINDOW
 
 #: Which of these entries, by digest, need not be sent.
 There = Callable[[Sequence[bytes]], set[bytes]]
@@ -62,11 +57,8 @@ class _Window(NamedTuple):
 class LargeFiles:
     """Sends files of the cache into one stream; a chunk that several of them have is sent once."""
 
-    def __init__(
-        self, stream: PackStream, pool: Executor, chunking: Chunking, there: There, progress: Progress
-    ) -> None:
+    def __init__(self, stream: PackStream, chunking: Chunking, there: There, progress: Progress) -> None:
         self._stream = stream
-        self._pool = pool
         self._chunking = chunking
         self._there = there
         self._progress = progress
@@ -76,12 +68,13 @@ class LargeFiles:
     def send(self, files: Mapping[Digest, Path]) -> None:
         """Send these blobs. Raises CorruptObject, and ReliedOnLost where a file has moved."""
         windows = (window for digest, path in files.items() for window in self._read(digest, path))
-        for window, chunks in _in_order(self._pool, _hash_chunks, windows):
-            self._send_chunks(window, chunks)
-            window.file.chunks += chunks
-            self._progress.advance(len(window.content))
-            if window.last:
-                self._end(window.file)
+        with in_order(windows, _hash_chunks, _THREADS, lambda window: len(window.content), _AHEAD) as hashed:
+            for window, chunks in hashed:
+                self._send_chunks(window, chunks)
+                window.file.chunks += chunks
+                self._progress.advance(len(window.content))
+                if window.last:
+                    self._end(window.file)
         self._send_recipes()
 
     def _read(self, digest: Digest, path: Path) -> Iterator[_Window]:
@@ -178,18 +171,6 @@ def _hash_chunks(window: _Window) -> list[Chunk]:
         chunks.append(Chunk(blob_digest(window.content[offset : offset + length]), length))
         offset += length
     return chunks
-
-
-def _in_order(pool: Executor, action: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result]]:
-    """Each item with what `action` gives for it, which is called in other threads, a little ahead."""
-    begun: deque[tuple[Item, Future[Result]]] = deque()
-    for item in items:
-        begun.append((item, pool.submit(action, item)))
-        if len(begun) > _AHEAD:
-            first, coming = begun.popleft()
-            yield first, coming.result()
-    for first, coming in begun:
-        yield first, coming.result()
 
 
 def _open(path: Path, digest: Digest) -> BinaryIO:

@@ -168,7 +168,7 @@ class _Push:
                 if wanted.whole:
                     with PackStream(uploads, pool, session) as stream:
                         chunking = self._remote.format.chunking
-                        LargeFiles(stream, pool, chunking, self._there, self._progress).send(wanted.whole)
+                        LargeFiles(stream, chunking, self._there, self._progress).send(wanted.whole)
         finally:
             # Should this push start over, they are there, whether full or not.
             self._attempt.packs += uploads.packs
