@@ -267,7 +267,12 @@ class Remote:
                 raise ReliedOnLost(lost)
             held = newest.refs() if newest is not view and refs else {}
             changes = {name: ref for name, ref in refs.items() if ref is None or name not in held}
-            return self._extended(newest, session, author, operation, packs, changes)
+            indexes, segments = newest.index_files, newest.ref_files
+            if packs:
+                indexes += (self.files.put_index(packs, session),)
+            if changes:
+                segments += (self.files.put_refs(changes, session),)
+            return self.following(newest, session, author, operation, indexes, segments)
 
         return self.commit(view, session, build)
 
@@ -312,23 +317,6 @@ class Remote:
         if keys[1] != commit_key(number + 1):
             return False
         return self.decode(keys[1], self._get_commit(keys[1])).parent == digest
-
-    def _extended(
-        self,
-        view: View,
-        session: Session,
-        author: Author,
-        operation: str,
-        packs: Collection[IndexedPack],
-        refs: RefChanges,
-    ) -> Commit:
-        """The commit that adds packs and refs to a view."""
-        indexes, segments = view.index_files, view.ref_files
-        if packs:
-            indexes += (self.files.put_index(packs, session),)
-        if refs:
-            segments += (self.files.put_refs(refs, session),)
-        return self.following(view, session, author, operation, indexes, segments)
 
     def following(
         self,
