@@ -143,20 +143,18 @@ class CacheError(HitsaveError):
 class ReliedOnLost(CacheError):
     """Something that a new ref relied on was collected meanwhile; whoever catches this starts over."""
 
-    def __init__(self, lost: Sequence[str]) -> None:
+    def __init__(self, lost: Sequence[str], message: str = "") -> None:
         self.lost = tuple(lost)
         what = "1 object was" if len(self.lost) == 1 else f"{len(self.lost)} objects were"
-        super().__init__(f"{what} collected meanwhile ({', '.join(self.lost[:3])}); run it again")
+        super().__init__(message or f"{what} collected meanwhile ({', '.join(self.lost[:3])}); run it again")
 
 
 class SessionFenced(ReliedOnLost):
     """A collection of the remote took this writer for dead, and may have removed what it sent."""
 
     def __init__(self) -> None:
-        self.lost = ()
-        Exception.__init__(
-            self, "a collection of the remote took this for dead, and removed what it had sent; run it again"
-        )
+        message = "a collection of the remote took this for dead, and removed what it had sent; run it again"
+        super().__init__((), message)
 
 
 class RemoteError(HitsaveError):
