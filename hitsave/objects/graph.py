@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.encoding import decode_tree
+from hitsave.objects.evaluation import decode_evaluation
 from hitsave.objects.model import EntryKind
 
 
@@ -28,6 +29,8 @@ def links(kind: ObjectKind, content: bytes) -> Iterator[Link]:
         for entry in decode_tree(content).entries:
             beneath = ObjectKind.TREE if entry.kind is EntryKind.TREE else ObjectKind.BLOB
             yield Link(entry.digest, beneath, entry.size)
+    elif kind is ObjectKind.EVALUATION:
+        yield from map(Link._make, decode_evaluation(content).links)
 
 
 def reachable(

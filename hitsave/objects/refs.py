@@ -9,18 +9,19 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
-from hitsave.objects.digest import Digest, ObjectKind
+from hitsave.objects.digest import Digest, ObjectKind, parse_digest
 
 _UNSAFE = re.compile(rb"[^!-$&-~]")
 _UNSAFE_OR_SLASH = re.compile(rb"[^!-$&-.0-~]")
 
 _QUOTED = "%(?:[018-9A-F][0-9A-F]|20|25|7F)"
-_TEXT = re.compile(f"(?:[!-$&-~]|{_QUOTED})+")
 _DIGEST = re.compile("[0-9a-f]{64}")
-#: What a name may be, by its namespace. A dataset's begins with its project, where `/` is quoted as well.
+_ACCEPTED = "accepted-"
+#: What a name may be, by its namespace. It begins with a function or a dataset's project, where `/` is quoted as well.
 _FORMS = {
-    "evaluations": _TEXT,
+    "evaluations": re.compile(f"(?:[!-$&-.0-~]|{_QUOTED}|%2F)+/(?:accepted-)?[0-9a-f]{{64}}@[0-9a-f]{{64}}"),
     "datasets": re.compile(f"(?=.)(?:[!-$&-.0-~]|{_QUOTED}|%2F)*(?:/(?:[!-$&-~]|{_QUOTED})*)?"),
     "snapshots": _DIGEST,
     "public": _DIGEST,
@@ -70,6 +71,59 @@ def parse_ref_name(text: str) -> RefName:
 def dataset_ref(project: str, path: bytes, digest: Digest) -> RefName:
     """The ref of one version of a dataset: `datasets/PROJECT/PATH@DIGEST`."""
     return RefName(Namespace.DATASETS, f"{quote_name(project.encode(), slash=True)}/{quote_name(path)}@{digest}")
+
+
+def evaluation_prefix(function: str, key: bytes) -> str:
+    """What the names of all evaluations with this key begin with, within their namespace: `FUNCTION/KEY@`."""
+    return f"{_quote_function(function)}/{key.hex()}@"
+
+
+def evaluation_ref(function: str, key: bytes, digest: Digest) -> RefName:
+    """The ref of one evaluation: `evaluations/FUNCTION/KEY@DIGEST`."""
+    return RefName(Namespace.EVALUATIONS, f"{evaluation_prefix(function, key)}{digest}")
+
+
+def acceptance_prefix(function: str, code: bytes) -> str:
+    """What the names of all acceptances for this version of the code begin with: `FUNCTION/accepted-CODE@`."""
+    return f"{_quote_function(function)}/{_ACCEPTED}{code.hex()}@"
+
+
+def acceptance_ref(function: str, code: bytes, digest: Digest) -> RefName:
+    """The ref of one acceptance: `evaluations/FUNCTION/accepted-CODE@DIGEST`."""
+    return RefName(Namespace.EVALUATIONS, f"{acceptance_prefix(function, code)}{digest}")
+
+
+def function_prefix(function: str) -> str:
+    """What the names of all evaluations and acceptances of a function begin with: `FUNCTION/`."""
+    return f"{_quote_function(function)}/"
+
+
+def _quote_function(function: str) -> str:
+    return quote_name(function.encode(), slash=True)
+
+
+class EvaluationName(NamedTuple):
+    """What the name of an evaluation's or an acceptance's ref says; `key` is the code's digest in the latter."""
+
+    function: str
+    key: Digest
+    digest: Digest
+    accepted: bool
+
+
+def parse_evaluation_name(name: RefName) -> EvaluationName:
+    """What a name in `evaluations` says. Raises ValueError for what is none."""
+    if name.namespace is not Namespace.EVALUATIONS or not _FORMS["evaluations"].fullmatch(name.name):
+        raise ValueError(f"{name} is not the name of an evaluation")
+    function, _, rest = name.name.partition("/")
+    key, _, digest = rest.partition("@")
+    accepted = key.startswith(_ACCEPTED)
+    return EvaluationName(
+        unquote_name(function).decode(),
+        parse_digest(key.removeprefix(_ACCEPTED)),
+        parse_digest(digest),
+        accepted,
+    )
 
 
 def snapshot_ref(digest: Digest) -> RefName:

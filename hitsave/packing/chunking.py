@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from blake3 import blake3
 
 from hitsave.errors import ConfigError, MalformedObject
+from hitsave.objects.canonical import Fields
 from hitsave.packing.blocks import LARGEST_BLOCK
-from hitsave.packing.canonical import Fields
 
 if TYPE_CHECKING:
     from pyfastcdc import FastCDC

@@ -14,8 +14,8 @@ from typing import Any
 from blake3 import blake3
 
 from hitsave.errors import MalformedObject
+from hitsave.objects.canonical import Fields, decode_json, encode_json
 from hitsave.objects.digest import Digest
-from hitsave.packing.canonical import Fields, decode_json, encode_json
 from hitsave.packing.chunking import Chunking, decode_chunking
 
 FORMAT_VERSION = 1

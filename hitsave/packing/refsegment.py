@@ -16,10 +16,10 @@ from typing import Any
 import zstandard
 
 from hitsave.errors import MalformedObject
+from hitsave.objects.canonical import Fields, decode_json, encode_json
 from hitsave.objects.digest import ObjectKind, parse_digest
 from hitsave.objects.refs import Ref, RefName, parse_ref_name
 from hitsave.packing.blocks import LARGEST_BLOCK, decompress_frame
-from hitsave.packing.canonical import Fields, decode_json, encode_json
 
 _HEADER = struct.Struct("<8sQ")
 _MAGIC = b"HSRS\x01\0\0\0"

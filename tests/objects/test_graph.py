@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hitsave.errors import MalformedObject, ObjectNotFound
-from hitsave.objects.digest import Digest, ObjectKind, blob_digest, tree_digest
+from hitsave.objects.digest import Digest, ObjectKind, blob_digest, evaluation_digest, tree_digest
 from hitsave.objects.encoding import encode_tree, tree_from
+from hitsave.objects.evaluation import (
+    Acceptance,
+    BlobLink,
+    Evaluation,
+    Extra,
+    ShownArgument,
+    TakenSnapshot,
+    encode_evaluation,
+)
 from hitsave.objects.graph import Link, links, reachable
 from hitsave.objects.model import EntryKind, TreeEntry
 from tests.objects.values import modest
@@ -53,6 +63,67 @@ def test_links_name_every_entry_with_its_kind() -> None:
     beneath = (ObjectKind.BLOB, ObjectKind.BLOB, ObjectKind.TREE, ObjectKind.BLOB)
     assert found == [Link(digests[at], beneath[at], 11 + at) for at in range(4)]
     assert list(links(ObjectKind.BLOB, b"hst\x01 any bytes")) == []
+
+
+def test_an_evaluation_links_to_all_that_it_needs() -> None:
+    digests = [Digest(bytes([number]) * 32) for number in range(8)]
+    evaluation = Evaluation(
+        function="a.f",
+        code=Digest(b"\x33" * 32),
+        arguments=Digest(b"\x44" * 32),
+        manifest=BlobLink(digests[0], 10),
+        result=BlobLink(digests[1], 11),
+        buffers=(BlobLink(digests[2], 12), BlobLink(digests[3], 13)),
+        reason=BlobLink(digests[4], 14),
+        snapshots=(
+            TakenSnapshot(digests[5], ObjectKind.TREE, 15, "cats/a"),
+            TakenSnapshot(digests[6], ObjectKind.BLOB, 16),
+        ),
+        shown=(ShownArgument("x", Digest(b"\x55" * 32), "5"),),
+        extras=(Extra("a.g", Digest(b"\x66" * 32)),),
+    )
+    kinds = [ObjectKind.TREE if number == 5 else ObjectKind.BLOB for number in range(7)]
+    found = list(links(ObjectKind.EVALUATION, encode_evaluation(evaluation)))
+    assert sorted(found) == [Link(digests[number], kinds[number], 10 + number) for number in range(7)]
+    without = replace(evaluation, reason=None, buffers=(), snapshots=())
+    assert {link.digest for link in links(ObjectKind.EVALUATION, encode_evaluation(without))} == set(digests[:2])
+
+
+def test_an_acceptance_links_to_its_manifest() -> None:
+    acceptance = Acceptance(function="a.f", accepts=BLOB, code=Digest(bytes(32)), manifest=BlobLink(BLOB, 7))
+    found = list(links(ObjectKind.EVALUATION, encode_evaluation(acceptance)))
+    assert found == [Link(BLOB, ObjectKind.BLOB, 7)]
+
+
+def test_what_an_evaluation_links_to_is_marked_with_all_beneath() -> None:
+    store = Store()
+    tree = store.put({b"file": (BLOB, FILE)})
+    manifest, result = blob_digest(b"manifest"), blob_digest(b"result")
+    encoded = encode_evaluation(
+        Evaluation(
+            function="a.f",
+            code=Digest(bytes(32)),
+            arguments=Digest(bytes(32)),
+            manifest=BlobLink(manifest, 8),
+            result=BlobLink(result, 6),
+            snapshots=(TakenSnapshot(tree, ObjectKind.TREE, 7),),
+        )
+    )
+    evaluation = evaluation_digest(encoded)
+    store.trees[evaluation] = encoded
+    found = reachable([(evaluation, ObjectKind.EVALUATION)], store.load)
+    assert found == {
+        evaluation: ObjectKind.EVALUATION,
+        tree: ObjectKind.TREE,
+        **dict.fromkeys((manifest, result, BLOB), ObjectKind.BLOB),
+    }
+
+
+def test_an_evaluation_that_cannot_be_decoded_stops_the_mark() -> None:
+    store = Store()
+    store.trees[BLOB] = b"{}\n"
+    with pytest.raises(MalformedObject):
+        reachable([(BLOB, ObjectKind.EVALUATION)], store.load)
 
 
 def test_a_blob_is_never_loaded() -> None:

@@ -20,7 +20,13 @@ from hitsave.objects.digest import (
 from hitsave.objects.refs import (
     Namespace,
     RefName,
+    acceptance_prefix,
+    acceptance_ref,
     dataset_ref,
+    evaluation_prefix,
+    evaluation_ref,
+    function_prefix,
+    parse_evaluation_name,
     parse_ref_name,
     public_ref,
     quote_name,
@@ -130,7 +136,7 @@ def test_quoting_leaves_readable_names_alone() -> None:
 @modest
 @given(st.binary(min_size=1, max_size=40))
 def test_a_ref_name_comes_back_from_its_text(name: bytes) -> None:
-    ref = RefName(Namespace.EVALUATIONS, quote_name(name))
+    ref = RefName(Namespace.DATASETS, f"cats/{quote_name(name)}")
     parsed = parse_ref_name(str(ref))
     assert parsed == ref
     assert type(parsed.namespace) is Namespace
@@ -164,7 +170,9 @@ def test_other_texts_are_no_ref_names(text: str) -> None:
         parse_ref_name(text)
 
 
-@pytest.mark.parametrize("text", ["evaluations/%41", "evaluations/f/%21", "datasets/a/b%7Ec", "snapshots/%61bc"])
+@pytest.mark.parametrize(
+    "text", ["evaluations/%41/" + HEX + "@" + HEX, "datasets/a/%21", "datasets/a/b%7Ec", "snapshots/%61bc"]
+)
 def test_a_needless_escape_is_refused_so_that_every_path_has_one_name(text: str) -> None:
     with pytest.raises(ValueError, match="is not a ref name"):
         parse_ref_name(text)
@@ -173,7 +181,9 @@ def test_a_needless_escape_is_refused_so_that_every_path_has_one_name(text: str)
 @modest
 @given(st.text(max_size=12), st.binary(min_size=1, max_size=12), digests)
 def test_the_refs_that_are_made_can_be_parsed(project: str, path: bytes, digest: Digest) -> None:
-    for ref in (dataset_ref(project, path, digest), snapshot_ref(digest), public_ref(digest)):
+    function = project or "f"
+    made = (dataset_ref(project, path, digest), snapshot_ref(digest), public_ref(digest))
+    for ref in (*made, evaluation_ref(function, digest, digest), acceptance_ref(function, digest, digest)):
         assert parse_ref_name(str(ref)) == ref
 
 
@@ -190,11 +200,69 @@ def test_two_versions_never_share_a_ref(one: tuple[str, bytes, Digest], other: t
     assert (dataset_ref(*one) == dataset_ref(*other)) == (one == other)
 
 
+# -- names of evaluations
+
+functions = st.one_of(
+    st.text(min_size=1, max_size=12), st.sampled_from(["a.f", "a.f.<locals>.g", "a/f", "a@b", "a%2Ff"])
+)
+
+
+@modest
+@given(functions, digests, digests, st.booleans())
+@example("pkg.mod.f.<locals>.g", Digest(bytes(32)), Digest(bytes(32)), False)
+def test_the_name_of_an_evaluation_tells_what_it_was_made_of(
+    function: str, key: Digest, digest: Digest, accepted: bool
+) -> None:
+    name = (acceptance_ref if accepted else evaluation_ref)(function, key, digest)
+    assert parse_evaluation_name(name) == (function, key, digest, accepted)
+    prefix = (acceptance_prefix if accepted else evaluation_prefix)(function, key)
+    assert name.name == f"{prefix}{digest}"
+    assert prefix.startswith(function_prefix(function))
+
+
+@modest
+@given(functions, digests, functions, digests)
+@example("a", Digest(bytes(32)), "a/b", Digest(bytes(32)))
+def test_no_prefix_begins_the_name_of_another_key(one: str, key: Digest, other: str, another: Digest) -> None:
+    same = (one, key) == (other, another)
+    name = evaluation_ref(other, another, key).name
+    assert name.startswith(evaluation_prefix(one, key)) == same
+    assert name.startswith(function_prefix(one)) == (one == other)
+    assert not name.startswith(acceptance_prefix(one, key))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "f",
+        "f/",
+        f"f/{HEX}",
+        f"f/{HEX}@",
+        f"/{HEX}@{HEX}",
+        f"a/f/{HEX}@{HEX}",
+        f"f/{HEX}@{HEX}0",
+        f"f/refused-{HEX}@{HEX}",
+    ],
+)
+def test_other_names_are_no_evaluations(name: str) -> None:
+    with pytest.raises(ValueError, match="is not the name of an evaluation"):
+        parse_evaluation_name(RefName(Namespace.EVALUATIONS, name))
+    with pytest.raises(ValueError, match="is not a ref name"):
+        parse_ref_name(f"evaluations/{name}")
+
+
+def test_the_name_of_another_ref_is_no_evaluation() -> None:
+    with pytest.raises(ValueError, match="is not the name of an evaluation"):
+        parse_evaluation_name(RefName(Namespace.DATASETS, f"f/{HEX}@{HEX}"))
+
+
 def test_a_dataset_ref_reads_as_documented() -> None:
     digest = parse_digest(HEX)
     assert str(dataset_ref("cats", b"data/images", digest)) == f"datasets/cats/data/images@{HEX}"
     assert str(snapshot_ref(digest)) == f"snapshots/{HEX}"
     assert str(public_ref(digest)) == f"public/{HEX}"
+    assert str(evaluation_ref("a.f.<locals>.g", digest, digest)) == f"evaluations/a.f.<locals>.g/{HEX}@{HEX}"
+    assert str(acceptance_ref("a/b f", digest, digest)) == f"evaluations/a%2Fb%20f/accepted-{HEX}@{HEX}"
 
 
 def test_ref_names_sort_by_their_text() -> None:

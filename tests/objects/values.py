@@ -1,12 +1,13 @@
-"""Random objects for hypothesis: names, digests, trees."""
+"""Random objects for hypothesis: names, digests, trees, evaluations."""
 
 from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from hitsave.objects.digest import Digest
+from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.encoding import LARGEST_NUMBER, name_fault, tree_from
+from hitsave.objects.evaluation import Acceptance, BlobLink, Evaluation, Extra, ShownArgument, TakenSnapshot
 from hitsave.objects.model import EntryKind, Tree, TreeEntry
 
 #: For every property here: a machine that is busy fails no test.
@@ -36,6 +37,45 @@ def entries(draw: st.DrawFn) -> TreeEntry:
 
 
 trees: st.SearchStrategy[Tree] = st.lists(entries(), max_size=8, unique_by=lambda entry: entry.name).map(tree_from)
+
+
+texts = st.one_of(st.just(""), st.text(max_size=10), st.sampled_from(["me@host", "line\nend\r", '"\\', "\x7f", "%2F"]))
+blob_links = st.builds(BlobLink, digests, numbers)
+evaluations = st.builds(
+    Evaluation,
+    function=texts.filter(bool),
+    code=digests,
+    arguments=digests,
+    manifest=blob_links,
+    result=blob_links,
+    buffers=st.lists(blob_links, max_size=3).map(tuple),
+    snapshots=st.lists(
+        st.builds(TakenSnapshot, digests, st.sampled_from([ObjectKind.BLOB, ObjectKind.TREE]), numbers, texts),
+        max_size=3,
+    ).map(tuple),
+    reason=st.none() | blob_links,
+    shown=st.lists(st.builds(ShownArgument, texts, digests, texts), max_size=3).map(tuple),
+    extras=st.lists(st.builds(Extra, texts, digests), max_size=3, unique_by=lambda extra: extra.name)
+    .map(sorted)
+    .map(tuple),
+    experiment=st.booleans(),
+    started=numbers,
+    elapsed=numbers,
+    by=texts,
+    git=texts,
+    python=texts,
+)
+acceptances = st.builds(
+    Acceptance,
+    function=texts.filter(bool),
+    accepts=digests,
+    code=digests,
+    manifest=blob_links,
+    made=numbers,
+    by=texts,
+    git=texts,
+    note=texts,
+)
 
 
 @st.composite

@@ -13,9 +13,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hitsave.errors import MalformedObject
+from hitsave.objects.canonical import Fields, decode_json, encode_json
 from hitsave.objects.digest import Digest
 from hitsave.packing.blocks import LARGEST_BLOCK
-from hitsave.packing.canonical import Fields, decode_json, encode_json
 from hitsave.packing.chunking import FixedChunking
 from hitsave.packing.commit import (
     Commit,

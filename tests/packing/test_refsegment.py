@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from hitsave.errors import MalformedObject
 from hitsave.objects.digest import Digest, ObjectKind
-from hitsave.objects.refs import Namespace, Ref, RefName, dataset_ref, public_ref, quote_name, snapshot_ref
+from hitsave.objects.refs import Namespace, Ref, RefName, dataset_ref, evaluation_ref, public_ref, snapshot_ref
 from hitsave.packing import refsegment
 from hitsave.packing.refsegment import RefChanges, apply_refs, decode_refs, encode_refs
 from tests.objects.values import digests, modest, mutations
@@ -23,8 +23,8 @@ from tests.objects.values import digests, modest, mutations
 SOME = Digest(bytes(range(32)))
 #: Few names, so that segments meet.
 names = st.one_of(
-    st.builds(RefName, st.just(Namespace.EVALUATIONS), st.binary(min_size=1, max_size=6).map(quote_name)),
-    st.builds(RefName, st.just(Namespace.EVALUATIONS), st.sampled_from(["a", "a/b", "a%20", "~"])),
+    st.builds(evaluation_ref, st.text(min_size=1, max_size=6), digests, digests),
+    st.builds(evaluation_ref, st.sampled_from(["a", "a/b", "a b", "~"]), st.just(SOME), st.just(SOME)),
     st.builds(dataset_ref, st.sampled_from(["", "cats", "é"]), st.sampled_from([b"a", b"a/b", b"\xff"]), digests),
     st.sampled_from([snapshot_ref(SOME), public_ref(SOME), snapshot_ref(Digest(bytes(32)))]),
 )
@@ -218,7 +218,7 @@ def test_a_frame_of_another_length_is_never_decompressed(claimed: int) -> None:
         (segment(line(), b"\n"), "is not JSON"),
         (segment(line(), line()), "not in ascending order"),
         (segment(line("datasets/b"), line("datasets/a")), "not in ascending order"),
-        (segment(line("evaluations/a"), line("datasets/b")), "not in ascending order"),
+        (segment(line(f"evaluations/a/{SOME}@{SOME}"), line("datasets/b")), "not in ascending order"),
         (segment(b"[]\n"), "is not a JSON object"),
         (segment(line("tags/a")), "is not a ref name"),
         (segment(line("datasets/a b")), "is not a ref name"),

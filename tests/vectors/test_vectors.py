@@ -16,6 +16,7 @@ from blake3 import blake3
 
 from hitsave.cache.packfile import verify_pack
 from hitsave.errors import MalformedObject, WorkspaceError
+from hitsave.objects.canonical import decode_json, encode_json
 from hitsave.objects.digest import (
     EVALUATION_CONTEXT,
     TREE_CONTEXT,
@@ -27,10 +28,30 @@ from hitsave.objects.digest import (
     tree_digest,
 )
 from hitsave.objects.encoding import decode_number, decode_tree, encode_number, encode_tree
+from hitsave.objects.evaluation import (
+    Acceptance,
+    BlobLink,
+    Evaluation,
+    Extra,
+    ShownArgument,
+    TakenSnapshot,
+    call_key,
+    decode_evaluation,
+    encode_evaluation,
+)
 from hitsave.objects.model import EntryKind, Tree, TreeEntry
-from hitsave.objects.refs import Ref, RefName, dataset_ref, parse_ref_name, quote_name, unquote_name
+from hitsave.objects.refs import (
+    Ref,
+    RefName,
+    acceptance_ref,
+    dataset_ref,
+    evaluation_ref,
+    parse_evaluation_name,
+    parse_ref_name,
+    quote_name,
+    unquote_name,
+)
 from hitsave.packing.blocks import BlockEntry, Codec, EntryKindInPack, decode_block, entry_content
-from hitsave.packing.canonical import decode_json, encode_json
 from hitsave.packing.chunking import decode_chunking
 from hitsave.packing.commit import (
     Commit,
@@ -73,9 +94,12 @@ LEAST = {
     "chunking": (15, 0),
     "recipe": (4, 10),
     "recipe part": (2, 2),
+    "evaluation": (4, 28),
+    "call key": (3, 0),
     "quoting": (5, 0),
     "dataset ref": (4, 0),
-    "ref name": (5, 17),
+    "evaluation ref": (4, 0),
+    "ref name": (5, 22),
     "ref records": (5, 33),
     "ref segment": (3, 15),
     "json": (5, 32),
@@ -167,6 +191,49 @@ def test_digest(vector: Vector) -> None:
     else:
         assert parse_digest(text) == vector.hex("value")
         assert str(Digest(vector.hex("value"))) == text
+
+
+def link_of(value: list[Any]) -> BlobLink:
+    """The link that `[digest, size]` spells."""
+    return BlobLink(parse_digest(value[0]), value[1])
+
+
+def evaluation_of(value: dict[str, Any]) -> Evaluation | Acceptance:
+    """The evaluation or acceptance that a vector's value spells."""
+    members = dict(value)
+    for name in ("code", "arguments", "accepts"):
+        members |= {name: parse_digest(value[name])} if name in value else {}
+    for name in ("manifest", "result", "reason"):
+        members |= {name: link_of(value[name])} if name in value else {}
+    if "accepts" in value:
+        return Acceptance(**members)
+    taken = [
+        TakenSnapshot(parse_digest(digest), ObjectKind[kind.upper()], size, path)
+        for digest, kind, size, path in value.get("snapshots", [])
+    ]
+    shown = [ShownArgument(name, parse_digest(digest), text) for name, digest, text in value.get("shown", [])]
+    extras = [Extra(name, parse_digest(digest)) for name, digest in value.get("extras", [])]
+    members["buffers"] = tuple(map(link_of, value.get("buffers", [])))
+    return Evaluation(**members | {"snapshots": tuple(taken), "shown": tuple(shown), "extras": tuple(extras)})
+
+
+@pytest.mark.parametrize("vector", of_format("evaluation"))
+def test_evaluation(vector: Vector) -> None:
+    data = vector.content()
+    if vector.refusal:
+        check_refused(vector, lambda: decode_evaluation(data))
+        return
+    evaluation = evaluation_of(vector.json())
+    assert encode_evaluation(evaluation) == data
+    assert decode_evaluation(data) == evaluation
+    assert str(evaluation_digest(data)) == vector.get("digest")
+
+
+@pytest.mark.parametrize("vector", of_format("call key"))
+def test_call_key(vector: Vector) -> None:
+    value = vector.json()
+    key = call_key(value["function"], parse_digest(value["code"]), parse_digest(value["arguments"]))
+    assert str(key) == vector.get("digest")
 
 
 # -- sections 3 and 4
@@ -398,6 +465,19 @@ def test_dataset_ref(vector: Vector) -> None:
     name = dataset_ref(value["project"], bytes.fromhex(value["path"]), parse_digest(value["digest"]))
     assert str(name) == vector.json("text")
     assert parse_ref_name(str(name)) == name
+
+
+@pytest.mark.parametrize("vector", of_format("evaluation ref"))
+def test_evaluation_ref(vector: Vector) -> None:
+    value = vector.json()
+    digest = parse_digest(value["digest"])
+    if "key" in value:
+        name = evaluation_ref(value["function"], parse_digest(value["key"]), digest)
+    else:
+        name = acceptance_ref(value["function"], parse_digest(value["code"]), digest)
+    assert str(name) == vector.json("text")
+    key = parse_digest(value.get("key") or value["code"])
+    assert parse_evaluation_name(name) == (value["function"], key, digest, "code" in value)
 
 
 @pytest.mark.parametrize("vector", of_format("ref name"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Set
 from typing import Any, NoReturn
 
 from hitsave.errors import MalformedObject
@@ -110,10 +111,21 @@ class Fields:
 
     def digest(self, key: str) -> Digest:
         """A digest in hex."""
-        try:
-            return parse_digest(self.text(key))
-        except ValueError as error:
-            raise MalformedObject(self._what, str(error)) from None
+        return parse_field(self.text(key), self._what)
+
+    def has(self, key: str) -> bool:
+        """Whether there is such a member."""
+        return key in self._values
+
+    def only(self, keys: Set[str]) -> None:
+        """Refuse members that are not among `keys`."""
+        if unknown := self._values.keys() - keys:
+            raise MalformedObject(self._what, f"{min(unknown)!r} is not known")
+
+    def row(self, key: str) -> Fields:
+        """An object."""
+        values: dict[str, Any] = self._get(key, dict, None)
+        return Fields(values, self._what)
 
     def rows(self, key: str) -> list[Fields]:
         """A list of objects."""
@@ -121,3 +133,19 @@ class Fields:
         if not all(isinstance(row, dict) for row in rows):
             raise MalformedObject(self._what, f"{key!r} is not a list of objects")
         return [Fields(row, self._what) for row in rows]
+
+    def texts(self, key: str, length: int) -> list[list[str]]:
+        """A list of lists of `length` strings each."""
+        rows: list[Any] = self._get(key, list, None)
+        for row in rows:
+            if type(row) is not list or len(row) != length or not all(type(text) is str for text in row):
+                raise MalformedObject(self._what, f"{key!r} is not a list of lists of {length} strings each")
+        return rows
+
+
+def parse_field(text: str, what: str) -> Digest:
+    """The digest that a string of a record spells. Raises MalformedObject."""
+    try:
+        return parse_digest(text)
+    except ValueError as error:
+        raise MalformedObject(what, str(error)) from None
