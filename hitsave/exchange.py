@@ -26,7 +26,8 @@ from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.refs import Ref
 from hitsave.ownership import author
 from hitsave.progress import Progress
-from hitsave.remotes.commits.log import Remote, refuse_strangers
+from hitsave.remotes.commits.log import Remote
+from hitsave.remotes.commits.suitable import refuse_strangers
 from hitsave.remotes.opening import open_transport
 from hitsave.remotes.reading.fetch import Fetched, fetch
 from hitsave.remotes.reading.reader import Reader, Shelf

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from hitsave.errors import RemoteConflict, RemoteError, RemoteNotFound, RemoteRefused, RemoteUnsuitable
 from hitsave.remotes.commits.keys import COMMITS, FORMAT_KEY
-from hitsave.remotes.commits.log import refuse_strangers
+from hitsave.remotes.commits.suitable import refuse_overwriting, refuse_strangers
 from hitsave.remotes.transports.bucketurls import is_bucket, open_bucket
 from hitsave.remotes.transports.folder import FolderTransport
 from hitsave.remotes.transports.protocol import Transport
@@ -105,9 +105,7 @@ def _remove(transport: Transport, *keys: str) -> bool:
 
 def _probe_creating(transport: Transport, taken: str, contested: str) -> None:
     """Whether a key that is taken stays as it is, and of several who create one at once exactly one does."""
-    loss = "two people who push at once would lose data"
-    if _creates(transport, taken, b"overwritten"):
-        raise RemoteUnsuitable(f"{transport.url}: this store overwrites a key that must be created only once; {loss}")
+    refuse_overwriting(transport, taken, b"overwritten")
     from concurrent.futures import ThreadPoolExecutor
 
     contents = [f"writer {number}".encode() for number in range(_CONTENDERS)]
@@ -117,7 +115,10 @@ def _probe_creating(transport: Transport, taken: str, contested: str) -> None:
     found = transport.get(contested)
     # No winner is known where the answer to its request was lost.
     if found not in contents or winners not in ([], [found]):
-        raise RemoteUnsuitable(f"{transport.url}: this store lets two at once create the same key; {loss}")
+        raise RemoteUnsuitable(
+            f"{transport.url}: this store lets two at once create the same key; "
+            "two people who push at once would lose data"
+        )
 
 
 def _creates(transport: Transport, key: str, content: bytes) -> bool:

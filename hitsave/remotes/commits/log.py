@@ -45,41 +45,11 @@ from hitsave.remotes.commits.committed import CommittedFiles
 from hitsave.remotes.commits.keys import COMMITS, FORMAT_KEY, commit_key, is_commit_key
 from hitsave.remotes.commits.seen import Seen, load_seen, save_seen
 from hitsave.remotes.commits.sessions import Session
+from hitsave.remotes.commits.suitable import refuse_overwriting, refuse_strangers
 from hitsave.remotes.commits.view import View
 from hitsave.remotes.transports.protocol import Transport
 
 _TRIES = 1000
-
-
-def refuse_strangers(transport: Transport) -> None:
-    """Refuse a store that holds anything but a remote of a version that is known here. Raises RemoteUnsuitable."""
-    try:
-        record = transport.get(FORMAT_KEY)
-    except RemoteNotFound:
-        if others := [key for key in transport.list("") if not key.startswith("probe/")][:3]:
-            raise RemoteUnsuitable(
-                f"{transport.url}: holds other files ({', '.join(others)}) and no hitsave remote; name an empty folder"
-            ) from None
-        return
-    try:
-        decode_format(record)
-    except MalformedObject as error:
-        raise RemoteUnsuitable(f"{transport.url}: its file 'format' is not of a remote known here: {error}") from None
-
-
-def _refuse_overwriting(transport: Transport, record: bytes) -> None:
-    """Whether a key that is taken stays as it is, tried with the very same bytes. Raises RemoteUnsuitable.
-
-    Asked once on each machine that pushes: a remote that stands in a settings file was never probed there.
-    """
-    try:
-        transport.put(FORMAT_KEY, record)
-    except (RemoteConflict, RemoteRefused):  # Who may not write at all is told so when there is something to write.
-        return
-    raise RemoteUnsuitable(
-        f"{transport.url}: this store overwrites a key that must be created only once; "
-        "two people who push at once would lose data"
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +95,10 @@ class Remote:
         except MalformedObject as error:
             raise RemoteCorrupt(transport.url, FORMAT_KEY, str(error)) from None
         if create and not (cached / decoded.identity).exists():
-            _refuse_overwriting(transport, record)
+            # Asked once on each machine that pushes: a remote that stands in a settings file was never probed there.
+            # The bytes are the same. Who may not write at all is told so when there is something to write.
+            with contextlib.suppress(RemoteRefused):
+                refuse_overwriting(transport, FORMAT_KEY, record)
         return cls(transport, decoded, cached)
 
     @staticmethod
