@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 STEPS = {
     "add": "add",
@@ -13,6 +14,25 @@ STEPS = {
     "pull": "pull, empty cache",
     "restore": "restore, warm cache",
 }
+
+
+class OneStep(Protocol):
+    """One step of one tool at one work, measured once."""
+
+    @property
+    def work(self) -> str:
+        """Which data set."""
+
+    @property
+    def tool(self) -> str:
+        """Who did it."""
+
+    @property
+    def step(self) -> str:
+        """What was done."""
+
+
+Measured = TypeVar("Measured", bound=OneStep)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,37 +70,57 @@ class StartUp:
 
 
 @dataclass(slots=True)
-class Report:
-    """Everything that one run found out."""
+class AnyReport(Generic[Measured]):
+    """Everything that one run found out. What is in the tables, each benchmark says for itself."""
+
+    title: ClassVar[str]
 
     machine: dict[str, str]
     works: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
-    measurements: list[Measurement] = field(default_factory=list)
+    measurements: list[Measured] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
-    start_ups: list[StartUp] = field(default_factory=list)
 
-    def of(self, work: str, step: str, tool: str) -> list[Measurement]:
+    def of(self, work: str, step: str, tool: str) -> list[Measured]:
         wanted = (work, step, tool)
         return [one for one in self.measurements if (one.work, one.step, one.tool) == wanted]
 
     def markdown(self) -> str:
         """The whole report."""
         about = {**self.machine, **self.versions}
-        parts = ["## Benchmark", *(f"- {name}: {value}" for name, value in about.items()), ""]
-        for work, claim in self.works.items():
-            parts += [f"### {work}: {claim}", "", *self._table(work), ""]
-        if self.start_ups:
-            parts += ["### start-up", "", *self._start_up_table(), ""]
+        parts = [f"## {self.title}", *(f"- {name}: {value}" for name, value in about.items()), ""]
+        for title, table in self.tables():
+            parts += [f"### {title}", "", *table, ""]
         if self.failures:
-            parts += ["### Not measured", "", *map(failure_line, self.failures), ""]
+            parts += ["### Not measured", "", *map(_failure_line, self.failures), ""]
         return "\n".join(parts)
+
+    def tables(self) -> list[tuple[str, list[str]]]:
+        """Titles and lines of the tables: one for each work."""
+        return [(f"{work}: {claim}", self.table(work)) for work, claim in self.works.items()]
+
+    def table(self, work: str) -> list[str]:
+        """The lines of the table of one work."""
+        raise NotImplementedError
 
     def save(self, path: Path) -> None:
         """Write everything, every single measurement, as JSON."""
         path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
-    def _table(self, work: str) -> list[str]:
+
+@dataclass(slots=True)
+class Report(AnyReport[Measurement]):
+    """What was found out about works on this machine, and about start-up."""
+
+    title: ClassVar[str] = "Benchmark"
+
+    start_ups: list[StartUp] = field(default_factory=list)
+
+    def tables(self) -> list[tuple[str, list[str]]]:
+        start_up = [("start-up", self._start_up_table())] if self.start_ups else []
+        return AnyReport.tables(self) + start_up
+
+    def table(self, work: str) -> list[str]:
         lines = [
             "| step | tool | seconds | range | x floor | x git status | CPU s | peak MB | remote |",
             "|---|---|---:|---:|---:|---:|---:|---:|---:|",
@@ -116,7 +156,7 @@ def _row(title: str, tool: str, found: Sequence[Measurement], floor: float | Non
         title,
         tool,
         show_seconds(seconds),
-        f"{show_seconds(min(times))} to {show_seconds(max(times))}" if len(times) > 1 else "",
+        show_range(times),
         _ratio(seconds, floor),
         _ratio(seconds, status),
         f"{statistics.fmean(one.cpu for one in found):.2f}",
@@ -128,6 +168,10 @@ def _row(title: str, tool: str, found: Sequence[Measurement], floor: float | Non
 
 def show_seconds(seconds: float) -> str:
     return f"{seconds:.2f}" if seconds >= 1 else f"{seconds:.3f}"
+
+
+def show_range(times: Sequence[float]) -> str:
+    return f"{show_seconds(min(times))} to {show_seconds(max(times))}" if len(times) > 1 else ""
 
 
 def _stored(one: Measurement) -> str:
@@ -143,7 +187,7 @@ def _mean(found: Iterable[Measurement]) -> float | None:
     return statistics.fmean(times) if times else None
 
 
-def failure_line(failure: Failure) -> str:
+def _failure_line(failure: Failure) -> str:
     said = "WRONG RESULT" if failure.wrong else "failed"
     where = f"{failure.work}, {failure.step}" if failure.step else failure.work
     return f"- {failure.tool} {said}: {where}: {failure.reason}" if where else f"- {failure.tool}: {failure.reason}"

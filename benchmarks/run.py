@@ -12,14 +12,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from benchmarks.generate import WORKS, Work
 from benchmarks.measure import CommandFailed, WrongResult, execute, require_same
 from benchmarks.place import Place, Step, Tool
-from benchmarks.report import Failure, Measurement, Report, StartUp
+from benchmarks.report import AnyReport, Failure, Measurement, OneStep, Report, StartUp
 from benchmarks.tools import TOOLS
 
 RUNS = Path(__file__).parent / ".runs"
@@ -125,10 +127,27 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _available(names: list[str], report: Report) -> list[Tool]:
+class Measurable(Protocol):
+    """A tool that may be missing here."""
+
+    def missing(self) -> str | None:
+        """Why the tool can't run here, or None."""
+
+    def version(self) -> str:
+        """One line for the report."""
+
+
+AnyTool = TypeVar("AnyTool", bound=Measurable)
+Measured = TypeVar("Measured", bound=OneStep)
+
+
+def available(
+    names: list[str], makers: Mapping[str, Callable[[], AnyTool]], report: AnyReport[Measured]
+) -> list[AnyTool]:
+    """Those of the tools that can run here; the report says which, and what the others lack."""
     tools = []
     for name in names:
-        tool = TOOLS[name]()
+        tool = makers[name]()
         if reason := tool.missing():
             report.failures.append(Failure("", name, "", f"left out: {reason}"))
             say(f"{name} left out: {reason}")
@@ -166,7 +185,7 @@ def main(arguments: list[str] | None = None) -> int:
     report = Report(machine(base))
     harness = Harness(base, report, options.scale, options.timeout)
     try:
-        tools = _available(pick(options.peers, dict(TOOLS), "peer"), report)
+        tools = available(pick(options.peers, dict(TOOLS), "peer"), TOOLS, report)
         harness.measure_start_up(tools, tries=10)
         for work in works:
             harness.measure_work(work, tools, options.repeat)

@@ -26,7 +26,7 @@ from benchmarks.buckets.tool import Tool, ToolMaker
 from benchmarks.buckets.trial import PLANS, Plan, Trial
 from benchmarks.measure import CommandFailed, WrongResult
 from benchmarks.report import Failure
-from benchmarks.run import RUNS, generate, machine, pick, say
+from benchmarks.run import RUNS, available, generate, machine, pick, say
 
 TOOLS: dict[str, ToolMaker] = {
     "hitsave": HitsaveInBucket,
@@ -86,19 +86,6 @@ def _delete(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _available(names: list[str], report: Report) -> list[Tool]:
-    tools = []
-    for name in names:
-        tool = TOOLS[name]()
-        if reason := tool.missing():
-            report.failures.append(Failure("", name, "", f"left out: {reason}"))
-            say(f"{name} left out: {reason}")
-        else:
-            report.versions[name] = tool.version()
-            tools.append(tool)
-    return tools
-
-
 def _about(base: Path, delay: float) -> dict[str, str]:
     said = subprocess.run([program(), "version"], capture_output=True, text=True, check=True).stdout.split()
     line = f"a round trip of {delay:g} ms" if delay else "loopback"
@@ -130,7 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
     base = Path(tempfile.mkdtemp(prefix="run-", dir=options.folder.resolve()))
     try:
         report = Report(_about(base, options.latency))
-        tools = _available(names, report)
+        tools = available(names, TOOLS, report)
         harness = Harness(base, report, options.scale, options.latency, options.timeout)
         for plan in plans:
             harness.measure_work(plan, tools, options.repeat)

@@ -1,12 +1,11 @@
 """Turns what was measured over a bucket into Markdown tables and JSON. Nothing here measures anything."""
 
-import json
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
+from typing import ClassVar
 
-from benchmarks.report import Failure, failure_line, show_seconds
+from benchmarks.report import AnyReport, show_range, show_seconds
 
 STEPS = {
     "push": "first push",
@@ -42,34 +41,12 @@ class Measurement:
 
 
 @dataclass(slots=True)
-class Report:
-    """Everything that one run found out."""
+class Report(AnyReport[Measurement]):
+    """What was found out over a bucket."""
 
-    machine: dict[str, str]
-    works: dict[str, str] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
-    measurements: list[Measurement] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
+    title: ClassVar[str] = "Benchmark over a bucket"
 
-    def of(self, work: str, step: str, tool: str) -> list[Measurement]:
-        wanted = (work, step, tool)
-        return [one for one in self.measurements if (one.work, one.step, one.tool) == wanted]
-
-    def markdown(self) -> str:
-        """The whole report."""
-        about = {**self.machine, **self.versions}
-        parts = ["## Benchmark over a bucket", *(f"- {name}: {value}" for name, value in about.items()), ""]
-        for work, claim in self.works.items():
-            parts += [f"### {work}: {claim}", "", *self._table(work), ""]
-        if self.failures:
-            parts += ["### Not measured", "", *map(failure_line, self.failures), ""]
-        return "\n".join(parts)
-
-    def save(self, path: Path) -> None:
-        """Write everything, every single measurement, as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
-
-    def _table(self, work: str) -> list[str]:
+    def table(self, work: str) -> list[str]:
         head = ["step", *_HEAD, *_HEAD_AFTER]
         lines = ["| " + " | ".join(head) + " |", "|---|---|" + "---:|" * (len(head) - 2)]
         for step, title in STEPS.items():
@@ -89,7 +66,7 @@ def _row(title: str, tool: str, found: Sequence[Measurement], base: float | None
         title,
         tool,
         show_seconds(seconds),
-        f"{show_seconds(min(times))} to {show_seconds(max(times))}" if len(times) > 1 else "",
+        show_range(times),
         " + ".join(map(show_seconds, parts)) if len(parts) > 1 else "",
         f"{seconds / base:.2f}" if base else "",
         f"{statistics.fmean(one.cpu for one in found):.2f}",
