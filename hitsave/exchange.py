@@ -104,7 +104,12 @@ class Exchange:
     # -- fetching
 
     def fetch(self, refs: Iterable[Ref], remote: str | None = None, include: Include | None = None) -> Fetched:
-        """Bring what refs own, or the part that `include` wants, and own it. What is all here asks no remote."""
+        """Bring what refs own, or the part that `include` wants, and own it. What is all here asks no remote.
+
+        Raises ConfigError where no remote has the name `remote`, also where none is asked.
+        """
+        if remote is not None:
+            self._config.remote(remote)
         away: list[Ref] = []
         for ref in refs:
             if not self._is_here(ref, include):

@@ -199,6 +199,17 @@ def test_a_remote_of_a_name_that_is_taken(world: World, ann: User) -> None:
     assert world.remote.exists()
 
 
+@pytest.mark.parametrize("command", ["pull", "fetch"])
+def test_a_remote_that_nobody_set_where_nothing_is_missing(world: World, ann: User, command: str) -> None:
+    ann.add()
+    assert "no remote is set" in ann.refused(command, "--remote", "home")
+    ann.do("remote", "add", "origin", world.remote)
+    assert "there is no remote 'home' (there are: origin)" in ann.refused(command, "--remote", "home")
+    assert "there is no remote 'home'" in ann.refused(command, "--remote", "home", environ={"HITSAVE_NO_CLOUD": "1"})
+    ann.do(command, "--remote", "origin")
+    ann.do(command)
+
+
 def test_two_refs_that_a_name_could_mean(ann: User) -> None:
     digest = ann.add()
     ann.do("snapshot", "data")
