@@ -1,0 +1,109 @@
+"""The fingerprint of a memoised function: everything that its result depends on beside its arguments.
+
+It is made once, and looked at again before each call: as long as all that it read is as it was, it holds.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from hitsave.memo.code.dependency import Dependency, digest_of
+from hitsave.memo.code.graph import Walk, unwrapped
+from hitsave.memo.code.ignoring import Ignored
+from hitsave.memo.code.normal import Attention
+from hitsave.memo.code.origin import Origins
+from hitsave.memo.code.source import Sources
+from hitsave.memo.code.watch import Aliases
+from hitsave.memo.values.digest import digest_value
+
+#: Names whose use means that the code looks at docstrings, or at annotations, of what it can reach.
+_DOCSTRING_READERS = frozenset(("__doc__", "getdoc", "getsource", "getsourcelines"))
+_ANNOTATION_READERS = frozenset(
+    "__annotations__ __annotate__ get_type_hints get_annotations signature getfullargspec __signature__ "
+    "getsource getsourcelines annotationlib".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What a function depends on, sorted by kind and name."""
+
+    digest: bytes
+    dependencies: tuple[Dependency, ...]
+    walk: Walk
+
+    def holds(self, aliases: Aliases) -> bool:
+        """Whether everything that it was made of is as it was."""
+        return self.walk.watch.holds(self._redigest, aliases)
+
+    @property
+    def label(self) -> str:
+        """The name of the function that it is of."""
+        return self.walk.labels[id(self.walk.root)]
+
+    def note_changes(self, aliases: Aliases) -> None:
+        """After the function has run: what it changed itself counts as what it was."""
+        self.walk.watch.note_changes(self._redigest, aliases)
+
+    def _redigest(self, value: object) -> bytes:
+        return digest_value(value, self._known_label)
+
+    def _known_label(self, value: object) -> str:
+        return self.walk.labels[id(unwrapped(value))]
+
+
+class Fingerprints:
+    """Makes fingerprints. One for a process: sources and packages are read once."""
+
+    def __init__(self) -> None:
+        self._sources = Sources()
+        self._origins = Origins()
+        self._lock = threading.RLock()
+
+    def make(
+        self,
+        root: object,
+        *,
+        own: str = "",
+        depends_on: Iterable[object] = (),
+        ignored: Ignored | None = None,
+        sensitivity: str = "minor",
+        aliases: Aliases | None = None,
+    ) -> Fingerprint:
+        """The fingerprint of a function or class, or of whatever else can be called.
+
+        The package of the module `own` counts as the project's, wherever it lies.
+        """
+        attention = Attention()
+        with self._lock:
+            if own:
+                self._origins.own(own)
+            while True:
+                walk = Walk(
+                    self._sources, self._origins, ignored or Ignored(), aliases or Aliases(), sensitivity, attention
+                )
+                walk.begin(root)
+                for number, each in enumerate(depends_on):
+                    _depend(walk, each, number)
+                walk.finish()
+                needed = Attention(
+                    not _DOCSTRING_READERS.isdisjoint(walk.mentions), not _ANNOTATION_READERS.isdisjoint(walk.mentions)
+                )
+                if needed == attention:
+                    break
+                attention = needed
+        dependencies = tuple(sorted(walk.dependencies.values(), key=lambda each: each[:2]))
+        return Fingerprint(digest_of(dependencies), dependencies, walk)
+
+
+def _depend(walk: Walk, entry: object, number: int) -> None:
+    """One entry of `depends_on`: a path stands for the file's content, a text for a module, all else for itself."""
+    if isinstance(entry, PurePath):
+        walk.file(str(entry), f"depends_on {entry.as_posix()}")
+    elif isinstance(entry, str):
+        walk.depend_on_module(entry)
+    else:
+        walk.value(f"depends_on[{number}]", entry)
