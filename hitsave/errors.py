@@ -17,6 +17,8 @@ HitsaveError
  ├── CacheError               the local store cannot be used
  │    └── ReliedOnLost        something that a new ref relied on was collected meanwhile; start over
  │         └── SessionFenced  a collection took a push for dead; it starts over with nothing sent
+ ├── MemoError                a call cannot be memoised
+ │    └── Undigestable        an argument holds something that has no canonical digest
  └── RemoteError
       ├── RemoteNotFound      no such key in the remote
       ├── RemoteConflict      a create-only write found the key taken
@@ -28,6 +30,7 @@ HitsaveError
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 
@@ -155,6 +158,30 @@ class SessionFenced(ReliedOnLost):
     def __init__(self) -> None:
         message = "a collection of the remote took this for dead, and removed what it had sent; run it again"
         super().__init__((), message)
+
+
+class MemoError(HitsaveError):
+    """A call cannot be memoised."""
+
+
+class Undigestable(MemoError):
+    """A value holds something that has no canonical digest: an open file, a lock, a generator.
+
+    `path` says where in the value, `type_name` what it is, `reason` why, where more is known.
+    """
+
+    def __init__(self, path: str, found: type, reason: str = "") -> None:
+        self.path = path
+        self.type_name = (
+            found.__qualname__ if found.__module__ == "builtins" else f"{found.__module__}.{found.__qualname__}"
+        )
+        self.reason = reason
+        root = re.split(r"[.\[{]", path, maxsplit=1)[0]
+        why = f" ({reason})" if reason else ""
+        super().__init__(
+            f"{path}: a {self.type_name} has no digest{why}; pass a FileSnapshot, register a digest with "
+            f"hitsave.register_digest({found.__name__}, f), or leave it out with ignore=[{root!r}]"
+        )
 
 
 class RemoteError(HitsaveError):
