@@ -21,7 +21,7 @@ from typing import Any
 from hitsave.cache.files import is_network_folder
 from hitsave.errors import CacheError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _WAIT_SECONDS = 3600.0
 
 _SCHEMA = """
@@ -46,7 +46,23 @@ CREATE TABLE IF NOT EXISTS dropped_refs(
 CREATE TABLE IF NOT EXISTS trash(
     operation INTEGER NOT NULL, item TEXT NOT NULL, digest BLOB NOT NULL, size INTEGER NOT NULL,
     mtime_ns INTEGER NOT NULL, derived INTEGER NOT NULL, PRIMARY KEY (operation, item)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS inbox(
+    id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, kind INTEGER NOT NULL, content BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS damaged(digest BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS holds(
+    token TEXT NOT NULL, digest BLOB NOT NULL, kind INTEGER NOT NULL, host TEXT NOT NULL, pid INTEGER NOT NULL,
+    started TEXT NOT NULL, created INTEGER NOT NULL, PRIMARY KEY (token, digest)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS evaluations(
+    id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, function TEXT NOT NULL, code BLOB NOT NULL,
+    arguments BLOB NOT NULL, started INTEGER NOT NULL, elapsed INTEGER NOT NULL, size INTEGER NOT NULL,
+    experiment INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS evaluations_by_arguments ON evaluations(arguments);
+CREATE INDEX IF NOT EXISTS evaluations_by_code ON evaluations(function, code, started);
+CREATE INDEX IF NOT EXISTS evaluations_by_time ON evaluations(function, started);
+CREATE TABLE IF NOT EXISTS unindexed(digest BLOB PRIMARY KEY) WITHOUT ROWID;
 """
+#: What brings a database of an earlier version up to this one, besides tables that were not there.
+_MIGRATION = "INSERT OR IGNORE INTO unindexed SELECT digest FROM refs WHERE namespace = 'evaluations'"
 
 _open_databases: weakref.WeakSet[Database] = weakref.WeakSet()
 
@@ -98,11 +114,13 @@ class Database:
         connection.execute("BEGIN IMMEDIATE")
         try:
             # Another process may have been quicker, and have stored something since.
-            if connection.execute("PRAGMA user_version").fetchone()[0] < SCHEMA_VERSION:
-                if self._before_creating is not None:
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version < SCHEMA_VERSION:
+                if version == 0 and self._before_creating is not None:
                     self._before_creating()
                 for statement in _SCHEMA.split(";"):
                     connection.execute(statement)
+                connection.execute(_MIGRATION)
                 connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
             connection.execute("COMMIT")
         except BaseException:

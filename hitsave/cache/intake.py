@@ -17,14 +17,16 @@ import errno
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
 from blake3 import blake3
 
+from hitsave.cache import holds
 from hitsave.cache.database import Database
+from hitsave.cache.evaluations import add_row, first_with
 from hitsave.cache.files import (
     READ_ONLY,
     LocksUnsupported,
@@ -42,13 +44,15 @@ from hitsave.cache.refs import set_refs
 from hitsave.cache.wholefiles import WholeFiles, object_file
 from hitsave.errors import CorruptObject, MalformedObject, ReliedOnLost
 from hitsave.objects.digest import Digest, ObjectKind, object_digest
-from hitsave.objects.refs import Ref
+from hitsave.objects.refs import Ref, RefName
 from hitsave.packing.blocks import EntryKindInPack
 from hitsave.packing.index import IndexedPack, encode_index
 
 #: From this many bytes on a blob is a file of its own.
 WHOLE_FROM = 128 * 1024
 _LOCK_NAME = "lock"
+#: Of so many evaluations an intake makes the index at once; of more, it is made when somebody asks.
+_MOST_INDEXED = 1000
 
 
 class WholeFile(NamedTuple):
@@ -92,6 +96,7 @@ class Intake:
         self._found: set[bytes] = set()
         self._files: list[WholeFile] = []
         self._adopted: list[IndexedPack] = []
+        self._evaluations: dict[bytes, bytes] = {}
         self._generation = database.setting("generation")
         self.new_bytes = 0
         packs.refresh()
@@ -134,6 +139,8 @@ class Intake:
         elif not self._packed(digest):
             self._writer.add(digest, kind, content)
             self._note(digest, len(content))
+        if kind is ObjectKind.EVALUATION and len(self._evaluations) < _MOST_INDEXED:
+            self._evaluations[digest] = bytes(content)
         return digest
 
     def _packed(self, digest: bytes) -> bool:
@@ -233,11 +240,28 @@ class Intake:
 
     # -- publishing
 
-    def publish(self, refs: Iterable[Ref], rely_on: Iterable[Digest] = (), partial: bool = False) -> None:
+    def publish(
+        self,
+        refs: Iterable[Ref],
+        rely_on: Iterable[Digest] = (),
+        partial: bool = False,
+        *,
+        unless: str | None = None,
+        besides: Collection[RefName] = (),
+        hold: str | None = None,
+        release: str | None = None,
+    ) -> RefName | None:
         """Make everything durable and visible, and the refs with it. `partial` refs may lack blobs.
+
+        Where `unless` is given, and a ref in `evaluations` has a name that begins so and is none of `besides`, nothing
+        is published, and that ref's name is returned; otherwise None. So of several writers the first one wins.
+
+        With `hold`, a token, no refs are made: what they would own is held for this process. What is held under the
+        token `release` is let go, whatever else comes of it.
 
         Raises ReliedOnLost where a collection took something meanwhile that was found here before.
         """
+        refs = list(refs)
         packs = self._writer.finish() + self._adopted
         index = self._write_index(packs)
         names = [f"{pack.digest}.pack" for pack in packs] + [str(file.digest) for file in self._files]
@@ -247,12 +271,26 @@ class Intake:
         if paths:
             sync_all(paths)
         with self._database.writing() as connection:
+            if release is not None:
+                holds.release(connection, release)
+            if unless is not None and (first := first_with(connection, unless, besides)):
+                return first
             self._check_relied_on(rely_on)
             folders = self._install(connection, packs, index)
             if folders:
                 sync_all(sorted(folders))
-            set_refs(connection, refs, partial)
+            if hold is None:
+                self._publish_refs(connection, refs, partial)
+            else:
+                holds.hold(connection, hold, [(ref.digest, ref.kind) for ref in refs])
         self._packs.touch()
+        return None
+
+    def _publish_refs(self, connection: sqlite3.Connection, refs: list[Ref], partial: bool) -> None:
+        for ref in refs:
+            if ref.digest in self._evaluations:
+                add_row(connection, ref.digest, self._evaluations[ref.digest])
+        set_refs(connection, refs, partial)
 
     def _write_index(self, packs: list[IndexedPack]) -> bytes:
         if not packs:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from hitsave.cache.database import Database
+from hitsave.cache.evaluations import note_unindexed
 from hitsave.errors import RefError
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.refs import Namespace, Ref, RefName
@@ -70,6 +71,8 @@ def set_refs(connection: sqlite3.Connection, refs: Iterable[Ref], partial: bool)
             connection.execute(
                 "INSERT INTO refs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, PARTIAL if partial else WHOLE)
             )
+            if ref.name.namespace is Namespace.EVALUATIONS:
+                note_unindexed(connection, ref.digest)
         elif found[0] != ref.digest:
             raise RefError(f"{ref.name} holds {found[0].hex()} already")
         elif found[1] != WHOLE and not partial:

@@ -2,7 +2,7 @@
 
     objects/ab/<hex>   large blobs, and small ones whose path was asked for; read-only
     packs/ indexes/    small blobs and all trees
-    cache.db           refs, what is known of files, operations
+    cache.db           refs, evaluations by what they say, what is known of files, operations
     tmp/               intakes under way       trash/  collected, kept for undo       quarantine/  found corrupt
 
 Every byte that comes out was checked against its digest: packed objects whenever they are read, whole files when they
@@ -11,6 +11,7 @@ came in and again whenever their size or time is not what it was then.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
@@ -19,7 +20,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, NamedTuple
 
+from hitsave.cache import holds
 from hitsave.cache.database import Database
+from hitsave.cache.evaluations import EvaluationIndex
 from hitsave.cache.files import sync_path
 from hitsave.cache.intake import Intake
 from hitsave.cache.moves import MoveJournal
@@ -28,7 +31,7 @@ from hitsave.cache.refs import PARTIAL, all_refs, find_ref, owned_whole
 from hitsave.cache.stats import StatCache
 from hitsave.cache.sweep import Sweeper
 from hitsave.cache.wholefiles import WholeFiles
-from hitsave.errors import CacheError, CorruptObject, ObjectNotFound
+from hitsave.errors import CacheError, CorruptObject, ObjectError, ObjectNotFound
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.encoding import encode_tree
 from hitsave.objects.graph import reachable
@@ -58,6 +61,7 @@ class Cache:
         self.packset = PackSet(path, database)
         self.whole_files = WholeFiles(path, database)
         self.stats = StatCache(database)
+        self.evaluations = EvaluationIndex(database, self._read_those_here)
         self.sweeper = Sweeper(path, database, self.packset, moves)
         self._root = os.fspath(path)
 
@@ -255,6 +259,20 @@ class Cache:
         With `partly`, what lies beneath trees that are not here is left out: of a partial ref, they were never fetched.
         """
         return reachable(roots, self._read_if_here if partly else self.read, seen)
+
+    def held(self) -> list[tuple[Digest, ObjectKind]]:
+        """What running calls hold: roots, as what refs own."""
+        return holds.held_objects(self.database)
+
+    def release(self, token: str) -> None:
+        """Let go of what is held under a token, of a call that publishes nothing."""
+        with self.database.writing() as connection:
+            holds.release(connection, token)
+
+    def _read_those_here(self, digests: list[Digest]) -> Iterator[tuple[Digest, bytes]]:
+        for digest in digests:
+            with contextlib.suppress(ObjectError):
+                yield digest, self.read(digest)
 
     def _read_if_here(self, tree: Digest) -> bytes:
         try:

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from blake3 import blake3
 
 from hitsave.cache.database import Database
+from hitsave.cache.evaluations import drop_row, note_unindexed
 from hitsave.cache.files import LocksUnsupported, remove_tree, sync_all, try_lock, write_all
 from hitsave.cache.moves import MoveJournal
 from hitsave.cache.packset import PackSet, index_file, pack_file
@@ -27,6 +28,7 @@ from hitsave.cache.refs import COLUMNS, bump_generation
 from hitsave.cache.wholefiles import object_file
 from hitsave.errors import CorruptObject, MalformedObject
 from hitsave.objects.digest import Digest
+from hitsave.objects.refs import Namespace
 from hitsave.packing.blocks import (
     BLOCK_TARGET,
     BlockBuilder,
@@ -353,13 +355,19 @@ def drop_refs(connection: sqlite3.Connection, operation: int, names: Iterable[tu
     """Drop refs, inside a write transaction, so that the operation can be undone."""
     for namespace, name in names:
         where = "WHERE namespace = ? AND name = ?"
+        found = connection.execute(f"SELECT digest FROM refs {where}", (namespace, name)).fetchone()
         query = f"INSERT INTO dropped_refs SELECT ?, {COLUMNS}, partial FROM refs {where}"
         connection.execute(query, (operation, namespace, name))
         connection.execute(f"DELETE FROM refs {where}", (namespace, name))
+        if found is not None and namespace == Namespace.EVALUATIONS:
+            drop_row(connection, found[0])
 
 
 def restore_refs(connection: sqlite3.Connection, operation: int) -> None:
     """Bring back the refs that an operation dropped; a name that was taken again meanwhile stays as it is."""
     query = f"INSERT OR IGNORE INTO refs SELECT {COLUMNS}, partial FROM dropped_refs WHERE operation = ?"
     connection.execute(query, (operation,))
+    query = "SELECT digest FROM dropped_refs WHERE operation = ? AND namespace = 'evaluations'"
+    for (digest,) in connection.execute(query, (operation,)).fetchall():
+        note_unindexed(connection, digest)
     connection.execute("DELETE FROM dropped_refs WHERE operation = ?", (operation,))

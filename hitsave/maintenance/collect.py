@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from hitsave.cache.holds import drop_dead_holds
 from hitsave.cache.packfile import verify_pack
 from hitsave.cache.refs import COLUMNS, doubt, ref_of_row
 from hitsave.cache.store import Cache
@@ -31,6 +32,7 @@ from hitsave.cache.sweep import (
 from hitsave.errors import CacheError, CorruptObject, MalformedObject, ObjectError, RefError
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.encoding import decode_tree
+from hitsave.objects.graph import links
 from hitsave.objects.model import EntryKind
 from hitsave.objects.refs import Ref, RefName
 from hitsave.packing.index import IndexedPack
@@ -86,17 +88,18 @@ def forget(cache: Cache, names: Iterable[RefName], now: int) -> list[Ref]:
 
 
 def mark(cache: Cache, seen: Marked | None = None) -> Marked:
-    """Everything that any ref needs. Raises CorruptObject where a tree that is owned cannot be read.
+    """Everything that any ref or running call needs. Raises CorruptObject where a tree that is owned cannot be read.
 
     `seen`, which is extended, is for a caller that holds the write lock.
     """
     for last in (False,) * (_TRIES - 1) + (True,):
+        held = cache.held()  # First: what is published meanwhile is then either held or owned.
         refs = cache.refs()
         partial = cache.partial_refs()
         try:
             whole = cache.reachable([(ref.digest, ref.kind) for ref in refs if ref.name not in partial], seen)
             some = [(ref.digest, ref.kind) for ref in refs if ref.name in partial]
-            return cache.reachable(some, whole, partly=True)
+            return cache.reachable([*some, *held], whole, partly=True)
         except ObjectError as error:
             if seen is None and not last and cache.refs() != refs:
                 continue  # What was not found may have been forgotten and collected since the refs were read.
@@ -137,11 +140,20 @@ def _former_owners(cache: Cache) -> dict[Digest, tuple[str, bytes]]:
             if digest in owners:
                 continue
             owners[digest] = (str(ref.name), path)
-            if kind is ObjectKind.TREE and (content := _read_if_any(cache, digest)) is not None:
-                for entry in decode_tree(content).entries:
-                    inner = ObjectKind.TREE if entry.kind is EntryKind.TREE else ObjectKind.BLOB
-                    pending.append((entry.digest, inner, path + b"/" + entry.name if path else entry.name))
+            if kind is not ObjectKind.BLOB and (content := _read_if_any(cache, digest)) is not None:
+                pending += _beneath(kind, content, path)
     return owners
+
+
+def _beneath(kind: ObjectKind, content: bytes, path: bytes) -> Iterator[tuple[Digest, ObjectKind, bytes]]:
+    """What an object at a path needs, with the paths; those of what an evaluation needs begin anew."""
+    if kind is ObjectKind.TREE:
+        for entry in decode_tree(content).entries:
+            inner = ObjectKind.TREE if entry.kind is EntryKind.TREE else ObjectKind.BLOB
+            yield entry.digest, inner, path + b"/" + entry.name if path else entry.name
+    else:
+        for link in links(kind, content):
+            yield link.digest, link.kind, b""
 
 
 def _read_if_any(cache: Cache, digest: Digest) -> bytes | None:
@@ -153,6 +165,7 @@ def _read_if_any(cache: Cache, digest: Digest) -> bytes | None:
 
 def collect(cache: Cache, now: int, keep_seconds: int = DEFAULT_KEEP_SECONDS, dry_run: bool = False) -> Collected:
     """Move what nobody owns to the trash, and delete for good what has lain there longer than `keep_seconds`."""
+    drop_dead_holds(cache.database, now)
     if dry_run:
         dead = find_dead(cache, mark(cache))
         return Collected(tuple(dead), sum(item.size for item in dead), None)

@@ -1,0 +1,218 @@
+"""Publishing evaluations, and finding them again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from hitsave.cache.store import Cache
+from hitsave.maintenance.collect import collect, forget, undo
+from hitsave.objects.digest import ObjectKind, blob_digest
+from hitsave.objects.evaluation import Acceptance, BlobLink, TakenSnapshot, encode_evaluation
+from hitsave.objects.refs import Ref, acceptance_ref, evaluation_prefix, snapshot_ref
+from tests.cache.calls import MANIFEST, a_call, add_call, keep_call, ref_of_call, result_of
+from tests.cache.content import store
+
+NOW = 1000
+
+
+def test_an_evaluation_is_found_by_its_key(cache: Cache) -> None:
+    ref = keep_call(cache, 1)
+    for number in (2, 3):
+        keep_call(cache, number)
+    evaluation, result = a_call(1)
+    assert cache.evaluations.find("pkg.f", evaluation.key) == [(ref.name, ref.digest)]
+    assert result_of(cache, ref.digest) == result
+    assert cache.evaluations.find("pkg.g", evaluation.key) == []
+    assert cache.evaluations.find("pkg.f", a_call(4)[0].key) == []
+
+
+def test_several_of_one_key_come_newest_first(cache: Cache) -> None:
+    refs = []
+    for started in (2_000_001, 1_000_000, 3_000_000, 2_000_000):
+        evaluation, result = a_call(1)
+        with cache.intake() as intake:
+            refs.append(add_call(intake, replace(evaluation, started=started), result))
+            intake.publish(refs[-1:])
+    found = cache.evaluations.find("pkg.f", a_call(1)[0].key)
+    assert found == [(refs[at].name, refs[at].digest) for at in (2, 0, 3, 1)]
+    assert [row.started for row in cache.evaluations.of("pkg.f")] == [3_000_000, 2_000_001, 2_000_000, 1_000_000]
+
+
+def test_a_row_says_what_the_object_says(cache: Cache) -> None:
+    ref = keep_call(cache, 7)
+    evaluation, result = a_call(7)
+    [row] = cache.evaluations.of("pkg.f")
+    assert (row.name, row.digest) == (ref.name, ref.digest)
+    assert (row.function, row.key) == ("pkg.f", evaluation.key)
+    assert (row.code, row.arguments) == (evaluation.code, evaluation.arguments)
+    assert (row.started, row.elapsed, row.size, row.experiment) == (1_000_007, 7, len(result), False)
+
+
+def test_lookups_by_what_is_the_same(cache: Cache) -> None:
+    for number in range(5):
+        for code in range(2):
+            keep_call(cache, number, code=code)
+        keep_call(cache, number, "pkg.g")
+    index = cache.evaluations
+    arguments, code = a_call(3)[0].arguments, a_call(0, code=1)[0].code
+    assert [(row.elapsed, row.function) for row in index.same_arguments("pkg.f", arguments, 9)] == [(3, "pkg.f")] * 2
+    assert [row.elapsed for row in index.same_code("pkg.f", code, 3)] == [4, 3, 2]
+    assert index.same_code("pkg.g", code, 3) == []
+    assert [row.elapsed for row in index.newest("pkg.g", 2)] == [4, 3]
+    assert index.functions() == [("pkg.f", 10), ("pkg.g", 5)]
+    assert sorted(row.digest for row in index.all()) == sorted(ref.digest for ref in cache.refs())
+
+
+def test_names_of_functions_may_hold_any_characters(cache: Cache) -> None:
+    names = ["pkg.f.<locals>.g", "a/b.f", "a", "données.f", "100%.f@b"]
+    for name in names:
+        keep_call(cache, 1, name)
+    for name in names:
+        assert len(cache.evaluations.find(name, a_call(1, name)[0].key)) == 1
+        assert [row.function for row in cache.evaluations.of(name)] == [name]
+    assert cache.evaluations.functions() == sorted((name, 1) for name in names)
+
+
+def test_another_process_sees_it_at_once(cache: Cache) -> None:
+    with Cache.open(cache.path) as other:
+        before = other.database.version
+        assert other.evaluations.find("pkg.f", a_call(1)[0].key) == []
+        assert other.database.version == before
+        ref = keep_call(cache, 1)
+        assert other.database.version != before
+        assert other.evaluations.find("pkg.f", a_call(1)[0].key) == [(ref.name, ref.digest)]
+
+
+def test_an_acceptance_is_kept_and_is_no_evaluation(cache: Cache) -> None:
+    accepted = Acceptance(
+        function="pkg.f",
+        accepts=blob_digest(b"code 0"),
+        code=blob_digest(b"code 1"),
+        manifest=BlobLink(blob_digest(MANIFEST), len(MANIFEST)),
+    )
+    with cache.intake() as intake:
+        intake.add(ObjectKind.BLOB, MANIFEST)
+        digest = intake.add(ObjectKind.EVALUATION, encode_evaluation(accepted))
+        intake.publish([Ref(acceptance_ref("pkg.f", accepted.code, digest), digest, ObjectKind.EVALUATION)])
+    keep_call(cache, 1)
+    assert len(cache.evaluations.of("pkg.f")) == 1
+    assert cache.evaluations.functions() == [("pkg.f", 1)]
+    assert collect(cache, NOW).objects == ()
+
+
+# -- rows that come otherwise
+
+
+def pulled(cache: Cache, number: int) -> Ref:
+    """An evaluation that comes as in a pull: the ref is published after its objects."""
+    evaluation, result = a_call(number)
+    with cache.intake() as intake:
+        ref = add_call(intake, evaluation, result)
+        intake.publish([])
+    with cache.intake() as intake:
+        intake.publish([ref], [ref.digest])
+    return ref
+
+
+def test_what_was_pulled_is_indexed_when_somebody_asks(cache: Cache) -> None:
+    refs = [pulled(cache, number) for number in range(3)]
+    assert cache.database.rows("SELECT COUNT(*) FROM evaluations") == [(0,)]
+    assert {name for name, _ in cache.evaluations.find("pkg.f", a_call(1)[0].key)} == {refs[1].name}
+    assert [row.elapsed for row in cache.evaluations.of("pkg.f")] == [2, 1, 0]
+    assert cache.database.rows("SELECT COUNT(*) FROM unindexed") == [(0,)]
+
+
+def test_a_forgotten_evaluation_is_not_found_and_undo_brings_it_back(cache: Cache) -> None:
+    gone, stays = keep_call(cache, 1), keep_call(cache, 2)
+    forget(cache, [gone.name], NOW)
+    assert cache.evaluations.find("pkg.f", a_call(1)[0].key) == []
+    assert [row.name for row in cache.evaluations.of("pkg.f")] == [stays.name]
+    assert len(collect(cache, NOW).objects) == 2  # The manifest is shared.
+    undo(cache)
+    assert [row.name for row in cache.evaluations.of("pkg.f")] == [stays.name, gone.name]
+    assert result_of(cache, gone.digest) == b"result of 1"
+
+
+def test_what_cannot_be_read_is_left_out_until_it_can(cache: Cache) -> None:
+    with cache.intake() as intake:
+        evaluation, _ = a_call(1)
+        digest = intake.add(ObjectKind.EVALUATION, encode_evaluation(evaluation))
+    ref = ref_of_call(evaluation, digest)
+    with cache.database.writing() as connection:
+        connection.execute("INSERT INTO unindexed VALUES (?)", (bytes(digest),))
+    assert cache.evaluations.of("pkg.f") == []
+    keep_call(cache, 1)
+    assert [row.name for row in cache.evaluations.of("pkg.f")] == [ref.name]
+
+
+# -- the first one wins
+
+
+def test_the_first_evaluation_of_a_key_wins(cache: Cache) -> None:
+    first, result = a_call(1)
+    prefix = evaluation_prefix("pkg.f", first.key)
+    with cache.intake() as intake, Cache.open(cache.path) as other, other.intake() as late:
+        ref = add_call(intake, first, result)
+        second = add_call(late, replace(first, by="other@host"), b"another result")
+        assert intake.publish([ref], unless=prefix) is None
+        assert late.publish([second], unless=prefix) == ref.name
+    assert [found.name for found in cache.refs()] == [ref.name]
+    assert not cache.has(second.digest)
+    assert not cache.has(blob_digest(b"another result"))
+
+
+def test_those_that_are_known_not_to_fit_do_not_stand_in_the_way(cache: Cache) -> None:
+    ref = keep_call(cache, 1)
+    evaluation, result = a_call(1)
+    other = replace(evaluation, by="other@host")
+    prefix = evaluation_prefix("pkg.f", evaluation.key)
+    with cache.intake() as intake:
+        second = add_call(intake, other, result)
+        assert intake.publish([second], unless=prefix, besides=[ref.name]) is None
+    with cache.intake() as intake:
+        third = add_call(intake, replace(evaluation, by="third@host"), result)
+        assert intake.publish([third], unless=prefix, besides=[ref.name]) == second.name
+    assert len(cache.evaluations.find("pkg.f", evaluation.key)) == 2
+
+
+def test_another_key_does_not_stand_in_the_way(cache: Cache) -> None:
+    keep_call(cache, 1)
+    evaluation, result = a_call(2)
+    with cache.intake() as intake:
+        ref = add_call(intake, evaluation, result)
+        assert intake.publish([ref], unless=evaluation_prefix("pkg.f", evaluation.key)) is None
+
+
+# -- a cache of the first version
+
+_SECOND_VERSION = ("inbox", "damaged", "holds", "evaluations", "unindexed")
+
+
+def test_a_cache_of_the_first_version_opens(tmp_path: Path) -> None:
+    with Cache.open(tmp_path) as cache:
+        ref = pulled(cache, 1)
+        for table in _SECOND_VERSION:
+            cache.database.connection.execute(f"DROP TABLE {table}")
+        cache.database.connection.execute("PRAGMA user_version=1")
+    with Cache.open(tmp_path) as cache:
+        assert cache.database.rows("PRAGMA user_version") == [(2,)]
+        assert [row.name for row in cache.evaluations.of("pkg.f")] == [ref.name]
+        keep_call(cache, 2)
+        assert len(cache.evaluations.of("pkg.f")) == 2
+
+
+def test_a_dry_run_names_the_evaluation_that_owned_what_goes(cache: Cache) -> None:
+    keep_call(cache, 1)
+    digest = store(cache, {b"a": b"kept", b"b": b"made by the call"})
+    evaluation, result = a_call(2, snapshots=[TakenSnapshot(digest, ObjectKind.TREE, 20)])
+    with cache.intake() as intake:
+        ref = add_call(intake, evaluation, result)
+        intake.publish([ref], [digest])
+    forget(cache, [ref.name, snapshot_ref(digest)], NOW)
+    collected = collect(cache, NOW, dry_run=True)
+    paths = {item.digest: item.former_path for item in collected.objects if item.former_owner == str(ref.name)}
+    assert paths.keys() >= {ref.digest, blob_digest(result)}
+    assert blob_digest(MANIFEST) not in {item.digest for item in collected.objects}
+    assert all(item.former_owner for item in collected.objects)
+    assert {item.former_path for item in collected.objects} == {b"", b"a", b"b"}
