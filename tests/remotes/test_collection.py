@@ -298,6 +298,39 @@ def test_a_push_during_which_its_session_is_fenced_starts_over(
 # -- damage
 
 
+@pytest.mark.parametrize("length", [0, 10, 24, 5000])
+def test_a_pack_that_does_not_say_whose_it_is_goes_with_the_commits_that_named_it(
+    ann: Machine, bob: Machine, memory: MemoryTransport, length: int
+) -> None:
+    (old,) = keep(ann.cache, {b"old": noise(9000, 1)})
+    push_at(ann, memory, 0, old)
+    (pack,) = memory.list("packs/")
+    (new,) = keep(ann.cache, {b"new": noise(9000, 2)})
+    push_at(ann, memory, 1, new)
+    memory.store.values[pack] = bytes(length)
+    gc(ann, memory, 2, 14, old)
+    gc(ann, memory, 15)
+    assert pack in memory.list("packs/")
+    assert gc(ann, memory, 30).freed >= length
+    assert pack not in memory.list("packs/")
+    check_remote(bob, memory, new)
+    assert gc(ann, memory, 31) == Collected()
+
+
+def test_nothing_goes_of_which_somebody_may_be_the_owner(
+    ann: Machine, memory: MemoryTransport, two: tuple[Ref, Ref]
+) -> None:
+    """A session that may still commit, and strangers' files."""
+    strange = "packs/00/" + "0" * 64 + ".pack"
+    memory.store.values[strange] = b"no pack"
+    (_, pack) = memory.list("packs/")[:2]
+    memory.store.values[pack] = bytes(1000)
+    gc(ann, memory, 2, 0, *two)
+    assert memory.list("packs/") == [strange, pack]
+    gc(ann, memory, 40, 0)
+    assert memory.list("packs/") == [strange, pack]
+
+
 @pytest.mark.parametrize(("prefix", "kept_at_the_end"), [("packs/", 230), ("indexes/", 0), ("refs/", 0)])
 def test_what_cannot_be_followed_forbids_the_collection(
     ann: Machine, bob: Machine, memory: MemoryTransport, prefix: str, kept_at_the_end: int

@@ -77,13 +77,15 @@ def collect(
 class _Found:
     """What one look at a view found out.
 
-    `retained` are the commits that are there, ascending, of which those from `oldest` on will be retained. `again` is
-    what an earlier try has rewritten, `indexes` are those of the view, in their order.
+    `retained` are the commits that are there, ascending, of which those from `oldest` on will be retained; sessions
+    that began before `fenced_before` will be fenced. `again` is what an earlier try has rewritten, `indexes` are those
+    of the view, in their order.
     """
 
     view: View
     retained: list[Commit]
     oldest: int
+    fenced_before: int
     dropped: list[Ref]
     refs: list[Ref]
     again: MarkedIndex
@@ -161,7 +163,8 @@ class _Collection:
         # Listed before anything is rewritten: what is sent from now on is none of this collection's business.
         stay = plan.stay | {pack.digest for pack in self._rewritten}
         leftovers = list_leftovers(self._remote, retained, oldest, stay)
-        return _Found(view, retained, oldest, dropped, refs, again, indexes, weights, plan, leftovers)
+        fenced = fenced_before(retained, self._author.now)
+        return _Found(view, retained, oldest, fenced, dropped, refs, again, indexes, weights, plan, leftovers)
 
     def _removable_now(self, found: _Found) -> list[Leftover]:
         """What may be removed if no index and no ref segment is written anew."""
@@ -169,7 +172,8 @@ class _Collection:
 
     def _removable(self, found: _Found, indexes: Iterable[StoredFile], refs: Iterable[StoredFile]) -> list[Leftover]:
         files = {*map(index_key, indexes), *map(refs_key, refs)}
-        return removable(found.leftovers, found.retained, files, self._session, self._author.now)
+        now = self._author.now
+        return removable(found.leftovers, found.retained, found.fenced_before, files, self._session, now)
 
     # -- doing it
 
@@ -181,8 +185,8 @@ class _Collection:
             self._rewritten += rewrite(self._remote, found.view, self._session, packs, self._progress)
         indexes = self._put_indexes(found)
         refs = self._put_refs(found)
-        number = fenced_before(found.retained, self._author.now)
         leftovers = self._removable(found, indexes, refs)
+        sessions = (leftover.session for leftover in leftovers)
         commit = Commit(
             identity=found.newest.identity,
             number=found.newest.number + 1,
@@ -194,8 +198,8 @@ class _Collection:
             indexes=indexes,
             refs=refs,
             oldest=found.oldest,
-            fenced_before=number,
-            fenced=all_fenced(found.newest, number, (leftover.session for leftover in leftovers)),
+            fenced_before=found.fenced_before,
+            fenced=all_fenced(found.newest, found.fenced_before, filter(None, sessions)),
         )
         return commit, leftovers
 

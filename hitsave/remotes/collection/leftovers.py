@@ -1,12 +1,13 @@
 """What lies in a remote and is named by no commit that is retained; and whose it is.
 
-A file is told by its session: an index and a ref segment by their keys, a pack by its first bytes. What has none that
-can be read is nobody's business here, and stays.
+A file is told by its session: an index and a ref segment by their keys, a pack by its first bytes. Of a pack whose
+first bytes are damaged it is known that its session began before any commit that names it. What is named by none, and
+does not say whose it is, is nobody's business here, and stays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from hitsave.errors import MalformedObject, RemoteNotFound
@@ -22,60 +23,73 @@ from hitsave.remotes.transports.protocol import Listed
 
 
 class Leftover(NamedTuple):
-    """A key that no retained commit names, and whose it is.
+    """A key that no retained commit names, and whose it is, where that can be told.
 
-    `size` is the length of its value in bytes; `modified` when it was created, by the store's clock; `expiring` whether
-    a commit names it that is there, and will not be retained.
+    `size` is the length of its value in bytes; `modified` when it was created, by the store's clock; `named_by` the
+    number of the first commit that is there and names it, and will expire.
     """
 
     key: str
     size: int
     modified: int
-    session: Session
-    expiring: bool
+    session: Session | None
+    named_by: int | None
 
 
 def list_leftovers(remote: Remote, known: Sequence[Commit], oldest: int, packs: Collection[Digest]) -> list[Leftover]:
     """What is neither named by a commit from `oldest` on nor one of `packs`; `known` are the commits that are there."""
-    named = _named(remote, (commit for commit in known if commit.number >= oldest)) | {pack_key(pack) for pack in packs}
-    before = _named(remote, known)
-    return [
-        Leftover(listed.key, listed.size, listed.modified, session, listed.key in before)
-        for listed, session in _with_sessions(remote, _unnamed(remote, named))
-    ]
+    retained = _first_to_name(remote, (commit for commit in known if commit.number >= oldest))
+    named = retained.keys() | {pack_key(pack) for pack in packs}
+    first = _first_to_name(remote, known)
+    unnamed = _unnamed(remote, named)
+    # The first bytes of packs are read side by side.
+    with in_order(unnamed, lambda listed: _leftover(remote, listed, first), remote.transport.parallel) as found:
+        return [leftover for _, leftover in found if leftover is not None]
 
 
 def removable(
-    leftovers: Iterable[Leftover], known: Sequence[Commit], files: Collection[str], own: Session, now: int
+    leftovers: Iterable[Leftover],
+    known: Sequence[Commit],
+    fenced_before: int,
+    files: Collection[str],
+    own: Session,
+    now: int,
 ) -> list[Leftover]:
-    """What may be removed once its sessions are fenced, and a commit follows that names `files`, by key.
+    """What may be removed once a commit follows that names `files`, by key, and fences the sessions of what is removed.
 
-    What a session other than `own` sent, and may still commit, is left alone.
+    All those that began before the commit `fenced_before` are fenced by it, too. What a session other than `own` sent,
+    and may still commit, is left alone.
     """
     unnamed = [leftover for leftover in leftovers if leftover.key not in files]
     finished = {commit.session for commit in known}
     # A session is dead when all that it sent is old. A busy one has sent something since.
-    latest: dict[Session, int] = {}
+    latest: dict[Session | None, int] = {}
     for leftover in unnamed:
         latest[leftover.session] = max(leftover.modified, latest.get(leftover.session, 0))
 
     def ended(leftover: Leftover) -> bool:
-        session = leftover.session
-        over = leftover.expiring or session.hex in finished or latest[session] + ORPHAN_LIFE <= now
+        session, named_by = leftover.session, leftover.named_by
+        if session is None:
+            return named_by is not None and named_by <= fenced_before
+        over = named_by is not None or session.hex in finished or latest[session] + ORPHAN_LIFE <= now
         return over or session.fenced_by(known[-1])
 
     return [leftover for leftover in unnamed if leftover.session != own and ended(leftover)]
 
 
-def _named(remote: Remote, commits: Iterable[Commit]) -> set[str]:
-    indexes: set[StoredFile] = set()
-    keys: set[str] = set()
+def _first_to_name(remote: Remote, commits: Iterable[Commit]) -> dict[str, int]:
+    """Every key that these commits name, ascending, with the number of the first that does."""
+    indexes: dict[StoredFile, int] = {}
+    keys: dict[str, int] = {}
     for commit in commits:
-        indexes.update(commit.indexes)
-        keys.update(refs_key(file) for file in commit.refs)
-    keys.update(map(index_key, indexes))
+        for file in commit.indexes:
+            indexes.setdefault(file, commit.number)
+        for file in commit.refs:
+            keys.setdefault(refs_key(file), commit.number)
     with in_order(indexes, remote.files.packs_of, remote.transport.parallel) as found:
-        keys.update(pack_key(pack) for _, packs in found for pack in packs)
+        for index, packs in found:
+            for key in (index_key(index), *map(pack_key, packs)):
+                keys[key] = min(keys.get(key, indexes[index]), indexes[index])
     return keys
 
 
@@ -84,19 +98,23 @@ def _unnamed(remote: Remote, named: Collection[str]) -> Iterator[Listed]:
         yield from (listed for listed in remote.transport.scan(prefix) if listed.key not in named)
 
 
-def _with_sessions(remote: Remote, keys: Iterable[Listed]) -> list[tuple[Listed, Session]]:
-    """Keys and whose they are. The first bytes of packs are read side by side."""
-    with in_order(keys, lambda listed: _session(remote, listed.key), remote.transport.parallel) as found:
-        return [(listed, session) for listed, session in found if session is not None]
+def _leftover(remote: Remote, listed: Listed, first: Mapping[str, int]) -> Leftover | None:
+    """A key that was listed; None where another collector was quicker."""
+    try:
+        session = _session(remote, listed.key)
+    except RemoteNotFound:
+        return None
+    return Leftover(listed.key, listed.size, listed.modified, session, first.get(listed.key))
 
 
 def _session(remote: Remote, key: str) -> Session | None:
+    """Whose a key is; None where that cannot be told. Raises RemoteNotFound."""
     if not key.startswith(PACKS):
         return session_of(key)
+    header = remote.transport.get(key, 0, HEADER_SIZE)
     try:
-        header = remote.transport.get(key, 0, HEADER_SIZE)
         check_header(header)
-    except (RemoteNotFound, MalformedObject):  # Another collector was quicker; or it is no pack.
+    except MalformedObject:  # It is damaged; or it is no pack.
         return None
     nonce = header[HEADER_SIZE - NONCE_SIZE :]
     return Session.from_token(nonce) if len(nonce) == NONCE_SIZE else None
