@@ -6,22 +6,32 @@ here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from hitsave._version import __version__
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hitsave.api import DirectorySnapshot, FileSnapshot, restore
+    from hitsave.memo.decorators import experiment, memo
+    from hitsave.memo.values.registered import register as register_digest
 
-__all__ = ["DirectorySnapshot", "FileSnapshot", "__version__", "restore"]
+__all__ = ["DirectorySnapshot", "FileSnapshot", "__version__", "experiment", "memo", "register_digest", "restore"]
 
 
 def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module 'hitsave' has no attribute {name!r}")
-    from hitsave import api
+    if name in ("memo", "experiment"):
+        from hitsave.memo import decorators
 
-    return getattr(api, name)
+        found = getattr(decorators, name)
+    elif name == "register_digest":
+        from hitsave.memo.values.registered import register as found
+    elif name in __all__:
+        from hitsave import api
+
+        found = getattr(api, name)
+    else:
+        raise AttributeError(f"module 'hitsave' has no attribute {name!r}")
+    globals()[name] = found
+    return found
 
 
 def __dir__() -> list[str]:

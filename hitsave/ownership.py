@@ -35,18 +35,20 @@ class Project:
 
     def make_ref(self, name: RefName, digest: Digest, kind: ObjectKind, path: Path | None) -> Ref:
         """A new ref of this project; `path` is what was captured, where that is known."""
-        inside = None if path is None else self.relative(path)
         return Ref(
             name=name,
             digest=digest,
             kind=kind,
             created=int(time.time()),
             by=author_name(),
-            path=""
-            if inside is None or inside.is_absolute()
-            else self._prefix + quote_name(os.fsencode(inside.as_posix())),
+            path="" if path is None else self.path_in(path),
             git_commit=head_commit(self.workspace.root) if self.workspace.in_git else "",
         )
+
+    def path_in(self, path: Path) -> str:
+        """A path as refs have it, `PROJECT/PATH`; empty where it lies outside of the workspace."""
+        inside = self.relative(path)
+        return "" if inside.is_absolute() else self._prefix + quote_name(os.fsencode(inside.as_posix()))
 
     def own_refs(self, cache: Cache) -> list[Ref]:
         """The datasets of this project, and the snapshots that were taken in it."""
