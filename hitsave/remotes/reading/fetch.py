@@ -1,7 +1,7 @@
 """Brings what refs own from a remote into the cache.
 
-Trees come first, level by level, for they say what else is needed; then blobs (transfer.py). Everything is checked:
-chunk, then object; and only then published, all at once.
+Trees and evaluations come first, level by level, for they say what else is needed; then blobs (transfer.py). Everything
+is checked: chunk, then object; and only then published, all at once.
 
 A collection may remove what is being read. Where something is not as it should be, and there is a newer commit by now,
 the fetch starts over with that one.
@@ -16,6 +16,7 @@ from hitsave.cache.store import Cache
 from hitsave.errors import ObjectNotFound, ReliedOnLost, RemoteCorrupt
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.encoding import decode_tree
+from hitsave.objects.graph import Link, links
 from hitsave.objects.model import EntryKind
 from hitsave.objects.refs import Ref
 from hitsave.progress import Progress, Silent
@@ -30,13 +31,15 @@ __all__ = ["Fetched", "Include", "fetch"]
 #: directory whether anything beneath it may be; the others are not looked into.
 Include = Callable[[bytes], bool]
 _TRIES = 5
+#: A tree or an evaluation, and what the paths beneath it begin with.
+_Place = tuple[Digest, ObjectKind, bytes]
 
 
 @dataclass(slots=True)
 class _Needed:
-    """What a fetch found out: trees by digest, blobs to be fetched, and what the cache has already."""
+    """What a fetch found out: trees and evaluations that came, blobs to be fetched, and what the cache has already."""
 
-    trees: dict[Digest, bytes] = field(default_factory=dict)
+    inner: dict[Digest, tuple[ObjectKind, bytes]] = field(default_factory=dict)
     blobs: set[Digest] = field(default_factory=set)
     present: list[Digest] = field(default_factory=list)
     size: int = 0
@@ -51,6 +54,8 @@ def fetch(
     progress: Progress | None = None,
 ) -> Fetched:
     """Fetch `roots` with all beneath them, or of the files those that `include` wants, and publish `refs` with them.
+
+    With `include`, nothing comes that lies beneath an evaluation.
 
     Raises ObjectNotFound where the remote lacks something, RemoteCorrupt; then nothing has changed in the cache.
     """
@@ -79,7 +84,7 @@ def _fetch_once(
     needed = _find_needed(cache, reader, roots, include)
     progress.start("fetching", needed.size)
     with cache.intake() as intake:
-        received = Transfer(remote, view, reader, intake, progress).run(needed.blobs, needed.trees)
+        received = Transfer(remote, view, reader, intake, progress).run(needed.blobs, needed.inner)
         intake.publish(refs, needed.present, partial=include is not None)
         fetched = Fetched(intake.new_objects, intake.new_bytes, received)
     blobs = [ref for ref in refs if ref.kind is ObjectKind.BLOB]
@@ -96,22 +101,19 @@ def _find_needed(
     cache.packset.refresh()
     blobs: dict[Digest, int] = {digest: 0 for digest, kind in roots if kind is ObjectKind.BLOB}
     # A tree is looked into once for each path it stands at where paths decide, and once in all otherwise.
-    seen: set[tuple[Digest, bytes]] = set()
+    seen: set[_Place] = set()
     here: set[Digest] = set()
-    may_hold = getattr(include, "may_hold", _may_hold_anything)
-    level = [(digest, b"") for digest, kind in roots if kind is not ObjectKind.BLOB]
+    level: list[_Place] = [(digest, kind, b"") for digest, kind in roots if kind is not ObjectKind.BLOB]
     while level:
         level = [place for place in dict.fromkeys(level) if place not in seen]
         seen.update(level)
-        next_level: list[tuple[Digest, bytes]] = []
-        for prefix, content in _load_trees(cache, reader, level, needed.trees, here):
-            for entry in decode_tree(content).entries:
-                path = b"" if include is None else prefix + entry.name
-                if entry.kind is EntryKind.TREE:
-                    if may_hold(path):
-                        next_level.append((entry.digest, path and path + b"/"))
-                elif include is None or include(path):
-                    blobs[entry.digest] = entry.size
+        next_level: list[_Place] = []
+        for (_, kind, prefix), content in _load_inner(cache, reader, level, needed.inner, here):
+            for link, path in _beneath(kind, content, prefix, include):
+                if link.kind is ObjectKind.BLOB:
+                    blobs[link.digest] = link.size
+                else:
+                    next_level.append((link.digest, link.kind, path))
         level = next_level
     needed.blobs = cache.missing(blobs)
     needed.present = [*here, *(digest for digest in blobs if digest not in needed.blobs)]
@@ -119,17 +121,38 @@ def _find_needed(
     return needed
 
 
+def _beneath(kind: ObjectKind, content: bytes, prefix: bytes, include: Include | None) -> Iterator[tuple[Link, bytes]]:
+    """What is wanted of what an object names; of a directory, what its paths begin with where these decide."""
+    if include is None:
+        yield from ((link, b"") for link in links(kind, content))
+    elif kind is ObjectKind.TREE:
+        may_hold = getattr(include, "may_hold", _may_hold_anything)
+        for entry in decode_tree(content).entries:
+            path = prefix + entry.name
+            if entry.kind is EntryKind.TREE:
+                if may_hold(path):
+                    yield Link(entry.digest, ObjectKind.TREE, entry.size), path + b"/"
+            elif include(path):
+                yield Link(entry.digest, ObjectKind.BLOB, entry.size), b""
+
+
 def _may_hold_anything(path: bytes) -> bool:
     return True
 
 
-def _load_trees(
-    cache: Cache, reader: Reader, places: list[tuple[Digest, bytes]], trees: dict[Digest, bytes], here: set[Digest]
-) -> Iterator[tuple[bytes, bytes]]:
-    """The trees at these places, those that are not in the cache out of the remote. `trees` and `here` are noted."""
+def _load_inner(
+    cache: Cache,
+    reader: Reader,
+    places: list[_Place],
+    inner: dict[Digest, tuple[ObjectKind, bytes]],
+    here: set[Digest],
+) -> Iterator[tuple[_Place, bytes]]:
+    """What stands at these places, out of the remote where the cache lacks it. `inner` and `here` are noted."""
     known = cache.packset.find_known
-    away = [digest for digest, _ in dict.fromkeys(places) if digest not in trees and digest not in here]
+    away = {digest: kind for digest, kind, _ in places if digest not in inner and digest not in here}
     here.update(digest for digest in away if known(digest))
-    trees |= reader.read_many(dict.fromkeys(digest for digest in away if digest not in here))
-    for digest, prefix in places:
-        yield prefix, trees[digest] if digest in trees else cache.read(digest)
+    found = reader.read_many(digest for digest in away if digest not in here)
+    inner |= {digest: (away[digest], content) for digest, content in found.items()}
+    for place in places:
+        digest = place[0]
+        yield place, inner[digest][1] if digest in inner else cache.read(digest)

@@ -58,8 +58,10 @@ class Transfer:
         self._progress = progress
         self._adopted = 0
 
-    def run(self, blobs: Iterable[Digest], trees: Mapping[Digest, bytes]) -> int:
+    def run(self, blobs: Iterable[Digest], inner: Mapping[Digest, tuple[ObjectKind, bytes]]) -> int:
         """Bring all of it into the intake; bytes received, with those that the reader had read before.
+
+        Of `inner`, which are trees and evaluations, the contents are here.
 
         Raises ObjectNotFound, RemoteCorrupt.
         """
@@ -67,8 +69,8 @@ class Transfer:
         small = [location for location in located.values() if location.kind != EntryKindInPack.RECIPE]
         large = [location for location in located.values() if location.kind == EntryKindInPack.RECIPE]
         self._fetch_small(small)
-        for digest, content in trees.items():
-            self._intake.add(ObjectKind.TREE, content, digest)
+        for digest, (kind, content) in inner.items():
+            self._intake.add(kind, content, digest)
         self._fetch_large(large)
         return self._reader.received + self._adopted
 
