@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self, TypeVar
 
+from hitsave import recording
 from hitsave.cache.store import Cache
 from hitsave.config import Config, load
 from hitsave.errors import ObjectNotFound, WorkspaceError
@@ -132,9 +133,12 @@ class Repository:
     # -- keeping
 
     def keep(self, path: Path, public: bool = False) -> Captured:
-        """Snapshot a file or directory. Raises SnapshotError."""
+        """Snapshot a file or directory, and tell whoever records what is taken. Raises SnapshotError."""
         options = datasets.options_for(self.cache, self.workspace, Path(os.path.abspath(path)), self.config.symlinks)
-        return self._keep(path, options, public_ref if public else snapshot_ref)
+        captured = self._keep(path, options, public_ref if public else snapshot_ref)
+        if recorder := recording.current():
+            recorder.took(captured.digest, captured.kind, captured.size, self.relative(path).as_posix())
+        return captured
 
     def keep_replaced(self, path: Path) -> Captured | None:
         """Snapshot what is about to be replaced, also what rules and settings leave out; None for a link to nothing.

@@ -37,8 +37,8 @@ _Answer = TypeVar("_Answer")
 #: So many beats after the last lease was let go, the thread that beats ends.
 _IDLE_BEATS = 10
 
-#: The leases under which the current code runs. Threads and tasks that it starts may carry them on.
-_held: ContextVar[tuple[Lease, ...]] = ContextVar("hitsave_leases", default=())
+#: The leases under which the current code runs, also those that were let go since.
+held_here: ContextVar[tuple[Lease, ...]] = ContextVar("hitsave_leases", default=())
 _all_leases: weakref.WeakSet[Leases] = weakref.WeakSet()
 
 
@@ -72,7 +72,7 @@ class Lease:
             self.released = True
         else:
             self._leases.drop(self)
-        _held.set(_live_leases())
+        held_here.set(_live_leases())
 
     def __enter__(self) -> Lease:
         return self
@@ -84,7 +84,7 @@ class Lease:
 
 
 def _live_leases() -> tuple[Lease, ...]:
-    return tuple(lease for lease in _held.get() if not lease.released)
+    return tuple(lease for lease in held_here.get() if not lease.released)
 
 
 class Leases:
@@ -166,7 +166,7 @@ class Leases:
             self._forget(lease)
             return None
         self._begin_beating()
-        _held.set((*_live_leases(), lease))
+        held_here.set((*_live_leases(), lease))
         return lease
 
     def share(self, key: bytes) -> Lease:
@@ -175,7 +175,7 @@ class Leases:
 
     def _holds_already(self, key: bytes) -> bool:
         here = self.holder_here(key)
-        return here is not None and here in _held.get()
+        return here is not None and here in held_here.get()
 
     def holder_here(self, key: bytes) -> Lease | None:
         """The lease of this process for a key."""

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple, Protocol
 from hitsave.api import DirectorySnapshot, FileSnapshot
 from hitsave.cache.hashing import hash_descriptor, new_hasher
 from hitsave.cache.intake import WHOLE_FROM
-from hitsave.errors import CorruptObject, HitsaveError
+from hitsave.errors import CorruptObject, MemoError
 from hitsave.objects.digest import Digest
 
 _PROTOCOL = 5
@@ -36,7 +36,7 @@ _NOT_IN_ITSELF = frozenset(("count", "repeat", "cycle"))
 Snapshot = FileSnapshot | DirectorySnapshot
 
 
-class Unpicklable(HitsaveError):
+class Unpicklable(MemoError):
     """A result that cannot be kept. `path` says where in it, as far as that was found; `type_name` what is there."""
 
     def __init__(self, path: str, type_name: str, reason: str, remedy: str = "return plain data instead") -> None:
@@ -54,7 +54,7 @@ class GeneratorResult(Unpicklable):
         super().__init__(path, type_name, "it is used up by reading it", "return a list instead")
 
 
-class ResultUnreadable(HitsaveError):
+class ResultUnreadable(MemoError):
     """A kept result that this program cannot use, say because a class of it is not there; compute it again."""
 
     def __init__(self, reason: str) -> None:

@@ -78,9 +78,10 @@ def test_taken_once_until_released(leases: Leases) -> None:
     assert taken(leases, b"k").still_ours()
 
 
-def test_what_was_done_meanwhile_is_no_work_and_no_lease(leases: Leases) -> None:
+def test_what_was_done_meanwhile_is_no_work_and_no_lease(leases: Leases, path: Path) -> None:
     assert leases.wait(b"k", lambda: "result") == "result"
-    assert ends(in_thread(lambda: taken(leases, b"k").release()))
+    assert leases.holder_here(b"k") is None
+    assert LeaseTable(path).held(b"k") is None
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
@@ -298,6 +299,19 @@ def test_patience_with_an_owner_on_another_machine(path: Path) -> None:
 
 def test_an_owner_that_stirs_is_waited_for(path: Path) -> None:
     assert attempts_until_taken(path, ELSEWHERE, 5, stirs=6) == 9
+
+
+def test_who_stirs_at_the_last_moment_keeps_its_lease(path: Path) -> None:
+    table = LeaseTable(path)
+    table.insert(b"k", b"token", ELSEWHERE)
+    seen = table.held(b"k")
+    assert seen is not None
+    table.beat([(b"k", b"token")])
+    assert not table.replace(b"k", seen, b"mine", this_process())
+    seen = table.held(b"k")
+    assert seen is not None
+    assert table.replace(b"k", seen, b"mine", this_process())
+    assert not table.replace(b"k", seen, b"another", ELSEWHERE), "somebody was quicker"
 
 
 def test_more_patience_with_a_process_that_is_seen_to_live(path: Path) -> None:
