@@ -4,9 +4,10 @@ Invariants:
 - An object is in the cache under its digest only if its bytes have that digest.
 - A ref is published only when everything it needs is durable and in the cache.
 
-Order of writes: contents go to files in a folder of this intake's own, which nobody else looks at; `publish` syncs
-them, and then, in one write transaction, checks that what was found here earlier is still here, renames the files
-into place, and records indexes, files and refs. A process that dies before the transaction commits leaves nothing
+Order of writes: contents go to files in a folder of this intake's own, which nobody else looks at, or, where they are
+small and the intake was opened for it, wait in memory for the inbox. `publish` syncs the files, and then, in one write
+transaction, checks that what was found here earlier is still here, renames the files into place, and records indexes,
+files, what goes into the inbox, and refs. A process that dies before the transaction commits leaves nothing
 but a folder, or nameless files, that the next collection removes.
 """
 
@@ -17,14 +18,15 @@ import errno
 import os
 import secrets
 import sqlite3
-from collections.abc import Collection, Iterable
+import threading
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
 from blake3 import blake3
 
-from hitsave.cache import holds
+from hitsave.cache import holds, inbox
 from hitsave.cache.database import Database
 from hitsave.cache.evaluations import add_row, first_with
 from hitsave.cache.files import (
@@ -37,12 +39,13 @@ from hitsave.cache.files import (
     write_all,
 )
 from hitsave.cache.hashing import copy_and_hash, hash_descriptor, new_hasher
+from hitsave.cache.inbox import Boxed, Inbox
 from hitsave.cache.packfile import verify_pack
 from hitsave.cache.packset import PackSet, index_file, pack_file
 from hitsave.cache.packwriter import PackWriter
 from hitsave.cache.refs import set_refs
 from hitsave.cache.wholefiles import WholeFiles, object_file
-from hitsave.errors import CorruptObject, MalformedObject, ReliedOnLost
+from hitsave.errors import CacheError, CorruptObject, HitsaveError, MalformedObject, ReliedOnLost
 from hitsave.objects.digest import Digest, ObjectKind, object_digest
 from hitsave.objects.refs import Ref, RefName
 from hitsave.packing.blocks import EntryKindInPack
@@ -85,13 +88,28 @@ def _own_folder(parent: Path) -> tuple[Path, int | None]:
 class Intake:
     """One batch of objects. Use it as a context manager; without `publish` nothing is stored."""
 
-    def __init__(self, root: Path, database: Database, packs: PackSet, whole: WholeFiles) -> None:
+    def __init__(
+        self,
+        root: Path,
+        database: Database,
+        packs: PackSet,
+        whole: WholeFiles,
+        box: Inbox,
+        when_full: Callable[[], object] | None = None,
+    ) -> None:
+        """With `when_full`, small objects go into the inbox; it is called when they should move into packs."""
         self._root = os.fspath(root)
         self._database = database
         self._packs = packs
         self._whole = whole
-        self.folder, self._lock = _own_folder(Path(self._root, "tmp"))
-        self._writer = PackWriter(os.fspath(self.folder))
+        self._inbox = box
+        self._when_full = when_full
+        self._own: tuple[Path, int | None] | None = None
+        self._making = threading.Lock()
+        self._writer: PackWriter | None = None
+        self._boxed: list[Boxed] = []
+        self._unboxed: list[Digest] = []
+        self._inbox_empty = box.empty
         self._new: set[bytes] = set()
         self._found: set[bytes] = set()
         self._files: list[WholeFile] = []
@@ -109,14 +127,32 @@ class Intake:
     ) -> None:
         self.close()
 
+    @property
+    def folder(self) -> Path:
+        """This intake's own folder, where nobody else looks; made when it is first asked for."""
+        with self._making:
+            if self._own is None:
+                try:
+                    self._own = _own_folder(Path(self._root, "tmp"))
+                except OSError as error:
+                    if error.errno in (errno.EACCES, errno.EROFS):
+                        raise CacheError(f"{self._root}: the cache cannot be written ({error.strerror})") from None
+                    raise
+            return self._own[0]
+
     def close(self) -> None:
         """Remove this intake's folder, with what was not published."""
-        self._writer.abandon()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        if self._writer is not None:
+            self._writer.abandon()
+        with self._making:
+            own, self._own = self._own, None
+        if own is None:
+            return
+        folder, lock = own
+        if lock is not None:
+            os.close(lock)
         try:
-            remove_tree(os.fspath(self.folder))
+            remove_tree(os.fspath(folder))
         except OSError as error:
             if error.errno != errno.ENOTEMPTY:  # A collection has just locked it, and removes what is left.
                 raise
@@ -136,23 +172,32 @@ class Intake:
         if kind is ObjectKind.BLOB and len(content) >= WHOLE_FROM:
             if not self._known(digest):
                 self._write_whole(digest, content)
-        elif not self._packed(digest):
-            self._writer.add(digest, kind, content)
+        elif not self._kept_small(digest):
+            if self._when_full is None:
+                self._pack(digest, kind, content)
+            else:
+                self._boxed.append(Boxed(digest, kind, bytes(content)))
             self._note(digest, len(content))
         if kind is ObjectKind.EVALUATION and len(self._evaluations) < _MOST_INDEXED:
             self._evaluations[digest] = bytes(content)
         return digest
 
-    def _packed(self, digest: bytes) -> bool:
+    def _pack(self, digest: Digest, kind: ObjectKind, content: bytes | memoryview) -> None:
+        if self._writer is None:
+            self._writer = PackWriter(os.fspath(self.folder))
+        self._writer.add(digest, kind, content)
+
+    def _kept_small(self, digest: bytes) -> bool:
         if digest in self._new or digest in self._found:
             return True
-        if self._packs.known(digest):
+        # An inbox that was empty at the beginning may hold it by now. To keep it twice does no harm.
+        if self._packs.known(digest) or (not self._inbox_empty and self._inbox.has(digest)):
             self._found.add(digest)
             return True
         return False
 
     def _known(self, digest: bytes) -> bool:
-        if self._packed(digest):
+        if self._kept_small(digest):
             return True
         if self._has_file(digest):
             self._found.add(digest)
@@ -236,7 +281,27 @@ class Intake:
 
     def rely_on(self, digest: bytes) -> bool:
         """Whether an object is here; `publish` then checks that it still is."""
-        return self._known(digest)
+        if self._known(digest):
+            return True
+        if self._is_here(digest):  # It has come, or has moved from the inbox into a pack, since this intake began.
+            self._found.add(digest)
+            return True
+        return False
+
+    def _is_here(self, digest: bytes) -> bool:
+        if self._inbox.has(digest) or self._whole.recorded(digest):
+            return True
+        self._packs.refresh()
+        return self._packs.known(digest)
+
+    def unbox(self, objects: Iterable[Boxed]) -> None:
+        """Take objects of the inbox into packs; `publish` takes them out of it. Damaged ones stay where they are."""
+        for boxed in objects:
+            if boxed.right:
+                self._unboxed.append(boxed.digest)
+                if boxed.digest not in self._new:
+                    self._pack(*boxed)
+                    self._new.add(boxed.digest)
 
     # -- publishing
 
@@ -262,29 +327,40 @@ class Intake:
         Raises ReliedOnLost where a collection took something meanwhile that was found here before.
         """
         refs = list(refs)
-        packs = self._writer.finish() + self._adopted
+        packs = (self._writer.finish() if self._writer is not None else []) + self._adopted
         index = self._write_index(packs)
-        names = [f"{pack.digest}.pack" for pack in packs] + [str(file.digest) for file in self._files]
-        paths = [os.path.join(self.folder, name) for name in names]
-        if index:
-            paths.append(os.path.join(self.folder, "index"))
-        if paths:
-            sync_all(paths)
+        self._sync(packs, index)
+        full = False
         with self._database.writing() as connection:
             if release is not None:
                 holds.release(connection, release)
             if unless is not None and (first := first_with(connection, unless, besides)):
                 return first
+            if self._unboxed and not inbox.remove(connection, self._unboxed):
+                return None  # Another process was quicker.
             self._check_relied_on(rely_on)
             folders = self._install(connection, packs, index)
             if folders:
                 sync_all(sorted(folders))
+            if self._boxed:
+                full = inbox.add(connection, self._boxed)
             if hold is None:
                 self._publish_refs(connection, refs, partial)
             else:
                 holds.hold(connection, hold, [(ref.digest, ref.kind) for ref in refs])
         self._packs.touch()
+        if full and self._when_full is not None:
+            # What is published is published. Where there is no room for packs, the next one will try again.
+            with contextlib.suppress(OSError, HitsaveError):
+                self._when_full()
         return None
+
+    def _sync(self, packs: list[IndexedPack], index: bytes) -> None:
+        names = [f"{pack.digest}.pack" for pack in packs] + [str(file.digest) for file in self._files]
+        if index:
+            names.append("index")
+        if names:
+            sync_all([os.path.join(self.folder, name) for name in names])
 
     def _publish_refs(self, connection: sqlite3.Connection, refs: list[Ref], partial: bool) -> None:
         for ref in refs:
@@ -311,7 +387,7 @@ class Intake:
         lost = [
             digest.hex()
             for digest in needed - self._new
-            if not self._packs.known(digest) and not self._whole.recorded(digest)
+            if not (self._packs.known(digest) or self._whole.recorded(digest) or self._inbox.has(digest))
         ]
         if lost:
             raise ReliedOnLost(lost)

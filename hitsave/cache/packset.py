@@ -126,6 +126,11 @@ class PackSet:
         self.refresh()
         return self._indexes
 
+    @property
+    def names(self) -> tuple[bytes, ...]:
+        """The names of the indexes looked at last."""
+        return tuple(self._indexes)
+
     def packs(self) -> list[PackSummary]:
         """Every pack."""
         return [pack for index in self.indexes().values() for pack in index.packs]

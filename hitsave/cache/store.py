@@ -2,10 +2,11 @@
 
     objects/ab/<hex>   large blobs, and small ones whose path was asked for; read-only
     packs/ indexes/    small blobs and all trees
-    cache.db           refs, evaluations by what they say, what is known of files, operations
+    cache.db           refs, evaluations by what they say, what is known of files, operations; the inbox: small objects
+                       that are to be packed
     tmp/               intakes under way       trash/  collected, kept for undo       quarantine/  found corrupt
 
-Every byte that comes out was checked against its digest: packed objects whenever they are read, whole files when they
+Every byte that comes out was checked against its digest: small objects whenever they are read, whole files when they
 came in and again whenever their size or time is not what it was then.
 """
 
@@ -24,6 +25,7 @@ from hitsave.cache import holds
 from hitsave.cache.database import Database
 from hitsave.cache.evaluations import EvaluationIndex
 from hitsave.cache.files import sync_path
+from hitsave.cache.inbox import Inbox
 from hitsave.cache.intake import Intake
 from hitsave.cache.moves import MoveJournal
 from hitsave.cache.packset import PackSet, pack_file
@@ -41,7 +43,6 @@ from hitsave.packing.index import IndexedPack, Location, PackSummary
 
 _FOLDERS = ("objects", "packs", "indexes", "tmp", "trash", "quarantine")
 _MOST_CANDIDATES = 20
-_QUERY_AT_ONCE = 500
 
 
 class ObjectInfo(NamedTuple):
@@ -60,6 +61,7 @@ class Cache:
         self.moves = moves
         self.packset = PackSet(path, database)
         self.whole_files = WholeFiles(path, database)
+        self.inbox = Inbox(path, database)
         self.stats = StatCache(database)
         self.evaluations = EvaluationIndex(database, self._read_those_here)
         self.sweeper = Sweeper(path, database, self.packset, moves)
@@ -119,28 +121,43 @@ class Cache:
     def missing(self, digests: Iterable[Digest]) -> set[Digest]:
         """Those of `digests` that are not here."""
         self.packset.refresh()
+        looked_at = self.packset.names
         absent = [digest for digest in set(digests) if not self.packset.known(digest)]
-        found: set[bytes] = set()
-        for at in range(0, len(absent), _QUERY_AT_ONCE):
-            some = [bytes(digest) for digest in absent[at : at + _QUERY_AT_ONCE]]
-            marks = ",".join("?" * len(some))
-            query = f"SELECT digest FROM files WHERE digest IN ({marks})"
-            found.update(row[0] for row in self.database.rows(query, *some))
-        return {digest for digest in absent if digest not in found}
+        if not absent:
+            return set()
+        found = self.inbox.among(absent) | self.whole_files.among(absent)
+        missing = {digest for digest in absent if digest not in found}
+        self.packset.refresh()
+        if missing and self.packset.names != looked_at:  # What was in the inbox may have moved between the two looks.
+            missing = {digest for digest in missing if not self.packset.known(digest)}
+        return missing
 
     def info(self, digest: Digest) -> ObjectInfo | None:
         """Kind and size of an object; None where it is not here."""
         if location := self.packset.find(digest):
             return ObjectInfo(ObjectKind(location.kind), location.length)
+        if boxed := self.inbox.info(digest):
+            return ObjectInfo(*boxed)
         rows = self.database.rows("SELECT size FROM files WHERE digest = ?", bytes(digest))
-        return ObjectInfo(ObjectKind.BLOB, rows[0][0]) if rows else None
+        if rows:
+            return ObjectInfo(ObjectKind.BLOB, rows[0][0])
+        location = self.packset.find(digest)  # It may have moved out of the inbox between the two looks.
+        return ObjectInfo(ObjectKind(location.kind), location.length) if location else None
 
     def locate(self, digest: Digest) -> Location | None:
-        """Where a packed object lies."""
-        return self.packset.find(digest)
+        """Where a packed object lies. What is in the inbox is packed for it."""
+        return self.locate_many([digest]).get(digest)
 
     def locate_many(self, digests: Iterable[Digest]) -> dict[Digest, Location]:
-        """Where those of `digests` lie that are packed."""
+        """Where those of `digests` lie that are packed. What is in the inbox is packed for it."""
+        wanted = list(digests)
+        found = self._locate_packed(wanted)
+        absent = [digest for digest in wanted if digest not in found]
+        if absent and not self.inbox.empty and self.inbox.among(absent):
+            self.pack_inbox()
+        return found | self._locate_packed(absent) if absent else found
+
+    def _locate_packed(self, digests: Iterable[Digest]) -> dict[Digest, Location]:
         self.packset.refresh()
         find = self.packset.find_known
         return {digest: found for digest in digests if (found := find(digest)) is not None}
@@ -165,6 +182,7 @@ class Cache:
             Digest(row[0])
             for row in self.database.rows("SELECT digest FROM files WHERE digest BETWEEN ? AND ? LIMIT 20", low, high)
         }
+        found.update(self.inbox.between(low, high, _MOST_CANDIDATES))
         for index in self.packset.indexes().values():
             for digest in index.find_prefix(low, high):
                 found.add(digest)
@@ -176,10 +194,20 @@ class Cache:
 
     def read(self, digest: Digest) -> bytes:
         """The content of an object. Raises ObjectNotFound, CorruptObject."""
-        if location := self.packset.find(digest):
-            return self.packset.read(location)
+        content = self._read_small(digest)
+        if content is not None:
+            return content
         with self.open_blob(digest) as file:
             return file.read()
+
+    def _read_small(self, digest: Digest) -> bytes | None:
+        """The content of an object that is in a pack or the inbox; None where it is in neither."""
+        if location := self.packset.find(digest):
+            return self.packset.read(location)
+        content = self.inbox.read(digest)
+        if content is None and (location := self.packset.find(digest)):  # It has moved between the two looks.
+            return self.packset.read(location)
+        return content
 
     def read_many(self, locations: Iterable[Location]) -> Iterator[tuple[Digest, bytes | memoryview]]:
         """The contents of packed objects, in the order in which they lie, each block decoded once."""
@@ -193,10 +221,10 @@ class Cache:
                 return path.open("rb")
             except FileNotFoundError:  # Collected between the two looks, unless the second one finds it.
                 return self._open_again(digest)
-        location = self.packset.find(digest)
-        if location is None:
+        content = self._read_small(digest)
+        if content is None:
             raise ObjectNotFound(str(digest))
-        return io.BytesIO(self.packset.read(location))
+        return io.BytesIO(content)
 
     def _open_again(self, digest: Digest) -> BinaryIO:
         self.database.settle()
@@ -210,8 +238,8 @@ class Cache:
         try:
             return self.whole_files.find(digest)
         except CorruptObject:
-            if self.packset.find(digest):
-                return None  # A good copy lies in a pack.
+            if self.packset.find(digest) or self.inbox.has(digest):
+                return None  # A good copy lies in a pack, or will.
             raise
 
     def path_of(self, digest: Digest) -> Path:
@@ -219,10 +247,10 @@ class Cache:
         path = self.whole_file(digest)
         if path is not None:
             return path
-        location = self.packset.find(digest)
-        if location is None:
+        content = self._read_small(digest)
+        if content is None:
             raise ObjectNotFound(str(digest))
-        return self.whole_files.derive(digest, self.packset.read(location))
+        return self.whole_files.derive(digest, content)
 
     # -- refs
 
@@ -282,14 +310,17 @@ class Cache:
 
     # -- writing
 
-    def intake(self) -> Intake:
-        """A new batch of objects."""
-        try:
-            return Intake(self.path, self.database, self.packset, self.whole_files)
-        except OSError as error:
-            if error.errno in (errno.EACCES, errno.EROFS):
-                raise CacheError(f"{self.path}: the cache cannot be written ({error.strerror})") from None
-            raise
+    def intake(self, *, inbox: bool = False) -> Intake:
+        """A new batch of objects. With `inbox`, small ones are put into the database, which is for few at a time."""
+        when_full = self.pack_inbox if inbox else None
+        return Intake(self.path, self.database, self.packset, self.whole_files, self.inbox, when_full)
+
+    def pack_inbox(self) -> None:
+        """Move what lies in the inbox into packs. What is damaged stays, for 'hitsave fsck' to tell."""
+        for batch in self.inbox.batches():
+            with self.intake() as intake:
+                intake.unbox(batch)
+                intake.publish([])
 
 
 def _make_folders(path: Path) -> None:

@@ -24,6 +24,7 @@ from hitsave.errors import CorruptObject
 from hitsave.objects.digest import Digest
 
 _TRIES = 5
+_QUERY_AT_ONCE = 500
 
 
 class _Row(NamedTuple):
@@ -48,6 +49,16 @@ class WholeFiles:
     def recorded(self, digest: bytes) -> bool:
         """Whether the cache keeps such a file, without a look at it."""
         return self._row(digest) is not None
+
+    def among(self, digests: list[Digest]) -> set[Digest]:
+        """Those of `digests` of which the cache keeps a file, without a look at them."""
+        found: set[Digest] = set()
+        for at in range(0, len(digests), _QUERY_AT_ONCE):
+            some = [bytes(digest) for digest in digests[at : at + _QUERY_AT_ONCE]]
+            marks = ",".join("?" * len(some))
+            rows = self._database.rows(f"SELECT digest FROM files WHERE digest IN ({marks})", *some)
+            found.update(Digest(row[0]) for row in rows)
+        return found
 
     def find(self, digest: Digest) -> Path | None:
         """The file of an object; None where none is kept. Raises CorruptObject where it was changed or is missing.

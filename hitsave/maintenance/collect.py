@@ -111,8 +111,8 @@ def mark(cache: Cache, seen: Marked | None = None) -> Marked:
     raise AssertionError("the last attempt returns or raises")
 
 
-def find_dead(cache: Cache, live: Marked) -> list[Dead]:
-    """Every object that is not marked, by ascending digest, each once."""
+def find_dead(cache: Cache, live: Marked, boxed: bool = False) -> list[Dead]:
+    """Every object that is not marked, by ascending digest, each once; those in the inbox only with `boxed`."""
     owners = _former_owners(cache)
     found: dict[Digest, Dead] = {}
     cache.packset.refresh()
@@ -122,6 +122,9 @@ def find_dead(cache: Cache, live: Marked) -> list[Dead]:
             digest = location.digest
             if digest not in live:
                 found[digest] = Dead(digest, ObjectKind(location.kind), location.length, *owners.get(digest, ()))
+    for digest, kind, size in cache.inbox.rows() if boxed else ():
+        if digest not in live:
+            found[digest] = Dead(digest, kind, size, *owners.get(digest, ()))
     for raw, size in cache.database.rows("SELECT digest, size FROM files"):
         digest = Digest(raw)
         if digest not in live and digest not in found:
@@ -167,8 +170,9 @@ def collect(cache: Cache, now: int, keep_seconds: int = DEFAULT_KEEP_SECONDS, dr
     """Move what nobody owns to the trash, and delete for good what has lain there longer than `keep_seconds`."""
     drop_dead_holds(cache.database, now)
     if dry_run:
-        dead = find_dead(cache, mark(cache))
+        dead = find_dead(cache, mark(cache), boxed=True)
         return Collected(tuple(dead), sum(item.size for item in dead), None)
+    cache.pack_inbox()  # What goes is moved, and rows cannot be. What comes later is the next collection's.
     for _ in range(_TRIES):
         done = _collect_once(cache, now)
         if done is not None:

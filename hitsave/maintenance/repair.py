@@ -51,8 +51,10 @@ def repair(cache: Cache, fetch: Fetch, progress: Progress | None = None) -> Repa
     damage = report.damage
     for digest in damage.files:
         cache.whole_files.set_aside(digest)
+    for digest in damage.boxed:
+        cache.inbox.set_aside(digest)
     moved = _replace_packs(cache, damage) if damage.packs else []
-    known = damage.files.keys() | damage.unreadable.keys()
+    known = damage.objects
     _bring_back(cache, fetch, known)
     after = verify(cache, progress)
     after = replace(after, faults=(*after.faults, *_lost_parts(cache, known, after)))

@@ -37,7 +37,7 @@ Owners = dict[Digest, list[str]]
 
 @dataclass(slots=True)
 class Damage:
-    """What is wrong in a cache: by index, pack and whole file, each with the reason.
+    """What is wrong in a cache: by index, pack and whole file, each with the reason; and rows of the inbox.
 
     `unreadable` are the objects that cannot be read out of the packs that hold them.
     """
@@ -46,6 +46,12 @@ class Damage:
     packs: dict[Digest, str] = field(default_factory=dict)
     files: dict[Digest, str] = field(default_factory=dict)
     unreadable: dict[Digest, Digest] = field(default_factory=dict)
+    boxed: set[Digest] = field(default_factory=set)
+
+    @property
+    def objects(self) -> set[Digest]:
+        """The objects that are lost, unless they are kept a second time."""
+        return {*self.files, *self.unreadable, *self.boxed}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,7 @@ class Report:
 
 
 def verify(cache: Cache, progress: Progress | None = None) -> Report:
-    """Read every index, pack, whole file and ref of the cache. Changes nothing.
+    """Read every index, pack, whole file, row of the inbox and ref of the cache. Changes nothing.
 
     Where an index is damaged, packs and refs cannot be followed, and the report names the index and whole files alone.
     """
@@ -72,11 +78,16 @@ def verify(cache: Cache, progress: Progress | None = None) -> Report:
         faults = [Fault(None, _path(cache, index_file(name)), reason) for name, reason in damage.indexes.items()]
         faults += [Fault(digest, _path(cache, object_file(digest)), why) for digest, why in damage.files.items()]
         return Report(files, file_size, 0, tuple(faults), damage)
+    # What moves out of the inbox meanwhile is looked at twice, and not never.
+    boxed, boxed_size = _verify_inbox(cache, damage, progress)
     packed, packed_size = _verify_packs(cache, damage, progress)
     refs = cache.refs()
-    ref_faults, owners = verify_refs(cache, refs, damage.files.keys() | damage.unreadable.keys())
+    ref_faults, owners = verify_refs(cache, refs, damage.objects)
     faults = [*_pack_faults(cache, damage, owners), *_file_faults(cache, damage, owners), *ref_faults]
-    return Report(packed + files, packed_size + file_size, len(refs), tuple(faults), damage)
+    faults += [
+        Fault(lost, cache.inbox.where, "has another digest", tuple(owners.get(lost, ()))) for lost in damage.boxed
+    ]
+    return Report(boxed + packed + files, boxed_size + packed_size + file_size, len(refs), tuple(faults), damage)
 
 
 def _path(cache: Cache, name: str) -> str:
@@ -100,6 +111,11 @@ def _file_faults(cache: Cache, damage: Damage, owners: Owners) -> Iterator[Fault
         yield Fault(digest, _path(cache, object_file(digest)), reason, tuple(owners.get(digest, ())))
 
 
+def _inbox_faults(cache: Cache, damage: Damage, owners: Owners) -> Iterator[Fault]:
+    for digest in sorted(damage.boxed):
+        yield Fault(digest, cache.inbox.where, "its content has another digest", tuple(owners.get(digest, ())))
+
+
 def _verify_indexes(cache: Cache) -> dict[bytes, str]:
     wrong: dict[bytes, str] = {}
     for name in _index_names(cache):
@@ -117,6 +133,16 @@ def _verify_indexes(cache: Cache) -> dict[bytes, str]:
 
 def _index_names(cache: Cache) -> list[bytes]:
     return [row[0] for row in cache.database.rows("SELECT name FROM indexes ORDER BY name")]
+
+
+def _verify_inbox(cache: Cache, damage: Damage, progress: Progress) -> tuple[int, int]:
+    objects = size = 0
+    for batch in cache.inbox.batches():
+        damage.boxed.update(boxed.digest for boxed in batch if not boxed.right)
+        objects += len(batch)
+        size += (read := sum(len(boxed.content) for boxed in batch))
+        progress.advance(read, len(batch))
+    return objects, size
 
 
 def _verify_packs(cache: Cache, damage: Damage, progress: Progress) -> tuple[int, int]:
@@ -191,7 +217,6 @@ def _check_file(cache: Cache, check: Callable[[], int], listed: Callable[[], boo
 
 
 def verify_refs(cache: Cache, refs: Iterable[Ref], wrong: set[Digest]) -> tuple[list[Fault], Owners]:
-    """What refs lack, and for each object in `wrong` the refs that need it."""
     """Refs that lack something, and for each object in `wrong` the refs that need it."""
     faults: list[Fault] = []
     owners: Owners = {}

@@ -8,6 +8,7 @@ from hitsave.cache.intake import Intake
 from hitsave.cache.store import Cache
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.encoding import decode_tree, encode_tree, tree_from
+from hitsave.objects.graph import links
 from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.objects.refs import Ref, snapshot_ref
 
@@ -44,6 +45,10 @@ def all_files_of(cache: Cache, digest: Digest, kind: ObjectKind, path: bytes = b
     if kind is ObjectKind.BLOB:
         return {path: cache.read(digest)}
     found: dict[bytes, bytes] = {}
+    if kind is ObjectKind.EVALUATION:
+        for number, link in enumerate(links(kind, cache.read(digest))):
+            found |= all_files_of(cache, link.digest, link.kind, b"%d" % number)
+        return found
     for entry in decode_tree(cache.read(digest)).entries:
         inner = ObjectKind.TREE if entry.kind is EntryKind.TREE else ObjectKind.BLOB
         found |= all_files_of(cache, entry.digest, inner, path + b"/" + entry.name if path else entry.name)

@@ -27,8 +27,10 @@ from hitsave.maintenance.collect import collect, forget, undo
 from hitsave.maintenance.verify import verify
 from hitsave.objects.digest import Digest, ObjectKind, blob_digest, tree_digest
 from hitsave.objects.encoding import encode_tree, tree_from
+from hitsave.objects.evaluation import TakenSnapshot
 from hitsave.objects.model import EntryKind, TreeEntry
-from hitsave.objects.refs import Namespace, Ref, RefName
+from hitsave.objects.refs import Namespace, Ref, RefName, evaluation_prefix, snapshot_ref
+from tests.cache.calls import MANIFEST, a_call, add_call
 from tests.cache.content import add_tree, all_files_of
 
 NOW = 1000
@@ -37,6 +39,7 @@ WHICH = st.sampled_from([0, 1])
 NAMES = [b"%d" % number for number in range(6)]
 #: Contents by their number: large ones are dear to show.
 NUMBERS = st.integers(0, len(CONTENTS) - 1)
+TOKENS = st.sampled_from(["one", "two"])
 FILES = st.dictionaries(st.sampled_from(NAMES), NUMBERS, max_size=6)
 
 Files = dict[bytes, bytes]
@@ -47,6 +50,7 @@ class Dropped(NamedTuple):
 
     kind: str
     refs: dict[RefName, Files]
+    calls: dict[RefName, set[Digest]] = {}  # noqa: RUF012
 
 
 class Pending(NamedTuple):
@@ -69,7 +73,7 @@ def digests_of(files: Files) -> set[Digest]:
 
 
 class CacheMachine(RuleBasedStateMachine):
-    """The model: refs with their files, and the operations that can be taken back."""
+    """The model: refs with their files, evaluations, what calls hold, and the operations that can be taken back."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,6 +83,8 @@ class CacheMachine(RuleBasedStateMachine):
         self.log: list[Dropped] = []
         self.pending: list[Pending] = []
         self.known: set[Digest] = set()
+        self.calls: dict[RefName, set[Digest]] = {}
+        self.held: dict[str, dict[Digest, Files]] = {}
         self.number = 0
 
     @initialize()
@@ -106,12 +112,12 @@ class CacheMachine(RuleBasedStateMachine):
 
     # -- what is done
 
-    @rule(which=WHICH, files=FILES)
-    def add(self, which: int, files: dict[bytes, int]) -> None:
-        self._add(which, {name: CONTENTS[number] for name, number in files.items()})
+    @rule(which=WHICH, files=FILES, inbox=st.booleans())
+    def add(self, which: int, files: dict[bytes, int], inbox: bool) -> None:
+        self._add(which, {name: CONTENTS[number] for name, number in files.items()}, inbox)
 
-    def _add(self, which: int, files: Files) -> None:
-        with self.caches[which].intake() as intake:
+    def _add(self, which: int, files: Files, inbox: bool) -> None:
+        with self.caches[which].intake(inbox=inbox) as intake:
             ref = self.new_ref(add_tree(intake, files))
             assert intake.new_objects <= len(files) + 1
             intake.publish([ref])
@@ -128,9 +134,9 @@ class CacheMachine(RuleBasedStateMachine):
         self.own(ref, files)
 
     @precondition(lambda self: len(self.pending) < 3)
-    @rule(which=WHICH, files=FILES)
-    def begin_intake(self, which: int, files: dict[bytes, int]) -> None:
-        intake = self.caches[which].intake()
+    @rule(which=WHICH, files=FILES, inbox=st.booleans())
+    def begin_intake(self, which: int, files: dict[bytes, int], inbox: bool) -> None:
+        intake = self.caches[which].intake(inbox=inbox)
         contents = {name: CONTENTS[number] for name, number in files.items()}
         self.pending.append(Pending(intake, self.new_ref(add_tree(intake, contents)), contents))
 
@@ -149,6 +155,51 @@ class CacheMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def abandon_intake(self, data: st.DataObject) -> None:
         self.pending.pop(data.draw(st.integers(0, len(self.pending) - 1))).intake.close()
+
+    @rule(which=WHICH)
+    def pack_inbox(self, which: int) -> None:
+        self.caches[which].pack_inbox()
+        assert self.caches[1 - which].inbox.empty
+
+    @rule(which=WHICH, files=FILES, token=TOKENS, inbox=st.booleans())
+    def hold(self, which: int, files: dict[bytes, int], token: str, inbox: bool) -> None:
+        contents = {name: CONTENTS[number] for name, number in files.items()}
+        with self.caches[which].intake(inbox=inbox) as intake:
+            digest = add_tree(intake, contents)
+            intake.publish([Ref(snapshot_ref(digest), digest, ObjectKind.TREE)], hold=token)
+        self.held.setdefault(token, {})[digest] = contents
+        self.known |= digests_of(contents)
+
+    @rule(which=WHICH, token=TOKENS)
+    def release(self, which: int, token: str) -> None:
+        self.caches[which].release(token)
+        self.held.pop(token, None)
+
+    @rule(which=WHICH, number=st.integers(0, 3), token=TOKENS, inbox=st.booleans(), twice=st.booleans())
+    def call(self, which: int, number: int, token: str, inbox: bool, twice: bool) -> None:
+        """A memoised call is published, and owns from then on what it held; the first one of its key wins."""
+        held = self.held.pop(token, {})
+        evaluation, result = a_call(
+            number, result=b"%d" % self.number, snapshots=[TakenSnapshot(digest, ObjectKind.TREE, 1) for digest in held]
+        )
+        prefix = None if twice else evaluation_prefix(evaluation.function, evaluation.key)
+        first = [name for name in sorted(self.calls) if prefix and name.name.startswith(prefix)]
+        with self.caches[which].intake(inbox=inbox) as intake:
+            ref = add_call(intake, evaluation, result)
+            published = intake.publish([ref], list(held), unless=prefix, release=token)
+        self.number += 1
+        assert published in (first or [None])
+        self.known |= {ref.digest, *map(blob_digest, (MANIFEST, result))}
+        if not first:
+            owned = {ref.digest, *map(blob_digest, (MANIFEST, result))}
+            self.calls[ref.name] = owned.union(*map(digests_of, held.values()))
+
+    @precondition(lambda self: self.calls)
+    @rule(which=WHICH, data=st.data())
+    def forget_a_call(self, which: int, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.calls)))
+        forget(self.caches[which], [name], NOW)
+        self.log.append(Dropped("forget", {}, {name: self.calls.pop(name)}))
 
     @precondition(lambda self: self.refs)
     @rule(which=WHICH, data=st.data())
@@ -183,6 +234,7 @@ class CacheMachine(RuleBasedStateMachine):
         assert undo(self.caches[which]).operation == taken_back[0].kind
         for dropped in taken_back:
             self.refs |= dropped.refs
+            self.calls |= dropped.calls
 
     @precondition(lambda self: any(self.refs.values()))
     @rule(which=WHICH, data=st.data())
@@ -213,18 +265,24 @@ class CacheMachine(RuleBasedStateMachine):
     def verify(self, which: int) -> None:
         report = verify(self.caches[which])
         assert report.faults == ()
-        assert report.refs == len(self.refs)
+        assert report.refs == len(self.refs) + len(self.calls)
 
     # -- what always holds
 
     def live(self) -> set[Digest]:
-        return {digest for files in self.refs.values() for digest in digests_of(files)}
+        held = [files for snapshots in self.held.values() for files in snapshots.values()]
+        live = {digest for files in [*self.refs.values(), *held] for digest in digests_of(files)}
+        return live.union(*self.calls.values())
 
     @invariant()
     def what_is_owned_is_there(self) -> None:
         for cache in self.caches:
-            refs = cache.refs()
+            refs = cache.refs(Namespace.DATASETS)
             assert {ref.name for ref in refs} == set(self.refs)
+            assert {ref.name for ref in cache.refs(Namespace.EVALUATIONS)} == set(self.calls)
+            assert {row.name for row in cache.evaluations.of("pkg.f")} == set(self.calls)
+            assert {digest for digest, _ in cache.held()} == {digest for held in self.held.values() for digest in held}
+            assert cache.missing(self.live()) == set()
             for ref in _one_for_each_digest(refs):
                 assert all_files_of(cache, ref.digest, ref.kind) == self.refs[ref.name]
                 assert cache.owns_whole(ref.digest)

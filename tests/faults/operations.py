@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hitsave.cache.intake import WHOLE_FROM
 from hitsave.cache.store import Cache
 from hitsave.maintenance.collect import collect, forget, undo
-from hitsave.objects.digest import blob_digest
-from hitsave.objects.refs import Ref, RefName
+from hitsave.objects.digest import ObjectKind, blob_digest
+from hitsave.objects.evaluation import BlobLink, TakenSnapshot
+from hitsave.objects.refs import Namespace, Ref, RefName, evaluation_prefix
 from hitsave.progress import Silent
 from hitsave.snapshots.capture import CaptureOptions
 from hitsave.snapshots.datasets import Owner, keep
-from tests.cache.content import files_of, ref_to, store
+from tests.cache.calls import a_call, add_call
+from tests.cache.content import add_tree, files_of, ref_to, store
 
 NOW = 1000
 
@@ -73,7 +75,8 @@ def _collected_and_added_again(cache: Cache) -> None:
 
 
 def _ref_of(cache: Cache, name: bytes) -> RefName:
-    return next(ref.name for ref in cache.refs() if name in files_of(cache, ref.digest))
+    refs = cache.refs(Namespace.SNAPSHOTS)
+    return next(ref.name for ref in refs if name in files_of(cache, ref.digest))
 
 
 def _undo(cache: Cache, folder: Path) -> None:
@@ -82,6 +85,40 @@ def _undo(cache: Cache, folder: Path) -> None:
 
 def _forget(cache: Cache, folder: Path) -> None:
     forget(cache, [_ref_of(cache, b"dropped")], NOW)
+
+
+def _publish_call(cache: Cache, folder: Path) -> None:
+    """As a memoised call does: small objects into the inbox, one large buffer, and what it held."""
+    held = [TakenSnapshot(digest, kind, 1) for digest, kind in cache.held()]
+    evaluation, result = a_call(1, snapshots=held)
+    large = BlobLink(blob_digest(noise(4, WHOLE_FROM)), WHOLE_FROM)
+    with cache.intake(inbox=True) as intake:
+        intake.add(ObjectKind.BLOB, noise(4, WHOLE_FROM))
+        ref = add_call(intake, replace(evaluation, buffers=(large,)), result)
+        prefix = evaluation_prefix(evaluation.function, evaluation.key)
+        intake.publish([ref], [digest for digest, _ in cache.held()], unless=prefix, release="token")
+
+
+def keep_small_call(cache: Cache) -> None:
+    """A call of which nothing is a file."""
+    evaluation, result = a_call(2)
+    with cache.intake(inbox=True) as intake:
+        ref = add_call(intake, evaluation, result)
+        intake.publish([ref], unless=evaluation_prefix(evaluation.function, evaluation.key))
+
+
+def _held(cache: Cache) -> None:
+    with cache.intake(inbox=True) as intake:
+        intake.publish([ref_to(add_tree(intake, {b"a": b"made", b"b": b"by the call"}))], hold="token")
+
+
+def _boxed(cache: Cache) -> None:
+    _one_forgotten(cache)
+    for number in range(5):
+        evaluation, result = a_call(number, code=1)
+        with cache.intake(inbox=True) as intake:
+            intake.publish([add_call(intake, evaluation, result)])
+    forget(cache, [cache.refs(Namespace.EVALUATIONS)[0].name], NOW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,5 +139,9 @@ OPERATIONS = {
     "purge": Operation(_collected, lambda cache, folder: collect(cache, NOW, keep_seconds=0)),
     "undo": Operation(_collected, _undo),
     "undo beside new content": Operation(_collected_and_added_again, _undo),
+    "publish a call": Operation(_held, _publish_call),
+    "publish a small call": Operation(lambda cache: None, lambda cache, folder: keep_small_call(cache)),
+    "pack the inbox": Operation(_boxed, lambda cache, folder: cache.pack_inbox()),
+    "collect with an inbox": Operation(_boxed, lambda cache, folder: collect(cache, NOW)),
     "derive": Operation(_two, lambda cache, folder: cache.path_of(blob_digest(SMALL))),
 }

@@ -12,10 +12,11 @@ from hitsave.cache.store import Cache
 from hitsave.maintenance.collect import collect
 from hitsave.maintenance.verify import verify
 from hitsave.objects.refs import RefName, parse_ref_name
+from tests.cache.calls import result_of
 from tests.cache.content import all_files_of, owned_by_all
 from tests.faults.forks import ROOT
 from tests.faults.operations import NOW
-from tests.faults.workers import DIRECTORIES, files_of_seed
+from tests.faults.workers import CALLS, DIRECTORIES, files_of_seed
 
 
 class Worker:
@@ -92,6 +93,30 @@ def test_many_processes_open_a_new_cache_at_once(tmp_path: Path) -> None:
             assert_owned(cache, lines)
             assert len(cache.refs()) == 8
             assert verify(cache).faults == ()
+
+
+def test_of_several_processes_that_publish_one_key_one_wins(tmp_path: Path) -> None:
+    path = tmp_path / "cache"
+    callers = [Worker("call", path, tmp_path, number) for number in range(4)]
+    collector = Worker("collect", path, tmp_path, 4)
+    (tmp_path / "start").touch()
+    try:
+        lines = [line for worker in callers for line in worker.end()]
+    finally:
+        (tmp_path / "end").touch()
+    collector.end()
+    assert len(lines) == 4 * CALLS
+    assert len({(key, name) for _, key, name, _ in lines}) == CALLS, "all were told of the same one"
+    assert sum(where == "here" for *_, where in lines) == CALLS
+    with Cache.open(path) as cache:
+        names = {str(ref.name) for ref in cache.refs()}
+        assert names == {name for _, _, name, _ in lines}
+        for ref in cache.refs():
+            assert result_of(cache, ref.digest)
+        collect(cache, NOW, keep_seconds=0)
+        assert verify(cache).faults == ()
+        packed = [digest for index in cache.packset.indexes().values() for digest, _ in index.digests()]
+        assert len(set(packed)) == 2 * CALLS + 1, "a result and an evaluation of each key, and the manifest"
 
 
 def _kill(path: Path, folder: Path, number: int, lines_first: int) -> list[list[str]]:

@@ -15,11 +15,13 @@ from hitsave.cache.intake import WHOLE_FROM
 from hitsave.cache.store import Cache
 from hitsave.maintenance.collect import collect, forget
 from hitsave.objects.digest import Digest, ObjectKind, parse_digest
-from hitsave.objects.refs import parse_ref_name, snapshot_ref
+from hitsave.objects.refs import evaluation_prefix, parse_ref_name, snapshot_ref
+from tests.cache.calls import a_call, add_call
 from tests.cache.content import all_files_of
 from tests.faults.operations import NOW, keep_folder, noise
 
 DIRECTORIES = 30
+CALLS = 40
 _SHARED = 8
 
 
@@ -106,12 +108,27 @@ def only_open(cache: Cache, folder: Path, number: int) -> None:
     _add(cache, folder / str(number), number)
 
 
+def call(cache: Cache, folder: Path, number: int) -> None:
+    """Publish the same calls as everybody, each with an own result; small ones, of which some are packed meanwhile."""
+    while not (folder / "start").exists():
+        time.sleep(0.001)
+    for key in range(CALLS):
+        evaluation, result = a_call(key, result=b"%d of %d" % (key, number))
+        with cache.intake(inbox=True) as intake:
+            ref = add_call(intake, evaluation, result)
+            first = intake.publish([ref], unless=evaluation_prefix(evaluation.function, evaluation.key))
+        print("first", key, first or ref.name, "here" if first is None else "elsewhere", flush=True)
+        if key % 7 == number % 7:
+            cache.pack_inbox()
+
+
 ROLES: dict[str, Callable[[Cache, Path, int], None]] = {
     "add": add,
     "forget": forget_again,
     "collect": collect_always,
     "read": read_always,
     "churn": churn,
+    "call": call,
     "open": only_open,
 }
 
