@@ -60,16 +60,10 @@ def _encode_record(name: RefName, ref: Ref | None) -> dict[str, Any]:
 
 def decode_refs(data: bytes) -> dict[RefName, Ref | None]:
     """The records of a segment. Raises MalformedObject."""
-    if len(data) < _HEADER.size:
-        raise MalformedObject("ref segment", "is too short")
-    magic, length = _HEADER.unpack_from(data)
-    if magic != _MAGIC or length > LARGEST_BLOCK:
-        raise MalformedObject("ref segment", "does not begin with the magic bytes of version 1", 0)
-    lines = decompress_frame(data[_HEADER.size :], length, "ref segment")
     records: dict[RefName, Ref | None] = {}
     previous: RefName | None = None
-    for line in lines.splitlines(keepends=True):
-        name, ref = _decode_record(line)
+    for line in record_lines(data).splitlines(keepends=True):
+        name, ref = decode_record(line)
         if previous is not None and name <= previous:
             raise MalformedObject("ref segment", "its records are not in ascending order")
         records[name] = ref
@@ -77,7 +71,18 @@ def decode_refs(data: bytes) -> dict[RefName, Ref | None]:
     return records
 
 
-def _decode_record(line: bytes) -> tuple[RefName, Ref | None]:
+def record_lines(data: bytes) -> bytes:
+    """The records of a segment, undecoded, a line each. Raises MalformedObject."""
+    if len(data) < _HEADER.size:
+        raise MalformedObject("ref segment", "is too short")
+    magic, length = _HEADER.unpack_from(data)
+    if magic != _MAGIC or length > LARGEST_BLOCK:
+        raise MalformedObject("ref segment", "does not begin with the magic bytes of version 1", 0)
+    return decompress_frame(data[_HEADER.size :], length, "ref segment")
+
+
+def decode_record(line: bytes) -> tuple[RefName, Ref | None]:
+    """One record, with its line feed. Raises MalformedObject."""
     plain = _PLAIN.fullmatch(line)
     if plain is not None:
         with contextlib.suppress(ValueError):

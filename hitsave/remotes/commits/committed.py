@@ -11,17 +11,19 @@ import math
 import os
 import secrets
 from collections.abc import Callable, Collection, Iterable, Sequence
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from blake3 import blake3
 
 from hitsave.errors import MalformedObject, RemoteConflict, RemoteCorrupt, RemoteNotFound, RemoteUnsuitable
-from hitsave.objects.digest import Digest
+from hitsave.objects.digest import DIGEST_SIZE, Digest
 from hitsave.objects.refs import Ref, RefName
 from hitsave.packing.commit import Commit, StoredFile
 from hitsave.packing.index import Index, IndexedPack, encode_index
 from hitsave.packing.indexmerge import IndexPart, MergedIndex
-from hitsave.packing.refsegment import RefChanges, decode_refs, encode_refs
+from hitsave.packing.refsegment import RefChanges, decode_refs, encode_refs, record_lines
+from hitsave.packing.reftable import RefTable
 from hitsave.remotes.commits.indexes import CommittedIndex
 from hitsave.remotes.commits.keys import index_key, refs_key
 from hitsave.remotes.commits.sessions import Session
@@ -35,6 +37,8 @@ MOST_ENCODED = 50_000
 MOST_COPIES = 64
 #: An index with so many entries (200 MB) is not put together with others.
 FULL = 4_000_000
+#: Of the records of a ref segment as they are before they are compressed, with their digest behind them.
+_LINES = ".lines"
 
 
 class CommittedFiles:
@@ -45,6 +49,7 @@ class CommittedFiles:
         self._cached = cached
         self._opened: dict[StoredFile, CommittedIndex] = {}
         self._packs: dict[StoredFile, tuple[Digest, ...]] = {}
+        self._tables: dict[StoredFile, RefTable] = {}
 
     # -- reading
 
@@ -82,6 +87,25 @@ class CommittedFiles:
         except MalformedObject as error:
             raise RemoteCorrupt(self._transport.url, key, str(error)) from None
 
+    def ref_table(self, file: StoredFile) -> RefTable:
+        """A ref segment in which few refs are looked for; read once for all commits. Raises RemoteCorrupt."""
+        if file not in self._tables:
+            path = self._copy(refs_key(file)).with_suffix(_LINES)
+            lines = _mapped_lines(path)
+            if lines is None:
+                loaded = self._load_lines(file)
+                self._remember(path, loaded + blake3(loaded).digest())
+                lines = _mapped_lines(path) or loaded
+            self._tables[file] = RefTable(lines)
+        return self._tables[file]
+
+    def _load_lines(self, file: StoredFile) -> bytes:
+        key = refs_key(file)
+        try:
+            return record_lines(self._load(file, key))
+        except MalformedObject as error:
+            raise RemoteCorrupt(self._transport.url, key, str(error)) from None
+
     def _load(self, file: StoredFile, key: str) -> bytes:
         """A file that a commit names, from this machine's copy where there is one; checked against its digest."""
         path = self._copy(key)
@@ -110,8 +134,10 @@ class CommittedFiles:
     def drop_copies(self, commit: Commit) -> None:
         """Remove this machine's copies of files that a commit no longer names, when they have become many."""
         kept = {self._copy(index_key(file)).name for file in commit.indexes}
-        kept |= {self._copy(refs_key(file)).name for file in commit.refs}
-        copies = [path for path in self._cached.iterdir() if path.suffix in (".index", ".refs")]
+        for file in commit.refs:
+            kept |= {self._copy(refs_key(file)).with_suffix(suffix).name for suffix in (".refs", _LINES)}
+        self._tables = {file: table for file, table in self._tables.items() if file in commit.refs}
+        copies = [path for path in self._cached.iterdir() if path.suffix in (".index", ".refs", _LINES)]
         if len(copies) > len(kept) + MOST_COPIES:
             for path in copies:
                 if path.name not in kept:
@@ -194,6 +220,18 @@ class CommittedFiles:
             return _merged(files, merge)
         except ValueError:  # Together they are too long: the list stays longer.
             return files
+
+
+def _mapped_lines(path: Path) -> bytes | mmap | None:
+    """This machine's copy of the records of a segment; None where there is none, or it is damaged."""
+    with contextlib.suppress(OSError, ValueError), path.open("rb") as file:
+        length = file.seek(0, os.SEEK_END) - DIGEST_SIZE
+        file.seek(length)  # Raises ValueError where it is negative.
+        digest = file.read()
+        lines = mmap(file.fileno(), length, access=ACCESS_READ) if length else b""
+        if blake3(lines).digest() == digest:
+            return lines
+    return None
 
 
 def _merged(

@@ -11,6 +11,7 @@ from hitsave.objects.refs import Ref, RefName
 from hitsave.packing.commit import Commit, StoredFile
 from hitsave.packing.index import Index, IndexedPack, Location
 from hitsave.packing.refsegment import RefChanges, apply_refs
+from hitsave.packing.reftable import RefTable
 from hitsave.remotes.ahead import run_all
 from hitsave.remotes.commits.indexes import CommittedIndex, run_searches
 from hitsave.remotes.commits.indexparts import Search
@@ -33,6 +34,9 @@ class CommittedFiles(Protocol):
 
     def load_refs(self, file: StoredFile) -> RefChanges:
         """A ref segment."""
+
+    def ref_table(self, file: StoredFile) -> RefTable:
+        """A ref segment in which few refs are looked for."""
 
 
 class View:
@@ -67,6 +71,19 @@ class View:
             files = self.commit.refs if self.commit else ()
             self._refs = apply_refs(self._files.load_refs(file) for file in files)
         return self._refs
+
+    def refs_beginning(self, *prefixes: str) -> list[Ref]:
+        """The refs whose names (NAMESPACE/NAME) begin with one of these, by name. Raises RemoteCorrupt.
+
+        No others are decoded, and no segment is read a second time.
+        """
+        run_all([lambda file=file: self._files.ref_table(file) for file in self.ref_files], self._files.parallel)  # type: ignore[misc]
+        held: dict[RefName, Ref | None] = {}
+        for file in reversed(self.ref_files):
+            for prefix in prefixes:
+                for name, ref in self._files.ref_table(file).find(prefix):
+                    held.setdefault(name, ref)
+        return [ref for _, ref in sorted(held.items()) if ref is not None]
 
     # -- lookups
 
