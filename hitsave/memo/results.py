@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
 import mmap
 import os
@@ -26,11 +25,14 @@ from hitsave.api import DirectorySnapshot, FileSnapshot
 from hitsave.cache.hashing import hash_descriptor, new_hasher
 from hitsave.cache.intake import WHOLE_FROM
 from hitsave.errors import CorruptObject, MemoError
+from hitsave.memo.mainmodule import MAIN_NAMES, attribute_at, from_main, main_name
+from hitsave.memo.torchstorages import Memory, reduce_storage
 from hitsave.objects.digest import Digest
 
 _PROTOCOL = 5
-_MAIN_NAMES = ("__main__", "__mp_main__")
 _MOST_LOOKED_AT = 10_000
+_USED_UP = "it is used up by reading it"
+_RETURN_A_LIST = "return a list instead"
 _NOT_IN_ITSELF = frozenset(("count", "repeat", "cycle"))
 
 Snapshot = FileSnapshot | DirectorySnapshot
@@ -48,10 +50,10 @@ class Unpicklable(MemoError):
 
 
 class GeneratorResult(Unpicklable):
-    """A result that is, or holds, a generator, a coroutine or another iterator: reading it would use it up."""
+    """A result that is a generator, a coroutine or another iterator: reading it would use it up."""
 
-    def __init__(self, path: str, type_name: str) -> None:
-        super().__init__(path, type_name, "it is used up by reading it", "return a list instead")
+    def __init__(self, type_name: str) -> None:
+        super().__init__("result", type_name, _USED_UP, _RETURN_A_LIST)
 
 
 class ResultUnreadable(MemoError):
@@ -74,14 +76,17 @@ class Pickled(NamedTuple):
 
 
 def pickle_result(value: object) -> Pickled:
-    """The bytes of a result. Raises Unpicklable, and GeneratorResult for iterators of any kind."""
+    """The bytes of a result. Raises GeneratorResult where it is an iterator of any kind, and Unpicklable."""
     file = io.BytesIO()
     buffers: list[memoryview] = []
     pickler = _ResultPickler(file, buffers)
     try:
         pickler.dump(value)
     except _LazyFound as found:
-        raise GeneratorResult(_path_to(value, found.lazy), _type_name(found.lazy)) from None
+        if found.lazy is value:
+            raise GeneratorResult(_type_name(value)) from None
+        path = _path_to(value, found.lazy)
+        raise Unpicklable(path, _type_name(found.lazy), _USED_UP, _RETURN_A_LIST) from None
     except RecursionError:
         raise Unpicklable("result", _type_name(value), "it is nested too deeply", "return flat data instead") from None
     except Exception as error:  # Whatever an object's own code raises: the result is there, and goes to the caller.
@@ -100,6 +105,7 @@ class _ResultPickler(pickle.Pickler):
         super().__init__(file, _PROTOCOL, buffer_callback=partial(_keep_in_band, buffers))
         self.snapshots: list[Snapshot] = []
         self.last: object = None
+        self._memories: dict[int, Memory] = {}
 
     def reducer_override(self, obj: Any) -> Any:
         self.last = obj
@@ -109,7 +115,8 @@ class _ResultPickler(pickle.Pickler):
             raise _LazyFound(obj)
         if isinstance(obj, Snapshot):
             self.snapshots.append(obj)
-        return _reduce_array(obj)
+        reduced = _reduce_array(obj)
+        return reduce_storage(obj, self._memories) if reduced is NotImplemented else reduced
 
 
 def _keep_in_band(buffers: list[memoryview], buffer: pickle.PickleBuffer) -> bool:
@@ -133,10 +140,10 @@ def _is_lazy(obj: object) -> bool:
 
 
 def _reduce_global(obj: type | types.FunctionType) -> Any:
-    if obj.__module__ not in _MAIN_NAMES or "<" in obj.__qualname__:
+    if obj.__module__ not in MAIN_NAMES or "<" in obj.__qualname__:
         return NotImplemented
     with contextlib.suppress(AttributeError):
-        if _attribute(sys.modules["__main__"], obj.__qualname__) is obj:
+        if attribute_at(sys.modules["__main__"], obj.__qualname__) is obj:
             return from_main, (main_name(), obj.__qualname__)
     return NotImplemented
 
@@ -187,36 +194,6 @@ def _parts(path: str, value: object) -> Iterator[tuple[str, object]]:
     attributes = getattr(value, "__dict__", None)
     if isinstance(attributes, dict):
         yield from ((f"{path}.{name}", part) for name, part in attributes.items())
-
-
-# -- what __main__ defines
-
-
-def main_name() -> str | None:
-    """The name by which other programs import what this one runs as `__main__`; None for notebooks and the like."""
-    main = sys.modules.get("__main__")
-    spec = getattr(main, "__spec__", None)
-    if spec is not None:
-        return None if spec.name in _MAIN_NAMES else str(spec.name)
-    file = getattr(main, "__file__", None)
-    stem = os.path.splitext(os.path.basename(file))[0] if isinstance(file, str) else ""
-    return stem if stem.isidentifier() else None
-
-
-def from_main(module: str | None, qualname: str) -> object:
-    """What the `__main__` of some program defined. Pickles name this function: it must stay where it is."""
-    if module == main_name():
-        return _attribute(sys.modules["__main__"], qualname)
-    if module is None:
-        raise LookupError(f"{qualname} was defined in a notebook or an interactive session")
-    return _attribute(importlib.import_module(module), qualname)
-
-
-def _attribute(module: object, qualname: str) -> object:
-    found = module
-    for part in qualname.split("."):
-        found = getattr(found, part)
-    return found
 
 
 # -- reading
