@@ -125,10 +125,10 @@ class _Walk:
 
     def _plain(self, frame: _Frame) -> bytes:
         body = frame.body({})
-        if len(body) <= LIMIT:
-            return body
-        encoding = fold(body)
-        self._digester.remember(frame.value, encoding)
+        encoding = body if len(body) <= LIMIT else fold(body)
+        took_work = any(part[:1] == b"F" for part in (encoding, *frame.parts))  # type: ignore[index]
+        if took_work and not isinstance(frame.value, Parts):
+            self._digester.remember(frame.value, encoding)
         return encoding
 
     def _failure(self, value: object, reason: str) -> Undigestable:

@@ -37,7 +37,7 @@ class ValueDigester:
     Nothing may change its content meanwhile. Forms use `label`; `deep` uses the rest.
     """
 
-    __slots__ = ("_kept", "_labels", "_refer", "memo", "out")
+    __slots__ = ("_folded", "_kept", "_labels", "_refer", "memo", "out")
 
     def __init__(self, refer: Refer) -> None:
         self._refer = refer
@@ -46,6 +46,8 @@ class ValueDigester:
         self._kept: list[object] = []
         self.memo: dict[int, bytes] = {}
         self.out = bytearray()
+        #: How many long bodies were hashed so far: what took such work is remembered, however short its encoding.
+        self._folded = 0
 
     def digest(self, value: object, name: str = "value") -> bytes:
         """The digest of a value, 32 bytes. Raises Undigestable."""
@@ -93,7 +95,9 @@ class ValueDigester:
         encoding = leaf_encoding(leaf)
         self.out += encoding
         if len(leaf.head) + leaf.size > LIMIT:
-            self.remember(value, encoding)
+            self._folded += 1
+            if value is not leaf:
+                self.remember(value, encoding)
         return encoding
 
     def _write(self, value: object, depth: int) -> None:
@@ -115,6 +119,7 @@ class ValueDigester:
     def _write_parts(self, value: object, parts: Parts, depth: int) -> None:
         out = self.out
         start = len(out)
+        folded = self._folded
         head, children, _step, unordered = parts
         out += head
         if unordered:
@@ -131,7 +136,9 @@ class ValueDigester:
             encoding = fold(out[start:])
             del out[start:]
             out += encoding
-            self.remember(value, encoding)
+            self._folded += 1
+        if self._folded != folded and value is not parts:
+            self.remember(value, bytes(out[start:]))
 
     def _write_sorted(self, children: Sequence[object], depth: int) -> None:
         out = self.out

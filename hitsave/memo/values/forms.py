@@ -19,7 +19,15 @@ _found: WeakKeyDictionary[type, Form] = WeakKeyDictionary()
 
 #: The modules that know the types of a library: loaded when a value of that library is met, never before.
 _LIBRARIES = {
+    "PIL": "images",
     "hitsave": "snapshots",
+    "numpy": "numpy_arrays",
+    "pandas": "frames",
+    "polars": "polars_frames",
+    "pyarrow": "arrow",
+    "scipy": "sparse",
+    "torch": "torch_tensors",
+    "xarray": "labelled",
 }
 
 

@@ -47,7 +47,7 @@ def instance_form(cls: type) -> Form:
         return _descriptor
     if issubclass(cls, enum.Enum):
         return _enum_member
-    if issubclass(cls, set | frozenset) and _inherits(cls, "__reduce_ex__"):
+    if issubclass(cls, set | frozenset) and inherits(cls, "__reduce_ex__"):
         return _set_subclass
     if cls.__module__ in ("builtins", "itertools") and hasattr(cls, "__next__"):
         return _iterator
@@ -102,17 +102,17 @@ def _iterator(digester: ValueDigester, value: object) -> Parts:
 def _is_plain(cls: type) -> bool:
     """Whether an instance is its attributes and nothing else."""
     return (
-        _inherits(cls, "__reduce_ex__")
-        and _inherits(cls, "__reduce__")
+        inherits(cls, "__reduce_ex__")
+        and inherits(cls, "__reduce__")
         and cls not in copyreg.dispatch_table
-        and _inherits(cls, "__getstate__")
+        and inherits(cls, "__getstate__")
         and not hasattr(cls, "__getnewargs__")
         and not hasattr(cls, "__getnewargs_ex__")
         and not issubclass(cls, list | dict)
     )
 
 
-def _inherits(cls: type, name: str) -> bool:
+def inherits(cls: type, name: str) -> bool:
     """Whether a class does as every object does."""
     return getattr(cls, name) is getattr(object, name)
 

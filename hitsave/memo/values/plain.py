@@ -200,6 +200,10 @@ def _memoryview(digester: ValueDigester, value: Any) -> Leaf:
     return Leaf(head + (b"t" if value.readonly else b"f"), (view,), value.nbytes)
 
 
+def _itself(digester: ValueDigester, value: Any) -> Parts | Leaf:
+    return value  # type: ignore[no-any-return]
+
+
 FORMS: dict[type, Form] = {
     list: _sequence(b"L"),
     tuple: _sequence(b"T"),
@@ -217,4 +221,7 @@ FORMS: dict[type, Form] = {
     staticmethod: attributes_form("staticmethod", "__func__"),
     classmethod: attributes_form("classmethod", "__func__"),
     types.MappingProxyType: made_of("mappingproxy", lambda value: [dict(value)]),
+    # Forms of other libraries may have parts in parts.
+    Parts: _itself,
+    Leaf: _itself,
 }

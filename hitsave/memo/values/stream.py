@@ -74,7 +74,10 @@ class Parts(NamedTuple):
 
 
 class Leaf(NamedTuple):
-    """A value whose body is a head and raw bytes; the head tells how many, and `size` is that number."""
+    """A value whose body is a head and raw bytes; the head tells how many, and `size` is that number.
+
+    A piece is used before the next one is asked for, so that its memory may be given back then.
+    """
 
     head: bytes
     pieces: Iterable[Bytes]
@@ -142,7 +145,10 @@ def fold(body: Bytes) -> bytes:
 def leaf_encoding(leaf: Leaf) -> bytes:
     """The encoding of raw bytes, which are neither copied nor held together."""
     if len(leaf.head) + leaf.size <= LIMIT:
-        return b"".join((leaf.head, *leaf.pieces))
+        body = bytearray(leaf.head)
+        for piece in leaf.pieces:
+            body += piece
+        return bytes(body)
     large = leaf.size >= THREADED
     hasher = new_hasher() if large else blake3()
     hasher.update(leaf.head)
