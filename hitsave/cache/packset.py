@@ -5,6 +5,9 @@ A process keeps the indexes mapped and looks again when another one has changed 
 
 What is found is checked against its digest when it is read. That something is *not* here is believed only of an index
 that has the digest it is named by, which is looked at once in a process, before the first such answer.
+
+An object that was found damaged can be set aside: its entry in that pack is passed over from then on, so that the same
+content can come in again, until a repair replaces the pack.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from pathlib import Path
 
 from hitsave.cache.database import Database
 from hitsave.cache.hashing import new_hasher
+from hitsave.cache.refs import doubt_all
 from hitsave.errors import CorruptObject, MalformedObject, ObjectNotFound
 from hitsave.objects.digest import Digest, ObjectKind, object_digest
 from hitsave.packing.blocks import decode_block, entry_content
@@ -53,6 +57,7 @@ class PackSet:
         self._indexes: dict[bytes, Index] = {}
         self._maps: dict[bytes, mmap.mmap] = {}
         self._checked: set[bytes] = set()
+        self._damaged: frozenset[tuple[bytes, bytes]] = frozenset()
         self._seen = threading.local()
         self._packs: OrderedDict[bytes, int] = OrderedDict()
         self._blocks: OrderedDict[tuple[bytes, Block], bytes | memoryview] = OrderedDict()
@@ -79,6 +84,8 @@ class PackSet:
                     if names == (names := self._names()):
                         raise
             self._maps = {name: self._maps[name] for name in self._indexes}
+            rows = self._database.rows("SELECT digest, pack FROM damaged")
+            self._damaged = frozenset((digest, pack) for digest, pack in rows)
             self._seen.version = version
             return changed
 
@@ -147,6 +154,8 @@ class PackSet:
 
     def known(self, digest: bytes) -> bool:
         """Whether the indexes looked at last hold an object; does not look again. Raises CorruptObject."""
+        if self._damaged:
+            return self.find_known(digest) is not None
         if any(digest in index for index in self._indexes.values()):
             return True
         self.check_indexes()
@@ -161,12 +170,51 @@ class PackSet:
         """Where an object is, by the indexes looked at last. Raises CorruptObject."""
         for name, index in self._indexes.items():
             try:
-                if location := index.find(digest):
+                location = index.find(digest)
+                if location and self._damaged and (bytes(digest), bytes(location.pack)) in self._damaged:
+                    location = self._find_undamaged(index, digest)
+                if location:
                     return location
             except MalformedObject as error:
                 raise CorruptObject(name.hex(), os.path.join(self._root, index_file(name)), str(error)) from None
         self.check_indexes()
         return None
+
+    def _find_undamaged(self, index: Index, digest: bytes) -> Location | None:
+        """The same object in another pack of an index."""
+        for number in range(index.number_of(digest), index.entry_count):
+            location = index.location(number)
+            if location.digest != digest:
+                return None
+            if (bytes(digest), bytes(location.pack)) not in self._damaged:
+                return location
+        return None
+
+    # -- damage
+
+    def set_aside(self, digest: Digest) -> bool:
+        """Find an object no more in those packs where it cannot be read. Returns whether there were any."""
+        found = False
+        while (location := self.find(digest)) and not self._is_readable(location):
+            found = True
+            with self._database.writing() as connection:
+                connection.execute("INSERT OR IGNORE INTO damaged VALUES (?, ?)", (bytes(digest), bytes(location.pack)))
+                doubt_all(connection)
+            self.touch()
+        return found
+
+    def _is_readable(self, location: Location) -> bool:
+        """Whether an object can be read from the disk, whatever was read before; what was moved, counts as readable."""
+        try:
+            block = self._decode(location.pack, location.block)
+            self._check(location, self._entry(block, location))
+        except _PackGone:
+            self._database.settle()
+            found = self.find(location.digest)
+            return found is None or found.pack != location.pack or os.path.exists(self._path(location.pack))
+        except CorruptObject:
+            return False
+        return True
 
     # -- reading
 

@@ -252,6 +252,20 @@ class Cache:
             raise ObjectNotFound(str(digest))
         return self.whole_files.derive(digest, content)
 
+    def set_aside(self, digest: Digest) -> bool:
+        """Make an object that was found to be damaged unknown, so that the same content can come in again.
+
+        Every copy is looked at; those that are right stay. Refs that own it are not trusted to be whole any more. What
+        was damaged is kept, in the quarantine folder or its pack, for 'hitsave fsck --repair'. Returns whether
+        anything was damaged.
+        """
+        found = [
+            self.whole_files.set_aside(digest),
+            self.inbox.set_aside(digest),
+            self.packset.set_aside(digest),
+        ]
+        return any(found)
+
     # -- refs
 
     def refs(self, namespace: Namespace | None = None) -> list[Ref]:

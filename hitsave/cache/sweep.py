@@ -218,6 +218,7 @@ class Sweeper:
                 connection.execute("DELETE FROM indexes WHERE name = ?", (name,))
         if kept:
             self.add_index(connection, kept)
+        connection.executemany("DELETE FROM damaged WHERE pack = ?", [(bytes(pack),) for pack in gone])
 
     def add_index(self, connection: sqlite3.Connection, packs: list[IndexedPack]) -> None:
         """Write an index of these packs and record it, inside a write transaction."""

@@ -117,15 +117,16 @@ class WholeFiles:
             connection.execute("UPDATE files SET size = ?, mtime_ns = ? WHERE digest = ?", (*found, bytes(digest)))
         return True
 
-    def set_aside(self, digest: Digest) -> None:
-        """Take a file that was found to be damaged out of the cache, unless it is right by now."""
+    def set_aside(self, digest: Digest) -> bool:
+        """Take a file that was found to be damaged out of the cache, unless it is right by now; whether it was not."""
         path = os.path.join(self._root, object_file(digest))
         row, found = self._row(digest), _look(path)
         if row is None or (found is not None and _has_digest(path, digest)):
-            return
+            return False
         with self._database.writing() as connection:
             if self._row(digest) == row and _look(path) == found:
                 self._set_aside(connection, digest, path, bool(row.derived))
+        return True
 
     def _set_aside(self, connection: sqlite3.Connection, digest: Digest, path: str, derived: bool) -> None:
         connection.execute("DELETE FROM files WHERE digest = ?", (bytes(digest),))

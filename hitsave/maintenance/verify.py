@@ -170,7 +170,14 @@ def _unreadable(cache: Cache, pack: Digest) -> set[Digest]:
     """What cannot be read any more of what a pack held by its index."""
     table = cache.pack_table(pack)
     lost = {Digest(entry.digest) for entry in table.table.entries()}
-    return lost - {Digest(entry.digest) for entry, _ in readable_entries(cache.pack_path(pack), table)}
+    lost -= {Digest(entry.digest) for entry, _ in readable_entries(cache.pack_path(pack), table)}
+    return {digest for digest in lost if not _is_elsewhere(cache, digest, pack)}
+
+
+def _is_elsewhere(cache: Cache, digest: Digest, pack: Digest) -> bool:
+    """Whether an object that was set aside has come in again since, in another pack or the inbox."""
+    location = cache.packset.find(digest)
+    return cache.inbox.has(digest) if location is None else location.pack != pack
 
 
 def _verify_files(cache: Cache, progress: Progress) -> tuple[int, int, dict[Digest, str]]:
