@@ -21,6 +21,7 @@ are eight bytes, all numbers little-endian, text is UTF-8 (lone surrogates as th
 | `O` label, count, names, encodings | a plain instance: its class, its attributes sorted by name |
 | `J` label, flags, encodings | an instance as its `__reduce_ex__` takes it apart |
 | `U` label, encoding | an instance of a class with a registered digest |
+| `V` class, digest | a snapshot |
 | `A` kind, description, ... | arrays, tables and tensors of other libraries, each described in its module |
 | `C` digest | a member of a cycle (see `cycles`) |
 | `F` digest | BLAKE3 of a body longer than 1024 bytes |
