@@ -26,6 +26,7 @@ from hitsave.cache.database import Database
 from hitsave.cache.evaluations import EvaluationIndex
 from hitsave.cache.files import sync_path
 from hitsave.cache.inbox import Inbox
+from hitsave.cache.indexmerging import merge_small_indexes
 from hitsave.cache.intake import Intake
 from hitsave.cache.moves import MoveJournal
 from hitsave.cache.packset import PackSet, pack_file
@@ -331,10 +332,14 @@ class Cache:
 
     def pack_inbox(self) -> None:
         """Move what lies in the inbox into packs. What is damaged stays, for 'hitsave fsck' to tell."""
+        if self.inbox.empty:
+            return
         for batch in self.inbox.batches():
             with self.intake() as intake:
                 intake.unbox(batch)
                 intake.publish([])
+        with self.intake() as workshop:
+            merge_small_indexes(self.path, self.database, self.packset, workshop.folder)
 
 
 def _make_folders(path: Path) -> None:

@@ -114,6 +114,8 @@ def _held(cache: Cache) -> None:
 
 def _boxed(cache: Cache) -> None:
     _one_forgotten(cache)
+    for number in range(4):  # Small indexes enough to be merged.
+        store(cache, {b"%d" % n: b"%d of %d" % (n, number) for n in range(4)})
     for number in range(5):
         evaluation, result = a_call(number, code=1)
         with cache.intake(inbox=True) as intake:
