@@ -133,12 +133,14 @@ class Repository:
     # -- keeping
 
     def keep(self, path: Path, public: bool = False) -> Captured:
-        """Snapshot a file or directory, and tell whoever records what is taken. Raises SnapshotError."""
+        """Snapshot a file or directory; within a memoised call, its evaluation will own it. Raises SnapshotError."""
         options = datasets.options_for(self.cache, self.workspace, Path(os.path.abspath(path)), self.config.symlinks)
-        captured = self._keep(path, options, public_ref if public else snapshot_ref)
-        if recorder := recording.current():
-            recorder.took(captured.digest, captured.kind, captured.size, self.relative(path).as_posix())
-        return captured
+        recorder = recording.current()
+        if recorder is not None and not public:
+            held = self._keep(path, options, snapshot_ref, recorder.hold)
+            if recorder.took(held.digest, held.kind, held.size, self.relative(path).as_posix()):
+                return held
+        return self._keep(path, options, public_ref if public else snapshot_ref)
 
     def keep_replaced(self, path: Path) -> Captured | None:
         """Snapshot what is about to be replaced, also what rules and settings leave out; None for a link to nothing.
@@ -150,12 +152,14 @@ class Repository:
         options = CaptureOptions(symlinks="store", everything=True, cached=datasets.cached_files(self.cache))
         return self._keep(path, options, snapshot_ref)
 
-    def _keep(self, path: Path, options: CaptureOptions, name_of: Callable[[Digest], RefName]) -> Captured:
+    def _keep(
+        self, path: Path, options: CaptureOptions, name_of: Callable[[Digest], RefName], hold: str | None = None
+    ) -> Captured:
         def name_ref(captured: Captured) -> RefName:
             return name_of(captured.digest)
 
         owner = datasets.Owner(name_ref, self._ref_maker(path))
-        return datasets.keep(self.cache, path, options, owner, self.progress).captured
+        return datasets.keep(self.cache, path, options, owner, self.progress, hold).captured
 
     def _ref_maker(self, path: Path) -> datasets.MakeRef:
         return lambda name, captured: self.project.make_ref(name, captured.digest, captured.kind, path)

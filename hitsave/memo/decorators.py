@@ -8,7 +8,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
+    from typing import Any, Generic, ParamSpec, TypeVar, overload
 
     from hitsave.cache.evaluations import EvaluationRow
     from hitsave.memo.calling import Caller

@@ -1,4 +1,4 @@
-"""Evaluations in the cache: read, and published in one transaction with everything that they need."""
+"""Evaluations are published in one transaction with everything that they need, and dropped by name."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hitsave.errors import HitsaveError, ObjectError, RefError, ReliedOnLost
+from hitsave.errors import RefError, ReliedOnLost
 from hitsave.maintenance.collect import forget
 from hitsave.memo.code.dependency import Dependency
 from hitsave.memo.explaining import Explanation, decode_reason, encode_reason
 from hitsave.memo.manifest import decode_manifest, encode_manifest
 from hitsave.memo.place import Place
-from hitsave.memo.results import Pickled, open_result
+from hitsave.memo.reading import Kept
+from hitsave.memo.results import Pickled
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.evaluation import (
     Acceptance,
@@ -22,35 +23,13 @@ from hitsave.objects.evaluation import (
     Extra,
     ShownArgument,
     TakenSnapshot,
-    decode_evaluation,
     encode_evaluation,
 )
-from hitsave.objects.refs import Ref, RefName, evaluation_prefix, evaluation_ref
+from hitsave.objects.refs import Ref, RefName, evaluation_prefix, evaluation_ref, quote_name
 from hitsave.ownership import author_name
+from hitsave.recording import Taken
 
 _TRIES = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """An evaluation that the cache has, with the ref that owns it."""
-
-    name: RefName
-    digest: Digest
-    evaluation: Evaluation
-
-
-def load_evaluation(place: Place, name: RefName, digest: Digest) -> Kept:
-    """An evaluation by its ref. Raises ObjectError."""
-    found = decode_evaluation(place.repository.load(digest))
-    if isinstance(found, Acceptance):
-        raise ObjectError(f"{name} holds no evaluation")
-    return Kept(name, digest, found)
-
-
-def load_result(place: Place, evaluation: Evaluation) -> object:
-    """What a call gave. Raises ObjectNotFound, CorruptObject, ResultUnreadable."""
-    return open_result(place.cache, evaluation.result.digest, [buffer.digest for buffer in evaluation.buffers])
 
 
 def load_dependencies(place: Place, evaluation: Evaluation | Acceptance) -> dict[tuple[str, str], Dependency]:
@@ -79,7 +58,7 @@ class Finished:
     extras: tuple[Extra, ...]
     reason: Explanation
     pickled: Pickled
-    snapshots: tuple[TakenSnapshot, ...]
+    taken: tuple[Taken, ...]
     release: str | None
     experiment: bool
     started: int
@@ -101,7 +80,7 @@ def publish(place: Place, done: Finished, besides: Sequence[RefName]) -> Kept | 
 
 
 def _publish(place: Place, done: Finished, besides: Sequence[RefName]) -> Kept | None:
-    with place.cache.intake() as intake:
+    with place.cache.intake(inbox=True) as intake:
 
         def add(content: bytes | memoryview) -> BlobLink:
             return BlobLink(intake.add(ObjectKind.BLOB, content), len(content))
@@ -113,7 +92,7 @@ def _publish(place: Place, done: Finished, besides: Sequence[RefName]) -> Kept |
             manifest=add(encode_manifest(done.dependencies)),
             result=add(done.pickled.pickle),
             buffers=tuple(add(buffer) for buffer in done.pickled.buffers),
-            snapshots=done.snapshots,
+            snapshots=_snapshots(done),
             reason=add(encode_reason(done.reason)),
             shown=done.shown,
             extras=done.extras,
@@ -137,12 +116,29 @@ def _publish(place: Place, done: Finished, besides: Sequence[RefName]) -> Kept |
         )
         first = intake.publish(
             [ref],
-            rely_on=[taken.digest for taken in done.snapshots],
+            rely_on=[taken.digest for taken in evaluation.snapshots],
             unless=evaluation_prefix(done.function, evaluation.key),
             besides=besides,
             release=done.release,
         )
     return Kept(name, digest, evaluation) if first is None else None
+
+
+def _snapshots(done: Finished) -> tuple[TakenSnapshot, ...]:
+    """What the evaluation owns: snapshots that were taken while it ran, and those in its result."""
+    found: dict[bytes, TakenSnapshot] = {}
+    for digest, kind, size, path in done.taken:
+        found.setdefault(digest, TakenSnapshot(Digest(digest), ObjectKind(kind), size, _quoted(path)))
+    for each in done.pickled.snapshots:
+        digest, path = bytes.fromhex(each.digest), each.relpath.as_posix() if each.relpath is not None else ""
+        found.setdefault(
+            digest, TakenSnapshot(Digest(digest), ObjectKind(each._kind), each.content_length, _quoted(path))
+        )
+    return tuple(found.values())
+
+
+def _quoted(path: str) -> str:
+    return quote_name(path.encode("utf-8", "surrogateescape"))
 
 
 def drop(place: Place, names: Iterable[RefName]) -> int:
@@ -154,10 +150,3 @@ def drop(place: Place, names: Iterable[RefName]) -> int:
         except RefError:  # Somebody else was quicker.
             continue
     return dropped
-
-
-def set_aside(place: Place, error: HitsaveError) -> None:
-    """Let what was found damaged not stand in the way of a good copy."""
-    digest = getattr(error, "digest", None)
-    if isinstance(digest, str):
-        place.cache.set_aside(Digest(bytes.fromhex(digest)))

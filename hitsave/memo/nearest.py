@@ -9,8 +9,9 @@ from hitsave.cache.evaluations import EvaluationRow
 from hitsave.errors import HitsaveError
 from hitsave.memo.code.dependency import Dependency
 from hitsave.memo.explaining import Cause, Difference, Explanation, compare_arguments, compare_code
-from hitsave.memo.keeping import load_dependencies, load_evaluation
+from hitsave.memo.keeping import load_dependencies
 from hitsave.memo.place import Place
+from hitsave.memo.reading import load_evaluation
 from hitsave.objects.digest import Digest
 from hitsave.objects.evaluation import ShownArgument
 
@@ -50,7 +51,7 @@ def _cause(code: list[Difference], changed: list[Difference]) -> Cause:
 
 
 def _nearest(place: Place, wanted: Wanted) -> EvaluationRow | None:
-    """The newest with the same arguments, or else one with the same code whose arguments differ least, or the newest."""
+    """The newest with the same arguments, or else, of the newest with the same code, the one that is most alike."""
     index = place.cache.evaluations
     if same := index.same_arguments(wanted.function, wanted.arguments, 1):
         return same[0]

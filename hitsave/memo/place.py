@@ -6,37 +6,58 @@ in belongs to the current folder. Settings are looked at again when one of the v
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 import time
-import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hitsave.cache.store import Cache
-from hitsave.memo.leases import Leases
-from hitsave.repository import Repository
-from hitsave.snapshots.git import head_commit
+from hitsave.config import Config, load
+
+if TYPE_CHECKING:
+    from hitsave.memo.leases import Leases
+    from hitsave.repository import Repository
 
 _VARIABLES = ("HITSAVE_LOCAL_CACHE_DIR", "HITSAVE_REMOTE", "HITSAVE_NO_CLOUD", "HITSAVE_CONFIG_DIR")
-
 _COMMIT_SECONDS = 2.0
 
 _places: dict[tuple[object, ...], Place] = {}
-_leases: dict[str, Leases] = {}
+_leases: dict[Path, Leases] = {}
 _lock = threading.Lock()
 
 
 class Place:
-    """An open repository, and what goes with it."""
+    """An open cache, and what goes with it. What only a run needs is opened when it is first asked for."""
 
-    def __init__(self, repository: Repository, leases: Leases) -> None:
-        self.repository = repository
-        self.cache: Cache = repository.cache
-        self.leases = leases
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.cache = Cache.open(config.cache_dir)
         self._commit = ("", -_COMMIT_SECONDS)
+
+    @functools.cached_property
+    def repository(self) -> Repository:
+        """The repository of the project, on the same cache."""
+        from hitsave.progress import Silent
+        from hitsave.repository import Repository
+
+        return Repository(self.config, self.cache, Silent())
+
+    @functools.cached_property
+    def leases(self) -> Leases:
+        """The leases of the cache, one set for a process."""
+        from hitsave.memo.leases import Leases
+
+        with _lock:
+            if self.cache.path not in _leases:
+                _leases[self.cache.path] = Leases(self.cache.path / "leases.db")
+            return _leases[self.cache.path]
 
     def git_commit(self) -> str:
         """The commit that is checked out; looked at again after a while, since git takes its time."""
+        from hitsave.snapshots.git import head_commit
+
         commit, looked = self._commit
         now = time.monotonic()
         if now - looked > _COMMIT_SECONDS:
@@ -47,10 +68,8 @@ class Place:
 
     def path_of(self, file: Path | None) -> str:
         """A file as refs have it, `PROJECT/PATH`; that of the workspace itself for what was typed in."""
-        project = self.repository.project
-        return project.path_in(file or self.repository.workspace.root) or project.path_in(
-            self.repository.workspace.root
-        )
+        project, root = self.repository.project, self.repository.workspace.root
+        return project.path_in(file or root) or project.path_in(root)
 
 
 def place_for(start: Path) -> Place:
@@ -62,24 +81,5 @@ def place_for(start: Path) -> Place:
         with _lock:
             found = _places.get(key)
             if found is None:
-                found = _places[key] = _open(start)
+                found = _places[key] = Place(load(start, os.environ))
     return found
-
-
-def _open(start: Path) -> Place:
-    repository = Repository.open(start)
-    folder = os.fspath(repository.cache.path)
-    leases = _leases.get(folder)
-    if leases is None:
-        leases = _leases[folder] = Leases(repository.cache.path / "leases.db")
-    return Place(repository, leases)
-
-
-_warned: set[str] = set()
-
-
-def warn_once(kind: str, message: str) -> None:
-    """Tell the user something once in a process."""
-    if kind not in _warned:
-        _warned.add(kind)
-        warnings.warn(message, UserWarning, stacklevel=2)

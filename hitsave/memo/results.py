@@ -19,9 +19,8 @@ import sys
 import types
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeGuard
 
-from hitsave.api import DirectorySnapshot, FileSnapshot
 from hitsave.cache.hashing import hash_descriptor, new_hasher
 from hitsave.cache.intake import WHOLE_FROM
 from hitsave.errors import CorruptObject, MemoError
@@ -29,13 +28,16 @@ from hitsave.memo.mainmodule import MAIN_NAMES, attribute_at, from_main, main_na
 from hitsave.memo.torchstorages import Memory, reduce_storage
 from hitsave.objects.digest import Digest
 
+if TYPE_CHECKING:
+    from hitsave.api import DirectorySnapshot, FileSnapshot
+
+    Snapshot: TypeAlias = FileSnapshot | DirectorySnapshot
+
 _PROTOCOL = 5
 _MOST_LOOKED_AT = 10_000
 _USED_UP = "it is used up by reading it"
 _RETURN_A_LIST = "return a list instead"
 _NOT_IN_ITSELF = frozenset(("count", "repeat", "cycle"))
-
-Snapshot = FileSnapshot | DirectorySnapshot
 
 
 class Unpicklable(MemoError):
@@ -113,7 +115,7 @@ class _ResultPickler(pickle.Pickler):
             return _reduce_global(obj)
         if _is_lazy(obj):
             raise _LazyFound(obj)
-        if isinstance(obj, Snapshot):
+        if _is_snapshot(obj):
             self.snapshots.append(obj)
         reduced = _reduce_array(obj)
         return reduce_storage(obj, self._memories) if reduced is NotImplemented else reduced
@@ -128,6 +130,11 @@ def _keep_in_band(buffers: list[memoryview], buffer: pickle.PickleBuffer) -> boo
         return True
     buffers.append(view)
     return False
+
+
+def _is_snapshot(obj: object) -> TypeGuard[Snapshot]:
+    api = sys.modules.get("hitsave.api")  # Where it was not loaded, there is none.
+    return api is not None and isinstance(obj, api.FileSnapshot | api.DirectorySnapshot)
 
 
 def _is_lazy(obj: object) -> bool:

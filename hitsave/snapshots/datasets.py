@@ -93,8 +93,17 @@ class DatasetStatus:
     absent: int = 0
 
 
-def keep(cache: Cache, path: Path, options: CaptureOptions, owner: Owner | None, progress: Progress) -> Kept:
+def keep(
+    cache: Cache,
+    path: Path,
+    options: CaptureOptions,
+    owner: Owner | None,
+    progress: Progress,
+    hold: str | None = None,
+) -> Kept:
     """Store a file or directory; without an owner, the next collection takes it.
+
+    With `hold`, a token, what the owner would own is held for a call that is under way, and no ref is made.
 
     Reads only what the stat cache does not know, or the cache lost.
     """
@@ -104,7 +113,7 @@ def keep(cache: Cache, path: Path, options: CaptureOptions, owner: Owner | None,
             into = IntoIntake(intake, distrusted)
             captured = capture(path, into, cache.stats, options, progress)
             name = None if owner is None else owner.name_ref(captured)
-            if intake.new_objects == 0 and _is_kept(cache, name, captured.digest):
+            if hold is None and intake.new_objects == 0 and _is_kept(cache, name, captured.digest):
                 return Kept(captured, 0, 0)
             unread = list(into.unread())
             lost = cache.missing(digest for digest in unread if not intake.rely_on(digest))
@@ -113,7 +122,7 @@ def keep(cache: Cache, path: Path, options: CaptureOptions, owner: Owner | None,
                 continue
             try:
                 refs = [] if owner is None or name is None else [owner.make_ref(name, captured)]
-                intake.publish(refs, unread)
+                intake.publish(refs, unread, hold=hold)
             except ReliedOnLost:
                 continue
             return Kept(captured, intake.new_objects, intake.new_bytes)

@@ -1,0 +1,179 @@
+"""A call for which no result was found: one process or thread runs the function and publishes, the others wait.
+
+Order: the lease is taken, the cache is looked at once more, then a remote; only then the function runs, and its
+evaluation is published in one transaction, unless somebody else's has been meanwhile.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from hitsave.errors import CacheError, HitsaveError
+from hitsave.memo.calling import Call, Caller, Found
+from hitsave.memo.code.describe import describe
+from hitsave.memo.explaining import Cause, Explanation
+from hitsave.memo.keeping import Finished, drop, publish
+from hitsave.memo.nearest import Wanted, explain_miss
+from hitsave.memo.recording import follow_threads
+from hitsave.memo.results import GeneratorResult, Pickled, Unpicklable, pickle_result
+from hitsave.memo.telling import warn, warn_once
+from hitsave.objects.digest import Digest
+from hitsave.objects.evaluation import ShownArgument
+from hitsave.recording import Recorder
+
+_SHOWN = 200
+
+
+class Running:
+    """A context manager around the run. Times are in microseconds, `started` since 1970."""
+
+    def __init__(self) -> None:
+        follow_threads()
+        self.recorder = Recorder()
+        self._begun = 0
+        self.started = 0
+        self.elapsed = 0
+
+    def __enter__(self) -> Running:
+        self.started = time.time_ns() // 1000
+        self.recorder.__enter__()
+        self._begun = time.perf_counter_ns()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.elapsed = (time.perf_counter_ns() - self._begun) // 1000
+        self.recorder.__exit__(kind, error, trace)
+
+
+class Computation:
+    """One call that has to be computed, by somebody. Without a `call`, nothing can be kept."""
+
+    def __init__(self, caller: Caller, call: Call | None, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        self._caller = caller
+        self._call = call
+        self._args = args
+        self._kwargs = kwargs
+
+    def wait_or_run(self) -> Any:
+        """The result of whoever computes it."""
+        call = self._call
+        if call is None:
+            return self.run()
+        outcome = call.place.leases.wait(call.key, self._find)
+        if isinstance(outcome, Found):
+            return outcome.value
+        with outcome:
+            found = self._find_away()
+            return found.value if found is not None else self.run()
+
+    async def wait_or_run_async(self) -> Any:
+        """As `wait_or_run`, of an `async def` function."""
+        call = self._call
+        if call is None:
+            return await self.run_async()
+        outcome = await call.place.leases.wait_async(call.key, self._find)
+        if isinstance(outcome, Found):
+            return outcome.value
+        with outcome:
+            found = self._find_away()
+            return found.value if found is not None else await self.run_async()
+
+    def _find(self) -> Found | None:
+        assert self._call is not None
+        try:
+            return self._caller.find(self._call)
+        except CacheError:  # It was told at the first look.
+            return None
+
+    def _find_away(self) -> Found | None:
+        """The result, from a remote."""
+        return None
+
+    # -- running
+
+    def run(self) -> Any:
+        """Run the function, and keep its result."""
+        if self._call is None:
+            return self._caller.function(*self._args, **self._kwargs)
+        reason = self._reason()
+        with Running() as running:
+            value = self._caller.function(*self._args, **self._kwargs)
+        self._keep(self._call, value, running, reason)
+        return value
+
+    async def run_async(self) -> Any:
+        """As `run`, of an `async def` function."""
+        if self._call is None:
+            return await self._caller.function(*self._args, **self._kwargs)
+        reason = self._reason()
+        with Running() as running:
+            value = await self._caller.function(*self._args, **self._kwargs)
+        self._keep(self._call, value, running, reason)
+        return value
+
+    def _reason(self) -> Explanation:
+        try:
+            return self.explain(hit=False)
+        except CacheError:  # Then it cannot be kept either, which is told.
+            return Explanation(self._caller.symbol, Cause.FIRST)
+
+    def explain(self, hit: bool) -> Explanation:
+        """Why the function runs, or that it need not."""
+        symbol, call = self._caller.symbol, self._call
+        if hit or call is None:
+            return Explanation(symbol, Cause.HIT if hit else Cause.FIRST)
+        code, arguments = Digest(call.fingerprint.digest), Digest(call.bound.digest)
+        cause = Cause.FRESH if call.fresh else Cause.LOST if call.passed_over else None
+        return explain_miss(call.place, Wanted(symbol, code, arguments, call.dependencies, _shown(call)), cause)
+
+    # -- keeping
+
+    def _keep(self, call: Call, value: object, running: Running, reason: Explanation) -> None:
+        """Publish what has run. Whatever fails costs a warning; a generator is an error, since nothing has run yet."""
+        caller = self._caller
+        call.fingerprint.note_changes(caller.aliases)
+        try:
+            pickled = pickle_result(value)
+            kept = publish(call.place, self._finished(call, pickled, running, reason), call.passed_over)
+            drop(call.place, call.lost)
+            if kept is not None:
+                caller.keep_warm(call.key, kept, value, pickled)
+        except GeneratorResult:
+            raise
+        except Unpicklable as error:
+            warn(f"{caller.symbol}: its result is not kept: {error}")
+        except (HitsaveError, OSError) as error:
+            warn_once(f"{caller.symbol}: its result is not kept: {error}")
+
+    def _finished(self, call: Call, pickled: Pickled, running: Running, reason: Explanation) -> Finished:
+        recorder = running.recorder
+        return Finished(
+            function=self._caller.symbol,
+            file=self._caller.file,
+            code=Digest(call.fingerprint.digest),
+            arguments=Digest(call.bound.digest),
+            dependencies=call.dependencies,
+            shown=_shown(call),
+            extras=(),
+            reason=reason,
+            pickled=pickled,
+            taken=recorder.taken,
+            release=recorder.hold if recorder.parent is None and recorder.taken else None,
+            experiment=self._caller.settings.experiment,
+            started=running.started,
+            elapsed=running.elapsed,
+            python=f"{sys.version_info.major}.{sys.version_info.minor}",
+        )
+
+
+def _shown(call: Call) -> tuple[ShownArgument, ...]:
+    def text(value: object) -> str:
+        return describe(value, _SHOWN).encode("utf-8", "replace").decode()
+
+    return tuple(ShownArgument(each.name, Digest(each.digest), text(each.value)) for each in call.bound.arguments)
