@@ -13,14 +13,19 @@ from hitsave.remotes.commits.suitable import refuse_overwriting, refuse_stranger
 from hitsave.remotes.transports.bucketurls import is_bucket, open_bucket
 from hitsave.remotes.transports.folder import FolderTransport
 from hitsave.remotes.transports.protocol import Transport
-from hitsave.remotes.transports.retrying import Retrying
+from hitsave.remotes.transports.retrying import BackOff, Retrying
 
 #: So many try to create one key at once when a store is tried.
 _CONTENDERS = 4
+_HASTY = BackOff(tries=2)
 
 
-def open_transport(url: str, patient: bool = True) -> Transport:
-    """The transport for a URL; a patient one tries again what may pass. Raises RemoteUnsuitable where there is none."""
+def open_transport(url: str, patient: bool = True, hasty: bool = False) -> Transport:
+    """The transport for a URL. Raises RemoteUnsuitable where there is none.
+
+    A patient one tries again what may pass. A hasty one does so once, and gives up within seconds where nobody answers:
+    for who would rather do without than wait.
+    """
     parts = urlsplit(url)
     if "://" in url and parts.password is not None:
         raise RemoteUnsuitable(f"{parts.scheme}://{parts.hostname}: a URL holds no password; see docs/remotes.md")
@@ -28,10 +33,9 @@ def open_transport(url: str, patient: bool = True) -> Transport:
         if parts.netloc not in ("", "localhost"):
             raise RemoteUnsuitable(f"{url}: a file URL names a folder of this machine, as in file:///data/remote")
         return FolderTransport(Path(unquote(parts.path)))
-    if parts.scheme == "ssh":
-        return _retrying(_open_sftp(url), patient)
-    if is_bucket(url):
-        return _retrying(open_bucket(url), patient)
+    if parts.scheme == "ssh" or is_bucket(url):
+        transport = _open_sftp(url, hasty) if parts.scheme == "ssh" else open_bucket(url, hasty=hasty)
+        return Retrying(transport, _HASTY if hasty else None) if patient else transport
     if "://" in url:
         raise RemoteUnsuitable(
             f"{url}: there are remotes at s3://, gs://, az://, ssh:// and file:// URLs, and in folders, named by a path"
@@ -39,16 +43,12 @@ def open_transport(url: str, patient: bool = True) -> Transport:
     return FolderTransport(Path(os.path.abspath(os.path.expanduser(url))))
 
 
-def _retrying(transport: Transport, patient: bool) -> Transport:
-    return Retrying(transport) if patient else transport
-
-
-def _open_sftp(url: str) -> Transport:
+def _open_sftp(url: str, hasty: bool) -> Transport:
     try:
         from hitsave.remotes.transports.sftp import SftpTransport
     except ModuleNotFoundError as error:
         raise RemoteUnsuitable(f"{url}: for SSH, run: pip install 'hitsave[ssh]' ({error.name} is missing)") from None
-    return SftpTransport(url)
+    return SftpTransport(url, hasty=hasty)
 
 
 def check_remote(transport: Transport) -> bool:

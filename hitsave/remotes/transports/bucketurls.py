@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from hitsave.errors import RemoteRefused, RemoteUnsuitable
@@ -29,13 +29,26 @@ _SCHEMES = {"s3": "s3", "gs": "gs", "az": "az", "abfs": "az", "abfss": "az"}
 _AZURE_HOST = ".core.windows.net"
 #: A part of 64 MiB takes ten minutes at 0.1 MB/s. A store that begins no answer to a read in a minute is gone.
 _LONGEST_REQUEST = "15m"
-_LONGEST_SILENCE = "60s"
 #: Variables that the library knows by the same names.
 _GOOGLE_KNOWN = (
     *("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_PATH"),
     *("GOOGLE_SERVICE_ACCOUNT_KEY", "GOOGLE_BEARER_TOKEN"),
 )
 _GOOGLE_METADATA = "http://169.254.169.254"
+
+
+class _Patience(NamedTuple):
+    """How long is waited for a connection, and for an answer to a read to begin or go on; how often again."""
+
+    connecting: str
+    silence: str
+    retries: int
+
+
+#: Few tries: who calls us tries again, and knows what is worth it.
+_PATIENT = _Patience("10s", "60s", 2)
+#: Of who would rather do without than wait.
+_HASTY = _Patience("3s", "5s", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,43 +139,46 @@ def with_options(url: str, options: Mapping[str, str | None]) -> str:
 # -- stores
 
 
-def open_bucket(url: str, environ: Mapping[str, str] = os.environ) -> BucketTransport:
-    """The transport for a URL. Raises RemoteUnsuitable, RemoteRefused (no credentials), ConfigError."""
+def open_bucket(url: str, environ: Mapping[str, str] = os.environ, hasty: bool = False) -> BucketTransport:
+    """The transport for a URL; a hasty one gives up within seconds where nobody answers.
+
+    Raises RemoteUnsuitable, RemoteRefused (no credentials), ConfigError.
+    """
     parsed = parse_bucket_url(url)
-    return {"s3": _open_s3, "gs": _open_google, "az": _open_azure}[parsed.scheme](parsed, environ)
+    opened = {"s3": _open_s3, "gs": _open_google, "az": _open_azure}[parsed.scheme]
+    return opened(parsed, environ, _HASTY if hasty else _PATIENT)
 
 
-def _client(endpoint: str) -> ClientConfig:
+def _client(endpoint: str, patience: _Patience) -> ClientConfig:
     from hitsave._version import __version__
 
     return {
         "allow_http": endpoint.startswith("http://"),
-        "connect_timeout": "10s",
+        "connect_timeout": patience.connecting,
         "timeout": _LONGEST_REQUEST,
         "user_agent": f"hitsave/{__version__}",
     }
 
 
-def _retries() -> RetryConfig:
-    """Few: who calls us tries again, and knows what is worth it."""
+def _retries(patience: _Patience) -> RetryConfig:
     from datetime import timedelta
 
     return {
-        "max_retries": 2,
+        "max_retries": patience.retries,
         "retry_timeout": timedelta(seconds=60),
         "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=2)},
     }
 
 
 def _open(
-    store: Any, url: BucketUrl, kind: str, endpoint: str, client: ClientConfig, **options: Any
+    store: Any, url: BucketUrl, kind: str, endpoint: str, client: ClientConfig, patience: _Patience, **options: Any
 ) -> BucketTransport:
     def make(client_options: ClientConfig) -> Any:
-        return store(url.bucket, client_options=client_options, retry_config=_retries(), **options)
+        return store(url.bucket, client_options=client_options, retry_config=_retries(patience), **options)
 
     place = Place(url.label, url.bucket, kind, endpoint)
     try:
-        reading, writing = make({**client, "read_timeout": _LONGEST_SILENCE}), make(client)
+        reading, writing = make({**client, "read_timeout": patience.silence}), make(client)
     except Exception as error:  # Of a class that depends on the kind; its text may show a part of a key.
         raise RemoteRefused(
             f"{url.label}: what was found to sign in with cannot be used ({type(error).__name__}); "
@@ -171,14 +187,14 @@ def _open(
     return BucketTransport(reading, place, url.prefix, writing)
 
 
-def _open_s3(url: BucketUrl, environ: Mapping[str, str]) -> BucketTransport:
+def _open_s3(url: BucketUrl, environ: Mapping[str, str], patience: _Patience) -> BucketTransport:
     from obstore.store import S3Store
 
     from hitsave.remotes.transports.aws import Asked, find_access
 
     asked = Asked(url.label, url.endpoint, url.options.get("region", ""), url.options.get("profile", ""), url.anonymous)
     access = find_access(asked, environ, answers)
-    client = _client(access.endpoint)
+    client = _client(access.endpoint, patience)
     if access.ca_bundle:
         try:
             client["root_certificate"] = access.ca_bundle.read_bytes()
@@ -194,10 +210,11 @@ def _open_s3(url: BucketUrl, environ: Mapping[str, str]) -> BucketTransport:
     }
     if access.endpoint:
         config |= {"endpoint": access.endpoint, "aws_endpoint_url_s3": access.endpoint}
-    return _open(S3Store, url, "S3", access.endpoint, client, config=config, credential_provider=access.provider)
+    provider = access.provider
+    return _open(S3Store, url, "S3", access.endpoint, client, patience, config=config, credential_provider=provider)
 
 
-def _open_google(url: BucketUrl, environ: Mapping[str, str]) -> BucketTransport:
+def _open_google(url: BucketUrl, environ: Mapping[str, str], patience: _Patience) -> BucketTransport:
     from obstore.store import GCSStore
 
     config: dict[str, Any] = {"skip_signature": url.anonymous}
@@ -207,7 +224,7 @@ def _open_google(url: BucketUrl, environ: Mapping[str, str]) -> BucketTransport:
     config |= given
     if not (given or url.anonymous or os.path.exists(_google_login(environ)) or answers(_GOOGLE_METADATA)):
         raise _no_credentials(url, "Google")
-    return _open(GCSStore, url, "Google", url.endpoint, _client(url.endpoint), config=config)
+    return _open(GCSStore, url, "Google", url.endpoint, _client(url.endpoint, patience), patience, config=config)
 
 
 def _google_login(environ: Mapping[str, str]) -> str:
@@ -216,14 +233,15 @@ def _google_login(environ: Mapping[str, str]) -> str:
     return os.path.expanduser(os.path.join(base, "application_default_credentials.json"))
 
 
-def _open_azure(url: BucketUrl, environ: Mapping[str, str]) -> BucketTransport:
+def _open_azure(url: BucketUrl, environ: Mapping[str, str], patience: _Patience) -> BucketTransport:
     from obstore.store import AzureStore
 
     from hitsave.remotes.transports.azure import find_access
 
     access = find_access(url.label, url.options, environ, answers)
     config: dict[str, Any] = {**access.config, "skip_signature": url.anonymous}
-    return _open(AzureStore, url, "Azure", access.endpoint, _client(access.endpoint), config=config)
+    client = _client(access.endpoint, patience)
+    return _open(AzureStore, url, "Azure", access.endpoint, client, patience, config=config)
 
 
 def _no_credentials(url: BucketUrl, kind: str) -> RemoteRefused:

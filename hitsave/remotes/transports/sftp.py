@@ -57,12 +57,15 @@ class SftpTransport:
     #: The server takes up requests one after the other, but the way there is long.
     parallel = 8
 
-    def __init__(self, url: str, config: Path | None = None) -> None:
-        """`config` is an ssh configuration in the place of ~/.ssh/config. Raises RemoteUnsuitable."""
+    def __init__(self, url: str, config: Path | None = None, hasty: bool = False) -> None:
+        """`config` is an ssh configuration in the place of ~/.ssh/config. Raises RemoteUnsuitable.
+
+        A hasty one gives up within seconds where nobody answers.
+        """
         self.url = url
         address = parse_url(url)
         self._root = address.folder
-        self._link = Link(address, config)
+        self._link = Link(address, config, hasty)
         weakref.finalize(self, self._link.close)
         self._unsynced: set[str] = set()
         #: Temporary files of values that a lost connection cut off.

@@ -30,6 +30,8 @@ LOST = (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection, asyncssh.SFTPBad
 #: Seconds to connect in, where the settings say nothing else; and between signs of life, of which three may be missed.
 _CONNECT_TIMEOUT = 30
 _KEEPALIVE = 15
+#: Of who would rather do without than wait: at most so many, for either.
+_HASTY = 3
 #: Seconds that a connection may take to end.
 _ENDING = 8
 #: Preferred to others where the settings don't choose: what processors have instructions for is twice as fast.
@@ -82,9 +84,10 @@ def local_files() -> Iterator[None]:
 class Link:
     """The way to one machine. Holds a thread and a connection from the first call on, until `close`."""
 
-    def __init__(self, address: Address, config: Path | None = None) -> None:
+    def __init__(self, address: Address, config: Path | None = None, hasty: bool = False) -> None:
         self._address = address
         self._config = config
+        self._hasty = hasty
         self._lock = threading.Lock()
         self._running: set[Future[Any]] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -195,8 +198,8 @@ class Link:
                 self._address.host,
                 options=options,
                 known_hosts=known_hosts(options),
-                connect_timeout=options.connect_timeout or _CONNECT_TIMEOUT,
-                keepalive_interval=options.keepalive_interval or _KEEPALIVE,
+                connect_timeout=self._seconds(options.connect_timeout or _CONNECT_TIMEOUT),
+                keepalive_interval=self._seconds(options.keepalive_interval or _KEEPALIVE),
             )
         except asyncssh.HostKeyNotVerifiable as error:
             raise RemoteRefused(f"{self._address.url}: {host_key_reason(options, str(error))}") from None
@@ -210,6 +213,9 @@ class Link:
             raise RemoteUnsuitable(f"{self._address.url}: this machine offers no SFTP ({error})") from None
         except (asyncssh.Error, OSError) as error:
             raise self._unreachable(error) from None
+
+    def _seconds(self, chosen: float) -> float:
+        return min(chosen, _HASTY) if self._hasty else chosen
 
     def _options(self) -> SSHClientConnectionOptions:
         """The settings that `ssh` has for this host, and what the URL says."""
