@@ -5,7 +5,9 @@ Only refs are moved, with what they own. A remote is opened when it is first nee
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +22,7 @@ from hitsave.errors import (
     ObjectNotFound,
     RemoteCorrupt,
     RemoteError,
+    RemoteUnavailable,
     RemoteUnsuitable,
 )
 from hitsave.objects.digest import Digest, ObjectKind
@@ -29,6 +32,7 @@ from hitsave.progress import Progress
 from hitsave.remotes.commits.log import Remote
 from hitsave.remotes.commits.suitable import refuse_strangers
 from hitsave.remotes.opening import open_transport
+from hitsave.remotes.reading import evaluations
 from hitsave.remotes.reading.fetch import Fetched, fetch
 from hitsave.remotes.reading.reader import Reader, Shelf
 from hitsave.remotes.transports.protocol import Transport
@@ -39,6 +43,8 @@ from hitsave.snapshots.readonly import missing_here
 
 #: The folder of the cache where immutable small files of remotes are kept.
 _REMOTES_FOLDER = "remotes"
+#: Seconds for which a remote that did not answer is not asked for evaluations: each call that misses would wait for it.
+_SILENCE = 60.0
 
 _Used = TypeVar("_Used")
 
@@ -51,6 +57,10 @@ class Exchange:
         self._cache = cache
         self._progress = progress
         self._remotes: dict[str, Remote] = {}
+        #: The same remotes, through transports that give up soon; and which of them did not answer, when, and why.
+        self._hasty: dict[str, Remote] = {}
+        self._silent: dict[str, tuple[float, RemoteUnavailable]] = {}
+        self._transports: dict[tuple[str, bool], Transport] = {}
 
     # -- remotes
 
@@ -59,10 +69,20 @@ class Exchange:
         if self._config.offline:
             raise ConfigError("HITSAVE_NO_CLOUD is set, so no remote is touched")
         found = self._config.remote(name)
-        if found.name not in self._remotes:
-            folder = self._cache.folder(_REMOTES_FOLDER)
-            self._remotes[found.name] = Remote.open(self._transport(found), folder, create)
-        return self._remotes[found.name]
+        remote = self._remotes.get(found.name)
+        if remote is None:
+            hasty, transport = self._hasty.get(found.name), self._transport(found)
+            remote = (
+                Remote(transport, hasty.format, self._folder) if hasty else Remote.open(transport, self._folder, create)
+            )
+            self._remotes[found.name] = remote
+        if create:
+            remote.probe_once()
+        return remote
+
+    @property
+    def _folder(self) -> Path:
+        return self._cache.folder(_REMOTES_FOLDER)
 
     def remotes(self, but: Remote | None = None) -> Iterator[Remote]:
         """Every remote that can be opened, the default one first, without the one that is named."""
@@ -75,9 +95,13 @@ class Exchange:
             if but is None or remote.format.identity != but.format.identity:
                 yield remote
 
-    def _transport(self, remote: RemoteConfig) -> Transport:
-        url = remote.url
-        return open_transport(url if "://" in url else os.fspath(self._config.workspace / Path(url).expanduser()))
+    def _transport(self, remote: RemoteConfig, hasty: bool = False) -> Transport:
+        key = (remote.name, hasty)
+        if key not in self._transports:
+            url = remote.url
+            url = url if "://" in url else os.fspath(self._config.workspace / Path(url).expanduser())
+            self._transports[key] = open_transport(url, hasty=hasty)
+        return self._transports[key]
 
     def shelf_if_any(self) -> Shelf | None:
         """The newest state of the default remote; None where there is none, or nothing was ever pushed there."""
@@ -157,6 +181,60 @@ class Exchange:
         if wanted and not bring([*wanted.items()]):
             for item in wanted.items():
                 bring([item])
+
+    # -- evaluations
+
+    def find_evaluations(self, prefixes: Iterable[str], remote: str | None = None) -> list[Ref]:
+        """The evaluations and acceptances of a remote whose names begin with one of these, by name.
+
+        Empty where there is no remote, or nothing was ever pushed there. One request while nothing new is there.
+        Gives up within seconds where nobody answers, and asks again after a minute at the earliest. Raises ConfigError,
+        RemoteError.
+        """
+        if remote is not None:
+            self._config.remote(remote)
+        if self._config.offline or not self._config.remotes:
+            return []
+        found = self._config.remote(remote)
+        since, silence = self._silent.get(found.name, (-math.inf, None))
+        if silence is not None and time.monotonic() < since + _SILENCE:
+            raise silence
+        try:
+            return evaluations.find_evaluations(self._hasty_remote(found), prefixes)
+        except RemoteUnavailable as error:
+            self._silent[found.name] = (time.monotonic(), error)
+            raise
+        except RemoteUnsuitable:
+            refuse_strangers(self._transport(found, hasty=True))
+            return []
+
+    def _hasty_remote(self, found: RemoteConfig) -> Remote:
+        if found.name not in self._hasty:
+            self._hasty[found.name] = Remote.open(self._transport(found, hasty=True), self._folder)
+        return self._hasty[found.name]
+
+    def fetch_evaluation(self, ref: Ref, remote: str | None = None) -> Fetched:
+        """Bring an evaluation with its result, or of one that is here the result, and own it.
+
+        Snapshots that it took are not fetched. Raises ConfigError, ObjectNotFound, RemoteError.
+        """
+        found = self.remote(remote)
+        hasty = self._hasty.get(self._config.remote(remote).name)
+        view = found.view_known_to(hasty or found)
+        return evaluations.fetch_evaluations(found, self._cache, [ref], True, self._progress, view)
+
+    def fetch_result(self, ref: Ref) -> Fetched:
+        """Bring the result of an evaluation that is here, from whichever remote has it; it stays owned by its ref.
+
+        Raises ConfigError, ObjectNotFound, RemoteError.
+        """
+        failure: HitsaveError = ObjectNotFound(str(ref.digest))
+        for config in self._config.remotes:
+            try:
+                return self.fetch_evaluation(ref, config.name)
+            except (ObjectNotFound, RemoteError) as error:
+                failure = error
+        raise failure
 
     # -- pushing
 

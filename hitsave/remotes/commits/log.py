@@ -94,12 +94,22 @@ class Remote:
             decoded = decode_format(record)
         except MalformedObject as error:
             raise RemoteCorrupt(transport.url, FORMAT_KEY, str(error)) from None
-        if create and not (cached / decoded.identity).exists():
-            # Asked once on each machine that pushes: a remote that stands in a settings file was never probed there.
+        remote = cls(transport, decoded, cached)
+        if create:
+            remote.probe_once()
+        return remote
+
+    def probe_once(self) -> None:
+        """Make sure, once on each machine that pushes, that this store overwrites nothing. Raises RemoteUnsuitable.
+
+        A remote that stands in a settings file was never probed there.
+        """
+        note = self._cached / "probed"
+        if not note.exists():
             # The bytes are the same. Who may not write at all is told so when there is something to write.
             with contextlib.suppress(RemoteRefused):
-                refuse_overwriting(transport, FORMAT_KEY, record)
-        return cls(transport, decoded, cached)
+                refuse_overwriting(self.transport, FORMAT_KEY, encode_format(self.format))
+            note.touch()
 
     @staticmethod
     def _create(transport: Transport) -> bytes:
@@ -113,6 +123,18 @@ class Remote:
         return record
 
     # -- reading
+
+    @property
+    def known(self) -> View | None:
+        """The newest state that was asked for here; None before the first time."""
+        return self._known
+
+    def view_known_to(self, other: Remote) -> View | None:
+        """The newest state that this or another opening of the same remote knows, to be read through this one."""
+        theirs = other.known
+        if theirs is not None and (self._known is None or self._known.number < theirs.number):
+            self._known = View(self.files, theirs.commit, theirs.digest)
+        return self._known
 
     def latest(self, trusting: bool = False) -> View:
         """The newest state. One listing and one read, and where something has changed, one more listing.

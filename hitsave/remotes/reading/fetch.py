@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from hitsave.cache.store import Cache
 from hitsave.errors import ObjectNotFound, ReliedOnLost, RemoteCorrupt
@@ -25,12 +26,13 @@ from hitsave.remotes.commits.view import View
 from hitsave.remotes.reading.reader import Reader, look_again
 from hitsave.remotes.reading.transfer import Fetched, Transfer
 
-__all__ = ["Fetched", "Include", "fetch"]
+__all__ = ["Fetched", "Include", "fetch", "starting_over"]
 
 #: Tells by its path inside the tree whether a file is wanted. Where it has a method `may_hold`, that tells of a
 #: directory whether anything beneath it may be; the others are not looked into.
 Include = Callable[[bytes], bool]
 _TRIES = 5
+Answer = TypeVar("Answer")
 #: A tree or an evaluation, and what the paths beneath it begin with.
 _Place = tuple[Digest, ObjectKind, bytes]
 
@@ -60,15 +62,25 @@ def fetch(
     Raises ObjectNotFound where the remote lacks something, RemoteCorrupt; then nothing has changed in the cache.
     """
     owned = list(refs)
-    view = remote.latest()
-    for _ in range(_TRIES):
+    return starting_over(
+        remote, lambda view: _fetch_once(remote, view, cache, roots, owned, include, progress or Silent())
+    )
+
+
+def starting_over(remote: Remote, action: Callable[[View], Answer], view: View | None = None) -> Answer:
+    """What `action` gives for a view, the newest one where none is given; again with another one where that may help.
+
+    Raises what `action` raises.
+    """
+    view = view or remote.latest()
+    for _ in range(_TRIES - 1):
         try:
-            return _fetch_once(remote, view, cache, roots, owned, include, progress or Silent())
+            return action(view)
         except ReliedOnLost:
             view = remote.latest()
         except (RemoteCorrupt, ObjectNotFound) as error:
             view = look_again(remote, view, error)
-    raise ReliedOnLost([str(digest) for digest, _ in roots])
+    return action(view)
 
 
 def _fetch_once(

@@ -197,12 +197,17 @@ class Reader:
     def read_many(self, digests: Iterable[Digest]) -> dict[Digest, bytes]:
         """Small objects, such as trees: those of one folder often lie in one block, which is kept for the next call."""
         located = self.locate_many(digests).values()
-        kept = [location for location in located if (location.pack, location.block) in self._blocks]
-        found = {location.digest: bytes(self.entry(location)) for location in kept}
+        found = {location.digest: bytes(content) for location, content in self.kept(located)}
         with self.reading(coalesce(place for place in located if place.digest not in found), keep=True) as read:
             for _, entries in read:
                 found |= {location.digest: bytes(content) for location, content in entries}
         return found
+
+    def kept(self, locations: Iterable[Location]) -> Iterator[tuple[Location, Content]]:
+        """Those entries, with their contents, whose blocks were kept: they take no request."""
+        for location in locations:
+            if (location.pack, location.block) in self._blocks:
+                yield location, self.entry(location)
 
     def read_ranges(self, ranges: Iterable[Range]) -> Iterator[tuple[Location, Content]]:
         """Each entry with its content, checked; every block is decoded once."""

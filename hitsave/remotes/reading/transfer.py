@@ -48,14 +48,17 @@ class Fetched(NamedTuple):
 
 
 class Transfer:
-    """One transfer out of one view."""
+    """One transfer out of one view. One that is `adopting` takes over packs as they are where that pays."""
 
-    def __init__(self, remote: Remote, view: View, reader: Reader, intake: Intake, progress: Progress) -> None:
+    def __init__(
+        self, remote: Remote, view: View, reader: Reader, intake: Intake, progress: Progress, adopting: bool = True
+    ) -> None:
         self._remote = remote
         self._view = view
         self._reader = reader
         self._intake = intake
         self._progress = progress
+        self._adopting = adopting
         self._adopted = 0
 
     def run(self, blobs: Iterable[Digest], inner: Mapping[Digest, tuple[ObjectKind, bytes]]) -> int:
@@ -77,8 +80,12 @@ class Transfer:
     # -- small objects
 
     def _fetch_small(self, locations: list[Location]) -> None:
+        kept = dict(self._reader.kept(locations))
+        self._add(kept.items())
         by_pack: dict[Digest, list[Location]] = {}
         for location in locations:
+            if location in kept:
+                continue
             by_pack.setdefault(location.pack, []).append(location)
         whole = {pack: wanted for pack, wanted in by_pack.items() if self._pays_whole(pack, wanted)}
         self._fetch_packs(whole)
@@ -89,7 +96,7 @@ class Transfer:
 
     def _pays_whole(self, pack: Digest, wanted: list[Location]) -> bool:
         """Whether a pack may become one of the cache, by what is known of it, and at least half of it is wanted."""
-        if any(location.length >= WHOLE_FROM for location in wanted):
+        if not self._adopting or any(location.length >= WHOLE_FROM for location in wanted):
             return False
         blocks = {location.block.offset: location.block.stored for location in wanted}
         share = sum(blocks.values()) + ENTRY_RECORD.size * len(wanted)
