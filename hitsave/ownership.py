@@ -50,17 +50,21 @@ class Project:
         inside = self.relative(path)
         return "" if inside.is_absolute() else self._prefix + quote_name(os.fsencode(inside.as_posix()))
 
+    def has_path(self, ref: Ref) -> bool:
+        """Whether what a ref holds was captured, or stands, in this project."""
+        return ref.path.startswith(self._prefix)
+
     def own_refs(self, cache: Cache) -> list[Ref]:
-        """The datasets of this project, and the snapshots that were taken in it."""
+        """The datasets of this project, the snapshots that were taken in it, and evaluations of its functions."""
         refs = [ref for ref in cache.refs(Namespace.DATASETS) if ref.name.name.startswith(self._prefix)]
-        for namespace in (Namespace.SNAPSHOTS, Namespace.PUBLIC):
-            refs += [ref for ref in cache.refs(namespace) if ref.path.startswith(self._prefix)]
+        for namespace in (Namespace.SNAPSHOTS, Namespace.PUBLIC, Namespace.EVALUATIONS):
+            refs += filter(self.has_path, cache.refs(namespace))
         return refs
 
     def known_place(self, cache: Cache, digest: Digest) -> Path | None:
         """Where, in this workspace, an object was captured; None where no ref of this project tells."""
         for ref in cache.refs():
-            if ref.digest == digest and ref.path.startswith(self._prefix):
+            if ref.digest == digest and self.has_path(ref):
                 return Path(os.fsdecode(unquote_name(ref.path.removeprefix(self._prefix))))
         return None
 

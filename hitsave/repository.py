@@ -12,7 +12,7 @@ from hitsave import recording
 from hitsave.cache.store import Cache
 from hitsave.config import Config, load
 from hitsave.errors import ObjectNotFound, WorkspaceError
-from hitsave.exchange import Exchange, repairing
+from hitsave.exchange import Exchange, PulledEvaluations, repairing
 from hitsave.maintenance import collect as collection
 from hitsave.maintenance import repair as repairing_cache
 from hitsave.maintenance import verify as verification
@@ -102,17 +102,20 @@ class Repository:
         return self.exchange.load(digest)
 
     def size_of(self, digest: Digest) -> int:
-        """The bytes of a blob, or beneath a tree. Raises ObjectNotFound."""
+        """The bytes of a blob or an evaluation, or beneath a tree. Raises ObjectNotFound."""
         info = self.cache.info(digest)
-        if info is None:
+        if info is not None:
+            kind = info.kind
+        else:
             shelf = self.exchange.shelf_if_any()
             if shelf is None:
                 raise ObjectNotFound(str(digest))
-            if shelf.kind_of(digest) is ObjectKind.BLOB:
+            kind = shelf.kind_of(digest)
+            if kind is ObjectKind.BLOB:
                 return shelf.reader.size(digest)
-        elif info.kind is ObjectKind.BLOB:
-            return info.size
-        return decode_tree(self.load(digest)).size
+        if kind is ObjectKind.TREE:
+            return decode_tree(self.load(digest)).size
+        return len(self.load(digest)) if info is None else info.size
 
     def known_place(self, digest: Digest) -> Path | None:
         """Where, in this workspace, an object was captured; None where no ref of this project tells."""
@@ -220,6 +223,10 @@ class Repository:
             name = self.workspace.dataset_ref(path, pointer.digest)
             refs.append(self.project.make_ref(name, pointer.digest, pointer.kind, path))
         return self.exchange.fetch(refs, remote, include)
+
+    def pull_evaluations(self, remote: str | None = None) -> PulledEvaluations:
+        """Bring what others have run of this project's functions; a result comes when it is first asked for."""
+        return self.exchange.pull_evaluations(self.project.has_path, remote)
 
     # -- snapshots
 

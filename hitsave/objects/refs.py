@@ -6,6 +6,7 @@ as `%XX`, and nothing else is, so that any path of any file system has exactly o
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -98,6 +99,7 @@ def function_prefix(function: str) -> str:
     return f"{_quote_function(function)}/"
 
 
+@functools.lru_cache(1024)
 def _quote_function(function: str) -> str:
     return quote_name(function.encode(), slash=True)
 

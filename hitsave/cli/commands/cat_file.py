@@ -13,7 +13,7 @@ from hitsave.cli.session import Session, pass_session
 
 @click.command("cat-file")
 @click.argument("name", metavar="OBJECT")
-@click.option("-t", "what", flag_value="kind", help="Its kind: blob or tree.")
+@click.option("-t", "what", flag_value="kind", help="Its kind: blob, tree or evaluation.")
 @click.option("-s", "what", flag_value="size", help="Its size: of a tree, the total beneath it.")
 @click.option("-e", "what", flag_value="exists", help="Nothing; exit code 1 where there is no such object.")
 @click.option("-p", "what", flag_value="content", default=True, help="Its content (the default); of a tree, a list.")
