@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from hitsave.cache.store import Cache
 from hitsave.config import Config, RemoteConfig
@@ -25,8 +25,9 @@ from hitsave.errors import (
     RemoteUnavailable,
     RemoteUnsuitable,
 )
+from hitsave.maintenance.collect import forgotten
 from hitsave.objects.digest import Digest, ObjectKind
-from hitsave.objects.refs import Ref
+from hitsave.objects.refs import Namespace, Ref
 from hitsave.ownership import author
 from hitsave.progress import Progress
 from hitsave.remotes.commits.log import Remote
@@ -45,8 +46,17 @@ from hitsave.snapshots.readonly import missing_here
 _REMOTES_FOLDER = "remotes"
 #: Seconds for which a remote that did not answer is not asked for evaluations: each call that misses would wait for it.
 _SILENCE = 60.0
+#: Evaluations that are in memory together.
+_PULLED_AT_ONCE = 20_000
 
 _Used = TypeVar("_Used")
+
+
+class PulledEvaluations(NamedTuple):
+    """What a pull of evaluations brought: how many, and bytes of packs received."""
+
+    new: int = 0
+    received: int = 0
 
 
 class Exchange:
@@ -236,6 +246,30 @@ class Exchange:
                 failure = error
         raise failure
 
+    def pull_evaluations(self, wanted: Callable[[Ref], bool], remote: str | None = None) -> PulledEvaluations:
+        """Bring the evaluations of a remote that are wanted and neither here nor forgotten here, without their results.
+
+        None come where there is no remote, or nothing was ever pushed there. Raises ConfigError, RemoteError.
+        """
+        if remote is not None:
+            self._config.remote(remote)
+        if self._config.offline or not self._config.remotes:
+            return PulledEvaluations()
+        try:
+            found = self.remote(remote)
+        except RemoteUnsuitable:
+            refuse_strangers(self._transport(self._config.remote(remote)))
+            return PulledEvaluations()
+        known = {ref.name for ref in self._cache.refs(Namespace.EVALUATIONS)} | forgotten(self._cache)
+        held = evaluations.find_evaluations(found, [""])
+        new = [ref for ref in held if ref.name not in known and wanted(ref)]
+        received = 0
+        for at in range(0, len(new), _PULLED_AT_ONCE):
+            some = new[at : at + _PULLED_AT_ONCE]
+            fetched = evaluations.fetch_evaluations(found, self._cache, some, False, self._progress, found.known)
+            received += fetched.received
+        return PulledEvaluations(len(new), received)
+
     # -- pushing
 
     def push(self, refs: Iterable[Ref], remote: str | None = None) -> pushing.Pushed:
@@ -245,13 +279,18 @@ class Exchange:
     def push_whole(self, refs: Iterable[Ref], remote: str | None = None) -> pushing.Pushed:
         """As `push`, without the refs of which only a part was ever fetched: their remote has the rest, we do not."""
         chosen = list(refs)
-        partial = [ref for ref in chosen if self._cache.is_partial(ref.name)]
+        known_partial = self._cache.partial_refs()
+        partial = [ref for ref in chosen if ref.name in known_partial]
         if partial:
             held = self.remote(remote, create=True).latest().refs()
-            for ref in partial:
-                if ref.name not in held:
-                    self._progress.note(f"{ref.name}: was not pushed, since only a part of it is here")
-        return self.push([ref for ref in chosen if ref not in partial], remote)
+            lacking = [ref.name for ref in partial if ref.name not in held]
+            calls = sum(name.namespace is Namespace.EVALUATIONS for name in lacking)
+            for name in lacking:
+                if name.namespace is not Namespace.EVALUATIONS:
+                    self._progress.note(f"{name}: was not pushed, since only a part of it is here")
+            if calls:
+                self._progress.note(f"evaluations of which only a part is here were not pushed: {calls}")
+        return self.push([ref for ref in chosen if ref.name not in known_partial], remote)
 
 
 def repairing(use: Callable[[], _Used], fetch_again: Callable[[], object]) -> _Used:

@@ -19,15 +19,23 @@ from hitsave.cli.session import Session, pass_session
 def command(
     session: Session, paths: tuple[Path, ...], globs: tuple[str, ...], remote: str | None, as_json: bool
 ) -> None:
-    """Fetch what pointer files name into the cache; working files stay as they are."""
+    """Fetch what pointer files name into the cache; working files stay as they are.
+
+    Without PATH, evaluations of this project's functions come as well; a result comes when it is first asked for.
+    """
+    from hitsave.exchange import PulledEvaluations
     from hitsave.snapshots.partial import include_globs
 
     repository = session.repository
     done = repository.fetch(repository.find_datasets(paths), remote, include_globs(globs))
+    evaluations = PulledEvaluations() if paths else repository.pull_evaluations(remote)
     session.end_progress()
     if as_json:
-        emit_json(done._asdict())
-    elif done.received:
+        emit_json({**done._asdict(), "evaluations": evaluations._asdict()})
+        return
+    if done.received:
         session.say(f"{count(done.objects, 'object')}, {show_size(done.size)}: {show_size(done.received)} received")
-    else:
+    if evaluations.new:
+        session.say(f"{count(evaluations.new, 'evaluation')}: {show_size(evaluations.received)} received")
+    if not (done.received or evaluations.new):
         session.say("everything is in the cache already")

@@ -20,18 +20,29 @@ from hitsave.cli.session import Session, pass_session
 def command(
     session: Session, paths: tuple[Path, ...], globs: tuple[str, ...], remote: str | None, force: bool, as_json: bool
 ) -> None:
-    """Fetch what pointer files name, or a part of it, and check it out."""
+    """Fetch what pointer files name, or a part of it, and check it out.
+
+    Without PATH, evaluations of this project's functions come as well; a result comes when it is first asked for.
+    """
+    from hitsave.exchange import PulledEvaluations
     from hitsave.snapshots.partial import include_globs
 
     repository = session.repository
     done = repository.pull(repository.find_datasets(paths), remote, include_globs(globs), force)
+    evaluations = PulledEvaluations() if paths else repository.pull_evaluations(remote)
     session.end_progress()
     if as_json:
         checked_out = [
             {"path": str(item.path), "digest": str(item.digest), "written": item.written, "removed": item.removed}
             for item in done.checked_out
         ]
-        emit_json({"fetched": done.fetched._asdict(), "checked_out": checked_out})
+        emit_json(
+            {
+                "fetched": done.fetched._asdict(),
+                "checked_out": checked_out,
+                "evaluations": evaluations._asdict(),
+            }
+        )
         return
     for item in done.checked_out:
         written = f"{count(item.written, 'file')} written, {show_size(item.size)}"
@@ -43,3 +54,5 @@ def command(
         session.say(
             f"{count(fetched.objects, 'object')}, {show_size(fetched.size)}: {show_size(fetched.received)} received"
         )
+    if evaluations.new:
+        session.say(f"{count(evaluations.new, 'evaluation')}: {show_size(evaluations.received)} received")

@@ -18,8 +18,8 @@ from hitsave.cli.session import Session, pass_session
 def command(session: Session, paths: tuple[Path, ...], remote: str | None, as_json: bool) -> None:
     """Send what this project owns and the remote lacks.
 
-    Without PATH these are all versions of its datasets, and the snapshots taken in it; with PATH, what the pointer
-    files name. Nothing else leaves this machine.
+    Without PATH these are all versions of its datasets, the snapshots taken in it, and the evaluations of its
+    functions; with PATH, what the pointer files name. Nothing else leaves this machine.
     """
     repository = session.repository
     done = repository.push(repository.find_datasets(paths) if paths else None, remote)
