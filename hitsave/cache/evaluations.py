@@ -24,8 +24,18 @@ from hitsave.objects.refs import (
 )
 
 _AT_ONCE = 2000
-_COLUMNS = "refs.name, digest, function, code, arguments, started, elapsed, size, experiment"
-_OWNED = f"SELECT {_COLUMNS} FROM evaluations JOIN refs USING (digest) WHERE refs.namespace = 'evaluations'"
+#: Evaluations that are read together, some 30 MB: they lie in blocks, and come here by their digests.
+_READ_AT_ONCE = 50_000
+_COLUMNS = "refs.name, refs.digest, function, code, arguments, started, elapsed, size, experiment"
+# A cross join is carried out in the order in which it is written. Left to choose, SQLite reads all refs first.
+_OWNED = (
+    f"SELECT {_COLUMNS} FROM evaluations CROSS JOIN refs "
+    "WHERE refs.digest = evaluations.digest AND +refs.namespace = 'evaluations'"
+)
+_BY_NAME = (
+    f"SELECT {_COLUMNS} FROM refs CROSS JOIN evaluations "
+    "WHERE refs.digest = evaluations.digest AND refs.namespace = 'evaluations'"
+)
 _NEWEST_FIRST = "ORDER BY started DESC, evaluations.id DESC"
 
 
@@ -77,21 +87,21 @@ class EvaluationIndex:
 
     def of(self, function: str) -> list[EvaluationRow]:
         """All of one function, the newest first."""
-        return self._select(f"AND function = ? {_NEWEST_FIRST}", function)
+        return self._select(f"{_OWNED} AND function = ? {_NEWEST_FIRST}", function)
 
     def newest(self, function: str, limit: int) -> list[EvaluationRow]:
         """The newest of one function, the newest first."""
-        return self._select(f"AND function = ? {_NEWEST_FIRST} LIMIT ?", function, limit)
+        return self._select(f"{_OWNED} AND function = ? {_NEWEST_FIRST} LIMIT ?", function, limit)
 
     def same_arguments(self, function: str, arguments: bytes, limit: int) -> list[EvaluationRow]:
         """Those with the same arguments, whatever the code; the newest first."""
-        where = f"AND arguments = ? AND function = ? {_NEWEST_FIRST} LIMIT ?"
-        return self._select(where, bytes(arguments), function, limit)
+        query = f"{_OWNED} AND arguments = ? AND +function = ? {_NEWEST_FIRST} LIMIT ?"
+        return self._select(query, bytes(arguments), function, limit)
 
     def same_code(self, function: str, code: bytes, limit: int) -> list[EvaluationRow]:
         """Those with the same code, whatever the arguments; the newest first."""
-        where = f"AND function = ? AND code = ? {_NEWEST_FIRST} LIMIT ?"
-        return self._select(where, function, bytes(code), limit)
+        query = f"{_OWNED} AND function = ? AND code = ? {_NEWEST_FIRST} LIMIT ?"
+        return self._select(query, function, bytes(code), limit)
 
     def functions(self) -> list[tuple[str, int]]:
         """Every function of which there are evaluations, and how many; by name."""
@@ -105,13 +115,13 @@ class EvaluationIndex:
     def all(self) -> Iterator[EvaluationRow]:
         """Every one, by its ref's name."""
         last = ""
-        while rows := self._select("AND refs.name > ? ORDER BY refs.name LIMIT ?", last, _AT_ONCE):
+        while rows := self._select(f"{_BY_NAME} AND refs.name > ? ORDER BY refs.name LIMIT ?", last, _AT_ONCE):
             yield from rows
             last = rows[-1].name.name
 
-    def _select(self, where: str, *values: object) -> list[EvaluationRow]:
+    def _select(self, query: str, *values: object) -> list[EvaluationRow]:
         self._catch_up()
-        rows = self._database.rows(f"{_OWNED} {where}", *values)
+        rows = self._database.rows(query, *values)
         return [found for row in rows if (found := _row(row)) is not None]
 
     # -- what came by other ways
@@ -120,7 +130,7 @@ class EvaluationIndex:
         """Index what was noted. What cannot be read stays noted: it may be repaired."""
         last = b""
         while rows := self._database.rows(
-            "SELECT digest FROM unindexed WHERE digest > ? ORDER BY digest LIMIT ?", last, _AT_ONCE
+            "SELECT digest FROM unindexed WHERE digest > ? ORDER BY digest LIMIT ?", last, _READ_AT_ONCE
         ):
             last = rows[-1][0]
             self._index([Digest(row[0]) for row in rows])

@@ -313,7 +313,13 @@ class Cache:
             holds.release(connection, token)
 
     def _read_those_here(self, digests: list[Digest]) -> Iterator[tuple[Digest, bytes]]:
-        for digest in digests:
+        """The contents of those small objects that are here and can be read, block by block where they are packed."""
+        rest = set(digests)
+        with contextlib.suppress(ObjectError):
+            for digest, content in self.packset.read_many(self._locate_packed(digests).values()):
+                rest.discard(digest)
+                yield digest, bytes(content)
+        for digest in rest:
             with contextlib.suppress(ObjectError):
                 yield digest, self.read(digest)
 
