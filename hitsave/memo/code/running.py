@@ -1,0 +1,38 @@
+"""When this process began: a file that has not changed since then is what was loaded from it."""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+
+_LOADED = time.time_ns()
+
+
+@functools.cache
+def began() -> int:
+    """The time, in ns since 1970, before which nothing was loaded; where the system does not tell, when this was."""
+    try:
+        return min(_LOADED, _began(os.getpid()))
+    except (OSError, ValueError, AttributeError, IndexError):
+        return _LOADED
+
+
+def _began(pid: int) -> int:
+    """The beginning of a process on Linux. One that was forked has what its parent had loaded."""
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    tick = 10**9 // os.sysconf("SC_CLK_TCK")
+    since_boot = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    # Ticks are cut off; and a tick is less than any Python needs until it imports something of a project.
+    own = time.time_ns() - since_boot + (int(fields[19]) + 1) * tick
+    parent = int(fields[1])
+    return min(own, _began(parent)) if parent and _command(parent) == _command(pid) else own
+
+
+def _command(pid: int) -> bytes:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read()
+    except OSError:
+        return b"%d" % pid
