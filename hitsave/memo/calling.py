@@ -162,6 +162,7 @@ class Caller:
                 found = self._fingerprint = _fingerprints.make(
                     self.function,
                     own=self._module,
+                    folder=self._start,
                     depends_on=self.settings.depends_on,
                     ignored=self._ignored,
                     sensitivity=self.settings.version_sensitivity,

@@ -5,10 +5,11 @@ It is made once, and looked at again before each call: as long as all that it re
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from hitsave.memo.code.dependency import Dependency, digest_of
 from hitsave.memo.code.graph import Walk, unwrapped
@@ -68,6 +69,7 @@ class Fingerprints:
         root: object,
         *,
         own: str = "",
+        folder: Path | None = None,
         depends_on: Iterable[object] = (),
         ignored: Ignored | None = None,
         sensitivity: str = "minor",
@@ -75,7 +77,8 @@ class Fingerprints:
     ) -> Fingerprint:
         """The fingerprint of a function or class, or of whatever else can be called.
 
-        The package of the module `own` counts as the project's, wherever it lies.
+        The package of the module `own` counts as the project's, wherever it lies. Relative paths of `depends_on` are
+        looked for in `folder`.
         """
         attention = Attention()
         with self._lock:
@@ -87,10 +90,12 @@ class Fingerprints:
                 )
                 walk.begin(root)
                 for number, each in enumerate(depends_on):
-                    _depend(walk, each, number)
+                    _depend(walk, each, number, folder)
                 walk.finish()
                 needed = Attention(
-                    not _DOCSTRING_READERS.isdisjoint(walk.mentions), not _ANNOTATION_READERS.isdisjoint(walk.mentions)
+                    docstrings=not _DOCSTRING_READERS.isdisjoint(walk.mentions),
+                    annotations=not _ANNOTATION_READERS.isdisjoint(walk.mentions),
+                    subclasses="__subclasses__" in walk.mentions,
                 )
                 if needed == attention:
                     break
@@ -99,11 +104,21 @@ class Fingerprints:
         return Fingerprint(digest_of(dependencies), dependencies, walk)
 
 
-def _depend(walk: Walk, entry: object, number: int) -> None:
-    """One entry of `depends_on`: a path stands for the file's content, a text for a module, all else for itself."""
-    if isinstance(entry, PurePath):
-        walk.file(str(entry), f"depends_on {entry.as_posix()}")
-    elif isinstance(entry, str):
-        walk.depend_on_module(entry)
+def _depend(walk: Walk, entry: object, number: int, folder: Path | None) -> None:
+    """One entry of `depends_on`: a path stands for the file's content; a text for itself, and for what it names."""
+    if isinstance(entry, str):
+        walk.value(f"depends_on[{number}]", entry)
+        if all(part.isidentifier() for part in entry.split(".")):
+            walk.depend_on_module(entry)
+        if os.path.isfile(path := _place(entry, folder)):
+            walk.file(path, f"depends_on {entry}")
+    elif isinstance(entry, PurePath):
+        walk.file(_place(entry, folder), f"depends_on {entry.name if entry.is_absolute() else entry.as_posix()}")
     else:
         walk.value(f"depends_on[{number}]", entry)
+
+
+def _place(path: str | PurePath, folder: Path | None) -> str:
+    """A path as seen from the function's folder, or else from the current one."""
+    found = os.path.join(folder or "", path)
+    return found if os.path.exists(found) else os.fspath(path)

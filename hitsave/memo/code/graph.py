@@ -15,11 +15,11 @@ import builtins
 import importlib
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from hitsave.errors import MemoError, Undigestable
+from hitsave.errors import Undigestable
 from hitsave.memo.code import members
 from hitsave.memo.code.dependency import Dependency, DependencyKind, text_dependency
 from hitsave.memo.code.describe import describe
@@ -39,6 +39,8 @@ _PLACE_NAMES = frozenset(
 )
 _ATOMS = (int, float, complex, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented))
 _CODE_TYPES = (FunctionType, type, ModuleType)
+
+_MANY = 1000
 
 _uses_of: dict[int, tuple[CodeType, Uses]] = {}
 
@@ -63,6 +65,17 @@ def is_atom(value: object) -> bool:
     if type(value) in (tuple, frozenset):
         return all(map(is_atom, value))  # type: ignore[call-overload]
     return type(value) in _ATOMS
+
+
+def is_plain(value: object, depth: int = 3) -> bool:
+    """Whether a value is made of numbers and texts, and not of many."""
+    if isinstance(value, dict):
+        members: Iterable[object] = (*value.keys(), *value.values())
+    elif isinstance(value, list | tuple | set | frozenset):
+        members = value
+    else:
+        return is_atom(value)
+    return depth > 0 and len(value) < _MANY and all(is_plain(each, depth - 1) for each in members)
 
 
 class Walk:
@@ -262,6 +275,8 @@ class Walk:
 
     def _take(self, value: object, rest: Chain, dotted: str) -> None:
         """Follow attributes as long as they are a module's, and depend on where they lead."""
+        if isinstance(value, ModuleType) and rest:
+            self._name(dotted, canonical_module(value.__name__))
         while isinstance(value, ModuleType) and rest:
             name, *others = rest
             namespace = vars(value)
@@ -273,14 +288,24 @@ class Walk:
             self._bound(namespace, name, found, dotted)
             if found is MISSING and own:
                 found = self._ask_module(value, name)
-            if not own and not self._is_own_code(found):
-                if not isinstance(found, ModuleType):
-                    return
-                if not others:
-                    self._note_package(found.__name__)
-                    return
+            if not own and not isinstance(found, ModuleType) and not self._may_be_ours(found, value):
+                return
             value, rest = found, tuple(others)
+        if isinstance(value, ModuleType) and self._origins.of_module(value.__name__) is not Origin.OWN:
+            self._note_package(value.__name__)
+            self._name(dotted, canonical_module(value.__name__))
+            return
         self.value(dotted, value)
+
+    def _name(self, dotted: str, label: str) -> None:
+        """What a name stands for, where that does not say it itself."""
+        if label != dotted:
+            self.add(text_dependency(DependencyKind.NAME, dotted, label))
+
+    def _may_be_ours(self, found: object, module: ModuleType) -> bool:
+        """Whether something in a module of others is the project's: code that was put there, or a setting."""
+        installed = self._origins.of_module(module.__name__) is Origin.EXTERNAL
+        return self._is_own_code(found) or (installed and is_plain(found))
 
     def _ask_module(self, module: ModuleType, name: str) -> object:
         """An attribute that is not there yet: a submodule, or what the module's own `__getattr__` gives."""
@@ -339,9 +364,7 @@ class Walk:
             return
         code = unwrapped(value)
         if isinstance(code, _CODE_TYPES) or code is not value:
-            label = self.refer(code)
-            if label != dotted:
-                self.add(text_dependency(DependencyKind.NAME, dotted, label))
+            self._name(dotted, self.refer(code))
             return
         try:
             digest = digest_value(value, self.refer, name=dotted)
@@ -383,11 +406,9 @@ class Walk:
     # -- whole modules
 
     def depend_on_module(self, name: str) -> None:
-        """Depend on everything in a module, by its name."""
-        loaded = self._load(name)
-        if not isinstance(loaded, ModuleType):
-            raise MemoError(f"depends_on: there is no module {name!r}; name a module, or pass the thing itself")
-        self.value(f"depends_on {name}", loaded)
+        """Depend on everything in a module of the project, if there is one of this name."""
+        if self._origins.of_module(name) is Origin.OWN and isinstance(loaded := self._load(name), ModuleType):
+            self.value(f"depends_on {name}", loaded)
 
     def _module(self, module: ModuleType) -> None:
         """Every name of a module: it is used in a way that does not tell which ones."""

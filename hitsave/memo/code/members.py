@@ -6,6 +6,7 @@ something; values are also taken as they are, for they may have been changed sin
 
 from __future__ import annotations
 
+import abc
 import ast
 import functools
 import sys
@@ -23,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 
-from hitsave.memo.code.dependency import Dependency, DependencyKind
-from hitsave.memo.code.normal import Attention, definition_digest
+from hitsave.memo.code.dependency import Dependency, DependencyKind, text_dependency
+from hitsave.memo.code.normal import definition_digest
 
 if TYPE_CHECKING:
     from hitsave.memo.code.graph import Walk
@@ -64,6 +65,30 @@ def walk_class(walk: Walk, cls: type, label: str) -> None:
             for path, inner in _inside(value, dotted):
                 walk.value(path, inner)
     _fields(walk, cls, label)
+    _children(walk, cls, label)
+
+
+def _children(walk: Walk, cls: type, label: str) -> None:
+    """Classes that were registered with an abstract one; and subclasses, where the code asks for them."""
+    registered = _registered(cls)
+    if registered:
+        walk.watch.check(lambda: len(_registered(cls)))
+        names = ", ".join(sorted(walk.refer(each) for each in registered))
+        walk.add(text_dependency(DependencyKind.NAME, f"{label}.register", names))
+    if walk.attention.subclasses:
+        walk.watch.check(lambda: type.__subclasses__(cls))
+        names = ", ".join(walk.refer(each) for each in type.__subclasses__(cls))
+        walk.add(text_dependency(DependencyKind.NAME, f"{label}.__subclasses__", names))
+
+
+def _registered(cls: type) -> list[type]:
+    """The virtual subclasses of an abstract class."""
+    if not isinstance(cls, abc.ABCMeta) or "_abc_impl" not in vars(cls):
+        return []
+    import _abc  # type: ignore[import-not-found]
+
+    found: list[type] = [cls for each in _abc._get_dump(cls)[0] if (cls := each()) is not None]
+    return sorted(found, key=lambda each: (each.__module__, each.__qualname__))
 
 
 def _members(cls: type) -> Iterator[tuple[str, Any]]:
@@ -135,7 +160,7 @@ def _statements(walk: Walk, cls: type) -> tuple[list[bytes], str]:
     namespace = vars(module) if module is not None else {}
     digests = []
     for node, _ in found:
-        attention = walk.attention if _is_plain(cls, node) else Attention(walk.attention.docstrings, True)
+        attention = walk.attention if _is_plain(cls, node) else walk.attention._replace(annotations=True)
         digests.append(definition_digest(node, attention, lambda decorator: is_ours(decorator, namespace)))
     return sorted(set(digests)), found[0][1] if found else ""
 

@@ -35,6 +35,7 @@ class Attention(NamedTuple):
 
     docstrings: bool = False
     annotations: bool = False
+    subclasses: bool = False
 
 
 def definition_digest(node: Definition, attention: Attention, is_ours: IsOurs = lambda decorator: False) -> bytes:

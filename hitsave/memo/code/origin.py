@@ -178,7 +178,22 @@ def _list_distributions(folder: str) -> Iterator[tuple[str, Package]]:
         return
     for name in names:
         if match := _DIST_INFO.fullmatch(name):
-            yield os.path.join(folder, name), Package(match["name"], match["version"])
+            info = os.path.join(folder, name)
+            yield info, Package(match["name"], _version_in(info) or match["version"])
+
+
+def _version_in(info: str) -> str:
+    """The version that a distribution's own notes tell; empty where they are not there."""
+    try:
+        with open(os.path.join(info, "METADATA"), encoding="utf-8", errors="replace") as file:
+            for line in file:
+                if line.startswith("Version:"):
+                    return line.removeprefix("Version:").strip()
+                if not line.strip():
+                    break
+    except OSError:
+        pass
+    return ""
 
 
 def _brings(info: str, top: str) -> bool:

@@ -21,6 +21,9 @@ from blake3 import blake3
 
 from hitsave.memo.code.normal import Attention, Definition, IsOurs, definition_digest, definitions
 
+#: What `from __future__ import` leaves in the flags of code.
+_FUTURES = 0x1FE0000
+
 
 class Piece(NamedTuple):
     """A function or class as it counts: its digest, and its text for people; empty where there is no source."""
@@ -77,7 +80,10 @@ class Sources:
         if file is not None:
             for candidate in file.codes.get(code.co_qualname, ()):
                 if same_code(candidate, code) and (node := _node_of(file, candidate)) is not None:
-                    return Piece(definition_digest(node, attention, is_ours), file.segment(node))
+                    digest = definition_digest(node, attention, is_ours)
+                    if attention.annotations:  # Then it shows whether they are kept as text.
+                        digest = blake3(digest + (code.co_flags & _FUTURES).to_bytes(4, "little")).digest()
+                    return Piece(digest, file.segment(node))
         return Piece(code_digest(code, attention), "")
 
     def classes(self, filename: str, qualname: str) -> list[tuple[ast.ClassDef, str]]:
