@@ -21,7 +21,8 @@ def __getattr__(name: str) -> object:
     if name in ("memo", "experiment"):
         from hitsave.memo import decorators
 
-        found = getattr(decorators, name)
+        globals().update(memo=decorators.memo, experiment=decorators.experiment)
+        return getattr(decorators, name)
     elif name == "register_digest":
         from hitsave.memo.values.registered import register as found
     elif name in __all__:

@@ -278,6 +278,8 @@ class Walk:
         if isinstance(value, ModuleType) and rest:
             self._name(dotted, canonical_module(value.__name__))
         while isinstance(value, ModuleType) and rest:
+            if self._ignored.object(value):
+                return
             name, *others = rest
             namespace = vars(value)
             own = self._note_package(value.__name__) is Origin.OWN

@@ -77,7 +77,8 @@ def _children(walk: Walk, cls: type, label: str) -> None:
         walk.add(text_dependency(DependencyKind.NAME, f"{label}.register", names))
     if walk.attention.subclasses:
         walk.watch.check(lambda: type.__subclasses__(cls))
-        names = ", ".join(walk.refer(each) for each in type.__subclasses__(cls))
+        subclasses: list[type] = type.__subclasses__(cls)
+        names = ", ".join(walk.refer(each) for each in subclasses)
         walk.add(text_dependency(DependencyKind.NAME, f"{label}.__subclasses__", names))
 
 
@@ -87,8 +88,8 @@ def _registered(cls: type) -> list[type]:
         return []
     import _abc  # type: ignore[import-not-found]
 
-    found: list[type] = [cls for each in _abc._get_dump(cls)[0] if (cls := each()) is not None]
-    return sorted(found, key=lambda each: (each.__module__, each.__qualname__))
+    found: list[type | None] = [reference() for reference in _abc._get_dump(cls)[0]]
+    return sorted((each for each in found if each is not None), key=lambda each: (each.__module__, each.__qualname__))
 
 
 def _members(cls: type) -> Iterator[tuple[str, Any]]:
