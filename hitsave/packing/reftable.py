@@ -15,8 +15,9 @@ from hitsave.errors import MalformedObject
 from hitsave.objects.refs import Ref, RefName
 from hitsave.packing.refsegment import decode_record
 
-#: No text holds a quote that is not escaped, so this is the member.
-_NAME = re.compile(rb'"name":"((?:[^"\\]|\\.)*)"')
+#: No text holds a quote that is not escaped, so where this stands the member does.
+_MEMBER = b'"name":"'
+_TEXT = re.compile(rb'([^"\\]*(?:\\.[^"\\]*)*)"')
 
 
 class RefTable:
@@ -55,7 +56,8 @@ class RefTable:
         return end
 
     def _name(self, begin: int, end: int) -> bytes:
-        found = _NAME.search(self._lines, begin, end)
+        at = self._lines.find(_MEMBER, begin, end)
+        found = _TEXT.match(self._lines, at + len(_MEMBER), end) if at >= 0 else None
         if found is None:
             raise MalformedObject("ref segment", "a record has no name")
         name = found[1]

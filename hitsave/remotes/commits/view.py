@@ -48,6 +48,7 @@ class View:
         self.digest = digest
         self._committed: list[CommittedIndex] | None = None
         self._refs: dict[RefName, Ref] | None = None
+        self._tables: list[RefTable] | None = None
         self._searching = threading.Lock()
 
     @property
@@ -77,13 +78,19 @@ class View:
 
         No others are decoded, and no segment is read a second time.
         """
-        run_all([lambda file=file: self._files.ref_table(file) for file in self.ref_files], self._files.parallel)  # type: ignore[misc]
         held: dict[RefName, Ref | None] = {}
-        for file in reversed(self.ref_files):
+        for table in self._newest_tables():
             for prefix in prefixes:
-                for name, ref in self._files.ref_table(file).find(prefix):
+                for name, ref in table.find(prefix):
                     held.setdefault(name, ref)
         return [ref for _, ref in sorted(held.items()) if ref is not None]
+
+    def _newest_tables(self) -> list[RefTable]:
+        """The ref segments, the newest first: it overrules the others."""
+        if self._tables is None:
+            run_all([lambda file=file: self._files.ref_table(file) for file in self.ref_files], self._files.parallel)  # type: ignore[misc]
+            self._tables = [self._files.ref_table(file) for file in reversed(self.ref_files)]
+        return self._tables
 
     # -- lookups
 

@@ -67,7 +67,7 @@ def _fetch_once(
     with cache.intake(inbox=alone) as intake:
         inner = {digest: (ObjectKind.EVALUATION, content) for digest, content in found.items()}
         received = Transfer(remote, view, reader, intake, progress, adopting=not alone).run(needed, inner)
-        here = [digest for digest in (*blobs, *(ref.digest for ref in refs)) if digest not in needed | missing]
+        here = (blobs.keys() | {ref.digest for ref in refs}) - needed - missing
         intake.publish(refs, here, partial=not all(_is_whole(value, results) for value in values))
         return Fetched(intake.new_objects, intake.new_bytes, received)
 
