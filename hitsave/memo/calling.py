@@ -240,7 +240,7 @@ class Caller:
 
     def _open(self, call: Call, kept: Kept) -> Found | None:
         try:
-            value = load_result(call.place, kept.evaluation)
+            value = self._load(call.place, kept)
         except (ObjectError, ResultUnreadable) as error:
             self._pass_over(call, kept.name, error)
             return None
@@ -251,6 +251,18 @@ class Caller:
                 recorder.took(taken.digest, int(taken.kind), taken.size, path)
         self.keep_warm(call.key, kept, value)
         return Found(value)
+
+    def _load(self, place: Place, kept: Kept) -> object:
+        try:
+            return load_result(place, kept.evaluation)
+        except ObjectNotFound:
+            if self.settings.remote == "off":
+                raise
+            from hitsave.memo.sharing import fetch_result  # It came by a pull, which leaves results where they are.
+
+            if not fetch_result(place, kept.name):
+                raise
+        return load_result(place, kept.evaluation)
 
     def keep_warm(self, key: Digest, kept: Kept, value: object, pickled: Pickled | None = None) -> None:
         """Keep a small result in memory as well."""

@@ -18,6 +18,7 @@ from hitsave.memo.code.describe import describe
 from hitsave.memo.explaining import Cause, Explanation
 from hitsave.memo.keeping import Finished, drop, publish
 from hitsave.memo.nearest import Wanted, explain_miss
+from hitsave.memo.reading import Kept
 from hitsave.memo.recording import follow_threads
 from hitsave.memo.results import GeneratorResult, Pickled, Unpicklable, pickle_result
 from hitsave.memo.telling import warn, warn_once
@@ -93,7 +94,13 @@ class Computation:
 
     def _find_away(self) -> Found | None:
         """The result, from a remote."""
-        return None
+        call, caller = self._call, self._caller
+        assert call is not None
+        if caller.settings.remote == "off" or call.place.config.offline or not call.place.config.remotes:
+            return None
+        from hitsave.memo.sharing import find_away  # What has no remote needs nothing of it.
+
+        return self._find() if find_away(call.place, caller.symbol, call.fingerprint.digest, [call.key]) else None
 
     # -- running
 
@@ -144,12 +151,21 @@ class Computation:
             drop(call.place, call.lost)
             if kept is not None:
                 caller.keep_warm(call.key, kept, value, pickled)
+                if caller.settings.remote == "readwrite":
+                    self._send(call, kept)
         except GeneratorResult:
             raise
         except Unpicklable as error:
             warn(f"{caller.symbol}: its result is not kept: {error}")
         except (HitsaveError, OSError) as error:
             warn_once(f"{caller.symbol}: its result is not kept: {error}")
+
+    @staticmethod
+    def _send(call: Call, kept: Kept) -> None:
+        from hitsave.memo.sharing import send
+
+        if (ref := call.place.cache.ref(kept.name)) is not None:
+            send(call.place, ref)
 
     def _finished(self, call: Call, pickled: Pickled, running: Running, reason: Explanation) -> Finished:
         recorder = running.recorder

@@ -1,0 +1,52 @@
+"""Results that others computed, and that others may use: a remote is asked before a function runs.
+
+A remote that cannot be reached costs one warning, and the function runs here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hitsave.errors import ConfigError, ObjectError, RemoteError
+from hitsave.memo.place import Place
+from hitsave.memo.telling import warn_once
+from hitsave.objects.digest import Digest
+from hitsave.objects.refs import Ref, RefName, acceptance_prefix, evaluation_prefix
+
+
+def find_away(place: Place, function: str, code: bytes, keys: Sequence[Digest]) -> bool:
+    """Bring the evaluations of these keys, and what was accepted for this code; whether there was anything new."""
+    prefixes = [evaluation_prefix(function, key) for key in keys]
+    exchange = place.repository.exchange
+    try:
+        found = exchange.find_evaluations([*prefixes, acceptance_prefix(function, code)])
+        new = [ref for ref in found if place.cache.ref(ref.name) is None]
+        for ref in new:
+            exchange.fetch_evaluation(ref)
+    except (ConfigError, RemoteError, ObjectError) as error:
+        warn_once(f"{function}: no result can be taken from the remote ({error})")
+        return False
+    return bool(new)
+
+
+def fetch_result(place: Place, name: RefName) -> bool:
+    """Bring the result of an evaluation that came without it; whether that could be done."""
+    ref = place.cache.ref(name)
+    if ref is None or place.config.offline or not place.config.remotes:
+        return False
+    try:
+        place.repository.exchange.fetch_result(ref)
+    except (ConfigError, RemoteError, ObjectError) as error:
+        warn_once(f"{name}: its result cannot be fetched ({error})")
+        return False
+    return True
+
+
+def send(place: Place, ref: Ref) -> None:
+    """Send an evaluation that was just made."""
+    if place.config.offline or not place.config.remotes:
+        return
+    try:
+        place.repository.exchange.push([ref])
+    except (ConfigError, RemoteError, ObjectError) as error:
+        warn_once(f"{ref.name}: was not sent to the remote ({error})")
