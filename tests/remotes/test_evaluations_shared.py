@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from hitsave.objects.evaluation import encode_evaluation
 from hitsave.objects.refs import Ref, acceptance_prefix, evaluation_prefix, parse_evaluation_name
 from hitsave.remotes.collection.collect import collect
 from hitsave.remotes.collection.dropping import drop_refs
+from hitsave.remotes.verification.verify import verify
 from hitsave.repository import Repository
 from tests.cache.calls import MANIFEST, a_call, keep_call, result_of
 from tests.remotes.content import ANN, read_folder
@@ -200,8 +203,33 @@ def test_an_evaluation_is_sent_in_few_requests_and_nothing_new_in_two(machine: O
     ann.exchange.push([keep_call(ann.cache, 1)])
     for number in range(2, 5):
         ref = keep_call(ann.cache, number)
-        assert count(bucket, lambda ref=ref: ann.exchange.push([ref])) == 7
-        assert count(bucket, lambda ref=ref: ann.exchange.push([ref])) == 2
+        send = functools.partial(ann.exchange.push, [ref])
+        assert count(bucket, send) == 7
+        assert count(bucket, send) == 2
+
+
+def test_several_who_send_evaluations_at_once_all_get_in(machine: Open) -> None:
+    users = [machine(number) for number in range(1, 5)]
+    users[0].exchange.push([keep_call(users[0].cache, 1000)])
+    refs = {
+        number: [keep_call(user.cache, 100 * number + each) for each in range(4)] for number, user in enumerate(users)
+    }
+
+    def send(number: int) -> None:
+        for ref in refs[number]:
+            users[number].exchange.push([ref])
+        users[number].cache.close()
+
+    with ThreadPoolExecutor(len(users)) as threads:
+        for _ in threads.map(send, range(len(users))):
+            pass
+    bob = machine(5)
+    found = bob.exchange.find_evaluations([""])
+    assert len(found) == 17
+    for ref in found:
+        bob.exchange.fetch_evaluation(ref)
+    assert {ref for some in refs.values() for ref in some} <= set(bob.cache.refs())
+    assert verify(bob.exchange.remote()).faults == ()
 
 
 def test_a_remote_that_does_not_answer_is_asked_twice_and_then_left_alone(machine: Open, bucket: Bucket) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hitsave.errors import MalformedObject, RemoteCorrupt
@@ -87,6 +89,20 @@ def test_the_newest_segment_overrules(ann: Machine, bob: Machine, memory: Memory
         [second, third], key=lambda r: r.name
     )
     assert view.refs_beginning() == []
+
+
+def test_a_few_refs_are_asked_for_by_their_names(ann: Machine, memory: MemoryTransport) -> None:
+    longer = replace(a_ref(1), name=dataset_ref("p", b"data-2", blob_digest(b"d")))
+    shorter = replace(longer, name=RefName(Namespace.DATASETS, longer.name.name[:-1]))
+    commit_refs(ann, memory, changes(*map(a_ref, range(1200)), longer, *OTHERS))
+    some, many = [a_ref(1), longer, *OTHERS], [*map(a_ref, range(1100)), *OTHERS]
+    for asked in (some, many):
+        for decoded in (False, True):
+            view = ann.remote(memory).latest()
+            if decoded:
+                view.refs()
+            names = {ref.name for ref in (*asked, shorter, a_ref(2000))}
+            assert view.held_of(names) == changes(*asked)
 
 
 def test_one_request_tells_that_nothing_is_new(ann: Machine, bob: Machine, memory: MemoryTransport) -> None:

@@ -266,7 +266,7 @@ class Remote:
             there = newest.has_many(needed) if newest is not view else set(needed)
             if lost := [digest.hex() for digest in needed if digest not in there]:
                 raise ReliedOnLost(lost)
-            held = newest.refs() if newest is not view and refs else {}
+            held = newest.held_of(refs.keys()) if newest is not view and refs else {}
             changes = {name: ref for name, ref in refs.items() if ref is None or name not in held}
             indexes, segments = newest.index_files, newest.ref_files
             if packs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 from hitsave.objects.digest import Digest
@@ -18,6 +18,8 @@ from hitsave.remotes.commits.indexparts import Search
 
 #: So many objects are looked up in all large indexes; of more, a sample is, which tells where the others may lie.
 _SAMPLE = 8
+#: So many refs are searched for one by one.
+_FEW_REFS = 1000
 
 Answer = TypeVar("Answer")
 
@@ -84,6 +86,14 @@ class View:
                 for name, ref in table.find(prefix):
                     held.setdefault(name, ref)
         return [ref for _, ref in sorted(held.items()) if ref is not None]
+
+    def held_of(self, names: Collection[RefName]) -> dict[RefName, Ref]:
+        """Those of these refs that hold. Where they are few, no others are decoded. Raises RemoteCorrupt."""
+        if self._refs is None and len(names) <= _FEW_REFS:
+            found = self.refs_beginning(*map(str, names))
+            return {ref.name: ref for ref in found if ref.name in names}
+        held = self.refs()
+        return {name: held[name] for name in names if name in held}
 
     def _newest_tables(self) -> list[RefTable]:
         """The ref segments, the newest first: it overrules the others."""

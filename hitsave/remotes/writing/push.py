@@ -13,7 +13,7 @@ Where pushing means one pack of the cache after the other, the one that is being
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from mmap import mmap
 from typing import BinaryIO, NamedTuple
 
@@ -62,10 +62,10 @@ def push(remote: Remote, cache: Cache, refs: Iterable[Ref], author: Author, prog
         for _ in range(_TRIES):
             view = remote.latest()
             try:
-                held = view.refs() if asked else {}
-                new: dict[RefName, Ref] = {ref.name: ref for ref in asked if held.get(ref.name) is None}
+                held = view.held_of({ref.name for ref in asked}) if asked else {}
+                new: dict[RefName, Ref] = {ref.name: ref for ref in asked if ref.name not in held}
                 if not new:
-                    forget_committed(remote.unfinished, (ref.digest for ref in held.values()))
+                    forget_committed(remote.unfinished, _owned(view))
                     return Pushed()
                 wanted = find_wanted(cache, view, new.values())
                 attempt = attempt or _begin(remote, view, wanted, new.values())
@@ -87,6 +87,11 @@ def push(remote: Remote, cache: Cache, refs: Iterable[Ref], author: Author, prog
     finally:
         if attempt is not None:
             attempt.release()
+
+
+def _owned(view: View) -> Iterator[bytes]:
+    """What refs hold; they are read only when somebody asks."""
+    yield from (ref.digest for ref in view.refs().values())
 
 
 def _begin(remote: Remote, view: View, wanted: Wanted, refs: Iterable[Ref]) -> Attempt:
