@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
+from types import CodeType
 from typing import Any, NamedTuple
 
 from blake3 import blake3
@@ -111,6 +112,10 @@ class ArgumentCode:
             known = self._known[id(value)] = (value, found, f"{found.label} {found.digest.hex()}")
         self.used[id(value)] = known[1]
         return known[2]
+
+    def codes(self) -> list[CodeType]:
+        """The code of every function that the last arguments depend on."""
+        return [code for found in self.used.values() for code in found.codes]
 
     def dependencies(self) -> Iterable[Dependency]:
         """What the last arguments depend on."""

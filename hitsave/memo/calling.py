@@ -12,10 +12,12 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import CodeType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hitsave.errors import CacheError, CorruptObject, ObjectError, ObjectNotFound
 from hitsave.memo.arguments import ArgumentCode, Binder, Bound, digest_arguments
+from hitsave.memo.code.definitions import Definitions
 from hitsave.memo.code.dependency import Dependency
 from hitsave.memo.code.fingerprint import Fingerprint, Fingerprints
 from hitsave.memo.code.ignoring import Ignored
@@ -37,7 +39,8 @@ if TYPE_CHECKING:
     from hitsave.memo.computing import Computation
     from hitsave.memo.explaining import Explanation
 
-_fingerprints = Fingerprints()
+FINGERPRINTS = Fingerprints()
+DEFINITIONS = Definitions(FINGERPRINTS.origins)
 
 
 class Found(NamedTuple):
@@ -50,19 +53,23 @@ class Found(NamedTuple):
 class Call:
     """One call: where its result is kept, and under what key.
 
-    `passed_over` are evaluations of the key that do not count; `lost` those of them that are damaged.
+    `argument_code` is what functions and classes in the arguments depend on, `codes` the code of these functions.
+    `passed_over` are evaluations of the key that do not count; `lost` those of them that are damaged, and `outdated`
+    names definitions that have changed since one of them.
     """
 
     place: Place
     fingerprint: Fingerprint
     bound: Bound
     argument_code: tuple[Dependency, ...]
+    codes: list[CodeType]
     key: Digest
     args: Sequence[Any]
     kwargs: Mapping[str, Any]
     fresh: bool = False
     passed_over: list[RefName] = field(default_factory=list)
     lost: list[RefName] = field(default_factory=list)
+    outdated: list[str] = field(default_factory=list)
 
     @property
     def dependencies(self) -> tuple[Dependency, ...]:
@@ -159,7 +166,7 @@ class Caller:
         with self._lock:
             found = self._fingerprint
             if found is None or not found.holds(self.aliases):
-                found = self._fingerprint = _fingerprints.make(
+                found = self._fingerprint = FINGERPRINTS.make(
                     self.function,
                     own=self._module,
                     folder=self._start,
@@ -187,13 +194,13 @@ class Caller:
         bound = digest_arguments(self.symbol, self._binder.bind(args, kwargs), code)
         used = tuple(code.dependencies()) if code.used else ()
         key = call_key(self.symbol, fingerprint.digest, bound.digest)
-        return Call(place, fingerprint, bound, used, key, args, kwargs)
+        return Call(place, fingerprint, bound, used, code.codes() if code.used else [], key, args, kwargs)
 
     def _code_of_arguments(self) -> ArgumentCode:
         found: ArgumentCode | None = getattr(self._argument_code, "found", None)
         if found is None:
             found = self._argument_code.found = ArgumentCode(
-                _fingerprints, self._ignored, self.settings.version_sensitivity, self.aliases
+                FINGERPRINTS, self._ignored, self.settings.version_sensitivity, self.aliases
             )
         return found
 
@@ -233,10 +240,25 @@ class Caller:
         for name, digest in call.place.cache.evaluations.find(self.symbol, call.key):
             if name not in call.passed_over:
                 try:
-                    found.append(load_evaluation(call.place, name, digest))
+                    kept = load_evaluation(call.place, name, digest)
                 except ObjectError as error:
                     self._pass_over(call, name, error)
+                    continue
+                if f"/{kept.evaluation.key}@" not in name.name:
+                    call.passed_over.append(name)  # Somebody has given it another's name.
+                elif kept.evaluation.extras and (changed := self._outdated(call, kept)):
+                    call.passed_over.append(name)
+                    call.outdated += changed
+                else:
+                    found.append(kept)
         return found
+
+    def _outdated(self, call: Call, kept: Kept) -> list[str]:
+        """Definitions that were found to be needed only when the evaluation ran, and that are not as they were."""
+        root, sensitivity = call.place.config.workspace, self.settings.version_sensitivity
+        return [
+            name for name, digest in kept.evaluation.extras if DEFINITIONS.digest(name, root, sensitivity) != digest
+        ]
 
     def _open(self, call: Call, kept: Kept) -> Found | None:
         try:
@@ -246,6 +268,7 @@ class Caller:
             return None
         recorder = current()
         if recorder is not None:  # What a call took when it ran belongs to who calls it, also when it need not run.
+            recorder.needs(dict(kept.evaluation.extras))
             for taken in kept.evaluation.snapshots:
                 path = unquote_name(taken.path).decode("utf-8", "surrogateescape")
                 recorder.took(taken.digest, int(taken.kind), taken.size, path)
@@ -266,7 +289,8 @@ class Caller:
 
     def keep_warm(self, key: Digest, kept: Kept, value: object, pickled: Pickled | None = None) -> None:
         """Keep a small result in memory as well."""
-        if not kept.evaluation.buffers and kept.evaluation.size <= LARGEST and not kept.evaluation.snapshots:
+        found = kept.evaluation
+        if found.size <= LARGEST and not (found.buffers or found.snapshots or found.extras):
             self._warm.put(key, WarmResult(kept.name, value, (pickled or pickle_result(value)).pickle))
 
     def _pass_over(self, call: Call, name: RefName, error: ObjectError | ResultUnreadable) -> None:

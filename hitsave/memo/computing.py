@@ -13,20 +13,23 @@ from types import TracebackType
 from typing import Any
 
 from hitsave.errors import CacheError, HitsaveError
-from hitsave.memo.calling import Call, Caller, Found
+from hitsave.memo.calling import DEFINITIONS, FINGERPRINTS, Call, Caller, Found
 from hitsave.memo.code.describe import describe
+from hitsave.memo.code.entered import Entered, entered_here, own_code, unknown
 from hitsave.memo.explaining import Cause, Explanation
 from hitsave.memo.keeping import Finished, drop, publish
 from hitsave.memo.nearest import Wanted, explain_miss
 from hitsave.memo.reading import Kept
-from hitsave.memo.recording import follow_threads
+from hitsave.memo.recording import carry, follow_threads
 from hitsave.memo.results import GeneratorResult, Pickled, Unpicklable, pickle_result
 from hitsave.memo.telling import warn, warn_once
 from hitsave.objects.digest import Digest
-from hitsave.objects.evaluation import ShownArgument
+from hitsave.objects.evaluation import Extra, ShownArgument
 from hitsave.recording import Recorder
 
 _SHOWN = 200
+_is_own = own_code(FINGERPRINTS.origins)
+carry(entered_here, None)
 
 
 class Running:
@@ -35,6 +38,7 @@ class Running:
     def __init__(self) -> None:
         follow_threads()
         self.recorder = Recorder()
+        self.entered = Entered(_is_own)
         self._begun = 0
         self.started = 0
         self.elapsed = 0
@@ -109,7 +113,7 @@ class Computation:
         if self._call is None:
             return self._caller.function(*self._args, **self._kwargs)
         reason = self._reason()
-        with Running() as running:
+        with Running() as running, running.entered:
             value = self._caller.function(*self._args, **self._kwargs)
         self._keep(self._call, value, running, reason)
         return value
@@ -119,7 +123,7 @@ class Computation:
         if self._call is None:
             return await self._caller.function(*self._args, **self._kwargs)
         reason = self._reason()
-        with Running() as running:
+        with Running() as running, running.entered:
             value = await self._caller.function(*self._args, **self._kwargs)
         self._keep(self._call, value, running, reason)
         return value
@@ -136,8 +140,9 @@ class Computation:
         if hit or call is None:
             return Explanation(symbol, Cause.HIT if hit else Cause.FIRST)
         code, arguments = Digest(call.fingerprint.digest), Digest(call.bound.digest)
-        cause = Cause.FRESH if call.fresh else Cause.LOST if call.passed_over else None
-        return explain_miss(call.place, Wanted(symbol, code, arguments, call.dependencies, _shown(call)), cause)
+        cause = Cause.FRESH if call.fresh else Cause.LOST if call.lost else Cause.CODE if call.outdated else None
+        wanted = Wanted(symbol, code, arguments, call.dependencies, _shown(call), tuple(call.outdated))
+        return explain_miss(call.place, wanted, cause)
 
     # -- keeping
 
@@ -160,6 +165,13 @@ class Computation:
         except (HitsaveError, OSError) as error:
             warn_once(f"{caller.symbol}: its result is not kept: {error}")
 
+    def _extras(self, call: Call, running: Running) -> tuple[Extra, ...]:
+        """What was needed beside what could be told before: code that was entered, here and in calls within this."""
+        entries = unknown(running.entered.entries, [*call.fingerprint.codes, *call.codes])
+        root, sensitivity = call.place.config.workspace, self._caller.settings.version_sensitivity
+        found = {**running.recorder.needed, **DEFINITIONS.record(entries, root, sensitivity)}
+        return tuple(Extra(name, Digest(digest)) for name, digest in sorted(found.items()))
+
     @staticmethod
     def _send(call: Call, kept: Kept) -> None:
         from hitsave.memo.sharing import send
@@ -176,7 +188,7 @@ class Computation:
             arguments=Digest(call.bound.digest),
             dependencies=call.dependencies,
             shown=_shown(call),
-            extras=(),
+            extras=self._extras(call, running),
             reason=reason,
             pickled=pickled,
             taken=recorder.taken,

@@ -20,13 +20,14 @@ _COMPARED = 10
 
 
 class Wanted(NamedTuple):
-    """A call that found no result."""
+    """A call that found no result. `outdated` names definitions that only a run could find, and that have changed."""
 
     function: str
     code: Digest
     arguments: Digest
     dependencies: Sequence[Dependency]
     shown: tuple[ShownArgument, ...]
+    outdated: tuple[str, ...] = ()
 
 
 def explain_miss(place: Place, wanted: Wanted, cause: Cause | None) -> Explanation:
@@ -39,6 +40,7 @@ def explain_miss(place: Place, wanted: Wanted, cause: Cause | None) -> Explanati
         changed = compare_arguments(nearest.shown, wanted.shown)
         new = {(each.kind.value, each.name): each for each in wanted.dependencies}
         code = compare_code(load_dependencies(place, nearest), new)
+        code += [Difference("definition", name, "as it was", "changed") for name in wanted.outdated]
     except HitsaveError:  # What cannot be read cannot be compared with.
         return Explanation(wanted.function, cause or Cause.FIRST)
     return Explanation(wanted.function, cause or _cause(code, changed), row.digest.hex(), (*code, *changed))

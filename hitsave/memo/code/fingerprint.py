@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from types import CodeType
 
 from hitsave.memo.code.dependency import Dependency, digest_of
 from hitsave.memo.code.graph import Walk, unwrapped
@@ -45,6 +46,11 @@ class Fingerprint:
         """The name of the function that it is of."""
         return self.walk.labels[id(self.walk.root)]
 
+    @property
+    def codes(self) -> list[CodeType]:
+        """The code of every function in it."""
+        return self.walk.watch.codes
+
     def note_changes(self, aliases: Aliases) -> None:
         """After the function has run: what it changed itself counts as what it was."""
         self.walk.watch.note_changes(self._redigest, aliases)
@@ -61,7 +67,7 @@ class Fingerprints:
 
     def __init__(self) -> None:
         self._sources = Sources()
-        self._origins = Origins()
+        self.origins = Origins()
         self._lock = threading.RLock()
 
     def make(
@@ -83,10 +89,10 @@ class Fingerprints:
         attention = Attention()
         with self._lock:
             if own:
-                self._origins.own(own)
+                self.origins.own(own)
             while True:
                 walk = Walk(
-                    self._sources, self._origins, ignored or Ignored(), aliases or Aliases(), sensitivity, attention
+                    self._sources, self.origins, ignored or Ignored(), aliases or Aliases(), sensitivity, attention
                 )
                 walk.begin(root)
                 for number, each in enumerate(depends_on):

@@ -50,6 +50,11 @@ class Watch:
         self._values: list[tuple[str, object, bytes]] = []
         self._checks: list[tuple[Callable[[], object], object]] = []
 
+    @property
+    def codes(self) -> list[CodeType]:
+        """The code of every function that was read."""
+        return [code for _, code, _, _ in self._functions]
+
     # -- while the fingerprint is made
 
     def binding(self, namespace: Mapping[Any, Any], key: object, value: object, name: str = "") -> None:
