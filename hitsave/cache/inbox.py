@@ -81,6 +81,16 @@ class Inbox:
             raise CorruptObject(str(digest), self.where)
         return boxed.content
 
+    def read_many(self, digests: list[Digest]) -> dict[Digest, Boxed]:
+        """Those of `digests` that are here. Raises CorruptObject."""
+        found: dict[Digest, Boxed] = {}
+        for digest in self.among(digests):
+            for row in self._database.rows("SELECT kind, content FROM inbox WHERE digest = ?", bytes(digest)):
+                found[digest] = _boxed(digest, *row)
+                if not found[digest].right:
+                    raise CorruptObject(str(digest), self.where)
+        return found
+
     def among(self, digests: list[Digest]) -> set[Digest]:
         """Those of `digests` that are here."""
         found: set[Digest] = set()

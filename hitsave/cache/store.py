@@ -25,7 +25,7 @@ from hitsave.cache import holds
 from hitsave.cache.database import Database
 from hitsave.cache.evaluations import EvaluationIndex
 from hitsave.cache.files import sync_path
-from hitsave.cache.inbox import Inbox
+from hitsave.cache.inbox import Boxed, Inbox
 from hitsave.cache.indexmerging import merge_small_indexes
 from hitsave.cache.intake import Intake
 from hitsave.cache.moves import MoveJournal
@@ -157,6 +157,18 @@ class Cache:
         if absent and not self.inbox.empty and self.inbox.among(absent):
             self.pack_inbox()
         return found | self._locate_packed(absent) if absent else found
+
+    def locate_or_read(self, digests: Iterable[Digest]) -> tuple[dict[Digest, Location], dict[Digest, Boxed]]:
+        """Where those of `digests` lie that are packed, and the contents of those in the inbox, which stay there.
+
+        Raises CorruptObject.
+        """
+        wanted = list(digests)
+        found = self._locate_packed(wanted)
+        absent = [digest for digest in wanted if digest not in found]
+        boxed = self.inbox.read_many(absent) if absent and not self.inbox.empty else {}
+        # What was in the inbox may have moved between the two looks.
+        return found | self._locate_packed(digest for digest in absent if digest not in boxed), boxed
 
     def _locate_packed(self, digests: Iterable[Digest]) -> dict[Digest, Location]:
         self.packset.refresh()

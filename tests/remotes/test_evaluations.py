@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
+
+from hitsave.errors import CorruptObject
+from hitsave.objects.digest import ObjectKind
+from hitsave.objects.evaluation import TakenSnapshot
 from hitsave.objects.graph import links
 from hitsave.remotes.collection.collect import collect
 from hitsave.remotes.collection.dropping import bring_back, drop_refs
 from hitsave.remotes.verification.repair import repair
 from hitsave.remotes.verification.verify import verify
-from tests.cache.calls import keep_call, result_of
-from tests.remotes.content import ANN, Machine, check_remote, read_folder
+from tests.cache.calls import a_call, add_call, keep_call, result_of
+from tests.remotes.content import ANN, Machine, check_remote, noise, put_folder, read_folder
 from tests.remotes.evaluations import BUFFERS, REASON, TAKEN, TAKEN_FILE, evaluation_of, keep_acceptance, keep_full_call
 from tests.remotes.transports import MemoryTransport
 
@@ -94,3 +99,34 @@ def test_what_a_remote_lost_of_evaluations_is_named_and_comes_back_from_a_cache(
     check_remote(bob, memory, ref, word)
     bob.fetch(memory, ref, word)
     assert result_of(bob.cache, ref.digest) == b"result of 1"
+
+
+def test_what_lies_in_the_inbox_is_sent_and_stays_there(ann: Machine, bob: Machine, memory: MemoryTransport) -> None:
+    packed = keep_full_call(ann.cache)
+    with ann.cache.intake(inbox=True) as intake:
+        tree = put_folder(intake, {b"sub": {b"file": b"file"}, b"large": noise(200_000, 6)})
+        evaluation, result = a_call(2, snapshots=[TakenSnapshot(tree, ObjectKind.TREE, 200_004)])
+        boxed = add_call(intake, evaluation, result)
+        intake.publish([boxed])
+    packs = ann.cache.packs()
+    # Record, result, two trees and two files; the manifest is the other one's as well.
+    assert ann.push(memory, boxed).objects == 7
+    assert ann.push(memory, packed).objects == 10
+    assert ann.cache.packs() == packs
+    assert not ann.cache.inbox.empty
+    check_remote(bob, memory, packed, boxed)
+    bob.fetch(memory, boxed)
+    assert read_folder(bob.cache, tree) == {b"sub": {b"file": b"file"}, b"large": noise(200_000, 6)}
+    assert result_of(bob.cache, boxed.digest) == result
+
+
+def test_a_damaged_object_in_the_inbox_is_not_sent(ann: Machine, memory: MemoryTransport) -> None:
+    evaluation, result = a_call(1)
+    with ann.cache.intake(inbox=True) as intake:
+        ref = add_call(intake, evaluation, result)
+        intake.publish([ref])
+    with ann.cache.database.writing() as connection:
+        connection.execute("UPDATE inbox SET content = ? WHERE content = ?", (b"result of 2", result))
+    with pytest.raises(CorruptObject, match=str(evaluation.result.digest)):
+        ann.push(memory, ref)
+    assert ann.remote(memory).latest().commit is None

@@ -167,7 +167,7 @@ class _Push:
         uploads = Uploads(self._remote.transport, pack_size(wanted.size), self._attempt.note)
         try:
             with ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS)) as pool, uploads:
-                if wanted.packed:
+                if wanted.packed or wanted.boxed:
                     with PackStream(uploads, pool, session, followed=bool(wanted.whole)) as stream:
                         self._send_packed(stream, uploads)
                 if wanted.whole:
@@ -200,6 +200,10 @@ class _Push:
             else:
                 copy_all(stream, memoryview(_read_pack(self._cache, pack)), pack)
             self._progress.advance(sum(asked.values()), len(asked))
+        for digest, kind, content in self._wanted.boxed.values():
+            if not self._was_sent(digest):
+                rest.add(digest, kind, content)
+            self._progress.advance(len(content), 1)
         rest.flush()
 
     def _send_as_it_is(self, uploads: Uploads, pack: IndexedPack) -> None:

@@ -73,6 +73,10 @@ class Reblocker:
         for entry, piece in pieces:
             self._entries.add(entry.digest, entry.kind, piece)
 
+    def add(self, digest: bytes, kind: int, content: bytes) -> None:
+        """An object that lies in no pack. The caller vouches that it has this digest."""
+        self._entries.add(digest, kind, content)
+
     def flush(self) -> None:
         """Send what is left."""
         self._entries.flush()

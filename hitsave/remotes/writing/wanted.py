@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
+from hitsave.cache.inbox import Boxed
 from hitsave.cache.store import Cache
 from hitsave.errors import ObjectNotFound, ReliedOnLost
 from hitsave.objects.digest import Digest, ObjectKind
@@ -27,10 +28,12 @@ _AT_ONCE = 20_000
 class Wanted:
     """What has to be sent: packed objects with their lengths, by the pack that holds them, and whole files.
 
+    `boxed` are those of the cache's inbox, which are few and small.
     `relied_on` is what the remote has, `seen` what was looked into, and the roots. `size` is in bytes of content.
     """
 
     packed: dict[Digest, dict[bytes, int]] = field(default_factory=dict)
+    boxed: dict[Digest, Boxed] = field(default_factory=dict)
     whole: dict[Digest, Path] = field(default_factory=dict)
     relied_on: set[bytes] = field(default_factory=set)
     seen: set[bytes] = field(default_factory=set)
@@ -39,7 +42,7 @@ class Wanted:
     @property
     def count(self) -> int:
         """How many objects."""
-        return sum(map(len, self.packed.values())) + len(self.whole)
+        return sum(map(len, self.packed.values())) + len(self.boxed) + len(self.whole)
 
 
 def find_wanted(cache: Cache, view: View, refs: Iterable[Ref]) -> Wanted:
@@ -50,13 +53,17 @@ def find_wanted(cache: Cache, view: View, refs: Iterable[Ref]) -> Wanted:
     while level:
         wanted.seen.update(digest for digest, kind in level.items() if kind is not ObjectKind.BLOB)
         parents: list[Location] = []
+        boxed: dict[Digest, Boxed] = {}
         for some in _batches(level):
             there = view.has_many(some)
             wanted.relied_on |= there
-            located = cache.locate_many(digest for digest in some if digest not in there)
-            _want(cache, wanted, (digest for digest in some if digest not in there), located)
+            lacking = [digest for digest in some if digest not in there]
+            located, here = cache.locate_or_read(lacking)
+            _want_boxed(wanted, here)
+            _want(cache, wanted, (digest for digest in lacking if digest not in here), located)
             parents += (place for digest, place in located.items() if level[digest] is not ObjectKind.BLOB)
-        level = _beneath(cache, wanted, level, parents)
+            boxed |= here
+        level = _beneath(cache, wanted, level, parents, boxed)
     return wanted
 
 
@@ -67,15 +74,24 @@ def _batches(level: Mapping[Digest, ObjectKind]) -> Iterator[list[Digest]]:
 
 
 def _beneath(
-    cache: Cache, wanted: Wanted, level: Mapping[Digest, ObjectKind], parents: list[Location]
+    cache: Cache,
+    wanted: Wanted,
+    level: Mapping[Digest, ObjectKind],
+    parents: list[Location],
+    boxed: Mapping[Digest, Boxed],
 ) -> dict[Digest, ObjectKind]:
-    """What trees name, and was not seen yet."""
+    """What trees and evaluations name, and was not seen yet."""
     return {
         link.digest: link.kind
-        for parent, content in cache.read_many(parents)
+        for parent, content in chain(cache.read_many(parents), ((digest, box.content) for digest, box in boxed.items()))
         for link in links(level[parent], bytes(content))
         if link.digest not in wanted.seen
     }
+
+
+def _want_boxed(wanted: Wanted, boxed: Mapping[Digest, Boxed]) -> None:
+    wanted.size += sum(len(box.content) for digest, box in boxed.items() if digest not in wanted.boxed)
+    wanted.boxed |= boxed
 
 
 def _want(cache: Cache, wanted: Wanted, lacking: Iterable[Digest], located: Mapping[Digest, Location]) -> None:
