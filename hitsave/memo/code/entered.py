@@ -20,7 +20,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar, Token
 from types import CodeType, FrameType, ModuleType
 from typing import Any, NamedTuple, Protocol
@@ -67,6 +67,8 @@ class Entered:
         self.is_own = is_own
         self.found: dict[int, Entry] = {}
         self.imported: set[str] = set()
+        #: Extras of kept results that were used in place of a call, by name with their digests.
+        self.adopted: dict[str, bytes] = {}
         self.parent: Entered | None = None
         self.thread = 0
         self.base = 0  # The id of the frame that the block stands in.
@@ -91,6 +93,14 @@ class Entered:
         modules = [sys.modules.get(name) for name in sorted(self.imported)]
         whole = [Entry(None, vars(module), "") for module in modules if isinstance(module, ModuleType)]
         return [*self.found.values(), *(entry for entry in whole if self.is_own(IMPORT_MODULE, entry.namespace))]
+
+
+def adopt(extras: Mapping[str, bytes]) -> None:
+    """A kept result was used: what it was found to depend on, the blocks that run here depend on as well."""
+    here = entered_here.get()
+    while here is not None:
+        here.adopted.update(extras)
+        here = here.parent
 
 
 def unknown(entries: Iterable[Entry], known: Iterable[CodeType]) -> list[Entry]:

@@ -268,6 +268,19 @@ def test_code_that_is_known_is_left_out_with_what_is_inside_of_it(tmp_path: Path
     assert run(tmp_path, program) == ["other", ""]
 
 
+def test_extras_of_results_that_are_used_belong_to_all_blocks_around(tmp_path: Path) -> None:
+    program = """
+        from hitsave.memo.code.entered import adopt
+        adopt({"nobody's": b"0"})
+        with Entered(own) as outer:
+            adopt({"a:f": b"1"})
+            with Entered(own) as inner:
+                adopt({"b:g": b"2"})
+        print(sorted(outer.adopted), sorted(inner.adopted))
+        """
+    assert run(tmp_path, program) == ["['a:f', 'b:g'] ['b:g']"]
+
+
 def test_what_has_become_own_is_seen_after_reconsidering(tmp_path: Path) -> None:
     program = """
         import plugins.a as a
