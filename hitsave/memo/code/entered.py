@@ -216,10 +216,18 @@ class Ledger:
                 each.imported.add(plain)
         return False
 
-    def forget_all(self) -> None:
-        """In a forked child: the blocks belong to the parent, and the lock may be held by a thread that is gone."""
-        self.lock = threading.RLock()
+    def before_fork(self) -> None:
+        """Nobody else may hold the lock when a process forks: in the child, nobody would ever release it."""
+        self.lock.acquire()
+
+    def after_fork(self) -> None:
+        """In the parent, all goes on."""
+        self.lock.release()
+
+    def forked(self) -> None:
+        """In the child: the blocks belong to the parent."""
         self.active = []
+        self.lock.release()
 
 
 def _qualname(code: CodeType, frame: FrameType) -> str:
@@ -252,4 +260,4 @@ def _choose(ledger: Ledger) -> Hook:
 
 _ledger = Ledger()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_ledger.forget_all)
+    os.register_at_fork(before=_ledger.before_fork, after_in_parent=_ledger.after_fork, after_in_child=_ledger.forked)

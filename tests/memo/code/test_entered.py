@@ -419,12 +419,13 @@ def test_a_forked_child_begins_anew(tmp_path: Path) -> None:
     program = """
         import os, plugins.a as a
         with Entered(own) as outer:
-            child = os.fork()
-            if not child:
-                with Entered(own) as entered:
-                    a.other(1)
-                os._exit(0 if names(entered) == ["plugins.a.other"] else 1)
-            print(os.waitpid(child, 0)[1])
+            for _ in range(100):  # Whatever another thread holds at that moment.
+                child = os.fork()
+                if not child:
+                    with Entered(own) as entered:
+                        a.other(1)
+                    os._exit(0 if names(entered) == ["plugins.a.other"] else 1)
+                assert os.waitpid(child, 0)[1] == 0
         show(outer)
         """
-    assert run(tmp_path, program, {}) == ["0", ""]
+    assert run(tmp_path, program, {}) == [""]
