@@ -21,9 +21,9 @@ from hitsave.memo.code.definitions import Definitions
 from hitsave.memo.code.dependency import Dependency
 from hitsave.memo.code.fingerprint import Fingerprint, Fingerprints
 from hitsave.memo.code.ignoring import Ignored
-from hitsave.memo.code.origin import canonical_module
 from hitsave.memo.code.watch import Aliases
 from hitsave.memo.decorators import Settings
+from hitsave.memo.mainmodule import canonical_module
 from hitsave.memo.place import Place, place_for
 from hitsave.memo.reading import Kept, load_evaluation, load_result, set_aside
 from hitsave.memo.results import Pickled, ResultUnreadable, pickle_result

@@ -79,7 +79,7 @@ class MemoFunction(_Typed[P, R]):
         self._settings = settings
         self._caller: Caller | None = None
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         result: R = (self._caller or self._begin()).call(args, kwargs)
         return result
 
@@ -91,20 +91,20 @@ class MemoFunction(_Typed[P, R]):
 
     # -- beside the call
 
-    def is_cached(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+    def is_cached(self, /, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Whether a call would find its result; no remote is asked, and nothing is computed."""
         return self._begin().is_cached(args, kwargs)
 
-    def explain(self, *args: P.args, **kwargs: P.kwargs) -> Explanation:
+    def explain(self, /, *args: P.args, **kwargs: P.kwargs) -> Explanation:
         """Whether a call would find its result, and if not, what differs from the nearest earlier one."""
         return self._begin().explain(args, kwargs)
 
-    def fresh(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def fresh(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Compute again, and keep that result from now on."""
         result: R = self._begin().fresh(args, kwargs)
         return result
 
-    def forget(self, *args: P.args, **kwargs: P.kwargs) -> int:
+    def forget(self, /, *args: P.args, **kwargs: P.kwargs) -> int:
         """Forget what is kept for a call, so that it is computed again; how many evaluations that were."""
         return self._begin().forget(args, kwargs)
 
@@ -129,7 +129,12 @@ class MemoFunction(_Typed[P, R]):
             found = self.__dict__["_plain"] = _wrap(_plain(self.__wrapped__), self._settings)
         return found
 
-    def __reduce__(self) -> str:
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """By name; but what a script or a notebook defines is sent as it is by picklers that can do that."""
+        if self.__module__ == "__main__" and _pickler_takes_functions():
+            from hitsave.memo.mainmodule import canonical_module
+
+            return _unpickle, (self.__wrapped__, self._settings, canonical_module("__main__"))
         return str(self.__qualname__)
 
     def __repr__(self) -> str:
@@ -139,12 +144,30 @@ class MemoFunction(_Typed[P, R]):
 class AsyncMemoFunction(MemoFunction[P, R]):
     """An `async def` function whose results are kept."""
 
-    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:  # type: ignore[override]
+    async def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Any:  # type: ignore[override]
         return await (self._caller or self._begin()).call_async(args, kwargs)
 
-    async def fresh(self, *args: P.args, **kwargs: P.kwargs) -> Any:  # type: ignore[override]
+    async def fresh(self, /, *args: P.args, **kwargs: P.kwargs) -> Any:  # type: ignore[override]
         """Compute again, and keep that result from now on."""
         return await self._begin().fresh_async(args, kwargs)
+
+    # What `inspect.iscoroutinefunction` looks at, and that of asyncio.
+
+    @property
+    def __code__(self) -> object:
+        return getattr(_plain(self.__wrapped__), "__code__", None)
+
+    @property
+    def __defaults__(self) -> object:
+        return getattr(_plain(self.__wrapped__), "__defaults__", None)
+
+    @property
+    def __kwdefaults__(self) -> object:
+        return getattr(_plain(self.__wrapped__), "__kwdefaults__", None)
+
+    @property
+    def __annotations__(self) -> Any:  # type: ignore[override]
+        return getattr(_plain(self.__wrapped__), "__annotations__", None)
 
     @property
     def _is_coroutine_mark(self) -> object:
@@ -168,7 +191,7 @@ class BoundMemo:
         self.__func__ = memo
         self.__self__ = instance
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self.__func__(self.__self__, *args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
@@ -189,6 +212,21 @@ class BoundMemo:
 
     def __repr__(self) -> str:
         return f"<memoised method {self.__func__.__qualname__} of {self.__self__!r}>"
+
+
+def _pickler_takes_functions() -> bool:
+    """Whether who pickles sends functions by value: cloudpickle, as Dask, Ray and joblib do, or dill."""
+    import sys
+
+    pickler = str(sys._getframe(2).f_globals.get("__name__", ""))
+    return "cloudpickle" in pickler or pickler.startswith("dill")
+
+
+def _unpickle(function: Any, settings: Settings, main: str) -> MemoFunction[..., Any]:
+    from hitsave.memo.mainmodule import stand_for
+
+    stand_for(main)
+    return _wrap(function, settings)
 
 
 def _plain(function: Any) -> Any:

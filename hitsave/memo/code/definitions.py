@@ -22,8 +22,9 @@ from hitsave.memo.code.entered import Entry, loaded_at
 from hitsave.memo.code.files import digest_file
 from hitsave.memo.code.modules import ModuleSource, Signature, Statement, find_module, read_module, signature_of
 from hitsave.memo.code.names import Import
-from hitsave.memo.code.origin import Origin, Origins, canonical_module, package_of
+from hitsave.memo.code.origin import Origin, Origins, package_of
 from hitsave.memo.code.running import began
+from hitsave.memo.mainmodule import canonical_module
 
 #: The digest of a definition that is not there.
 GONE = blake3(b"hitsave: no such definition\n").digest()

@@ -27,9 +27,10 @@ from hitsave.memo.code.files import digest_file
 from hitsave.memo.code.ignoring import Ignored
 from hitsave.memo.code.names import Chain, Import, Uses, uses
 from hitsave.memo.code.normal import Attention
-from hitsave.memo.code.origin import Origin, Origins, canonical_module, package_of
+from hitsave.memo.code.origin import Origin, Origins, package_of
 from hitsave.memo.code.source import Sources
 from hitsave.memo.code.watch import MISSING, Aliases, Watch, cell_contents
+from hitsave.memo.mainmodule import canonical_module
 from hitsave.memo.values.digest import digest_value
 
 #: Names of a module that say where it is, and not what it does.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hitsave.memo.code.origin import canonical_module
+from hitsave.memo.mainmodule import canonical_module
 
 
 class Ignored:

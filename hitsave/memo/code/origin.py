@@ -210,28 +210,3 @@ def _brings(info: str, top: str) -> bool:
 
 def _plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
-
-
-# -- names of modules
-
-
-def canonical_module(name: str) -> str:
-    """A module's name as others import it: that of a script is the one of its file."""
-    return _main_name() if name in ("__main__", "__mp_main__") else name
-
-
-@functools.cache
-def _main_name() -> str:
-    main = sys.modules.get("__main__")
-    spec = getattr(main, "__spec__", None)
-    if spec is not None and spec.name not in ("__main__", "__mp_main__"):
-        return str(spec.name)
-    file = getattr(main, "__file__", None)
-    if not isinstance(file, str):
-        return "__main__"
-    path = os.path.abspath(file)
-    names = [os.path.basename(path).partition(".")[0]]
-    while os.path.isfile(os.path.join(os.path.dirname(path), "__init__.py")):
-        path = os.path.dirname(path)
-        names.insert(0, os.path.basename(path))
-    return ".".join(names)

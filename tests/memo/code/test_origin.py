@@ -71,7 +71,8 @@ def test_distributions_by_their_names_and_by_what_they_bring(tmp_path: Path) -> 
 
 _PROGRAM = """
 import sys
-from hitsave.memo.code.origin import Origins, canonical_module, package_of
+from hitsave.memo.code.origin import Origins, package_of
+from hitsave.memo.mainmodule import canonical_module
 origins = Origins()
 for name in sys.argv[1:]:
     before = set(sys.modules)
