@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
+from enum import Enum
 from typing import Any, NamedTuple
 
 from hitsave.cache.database import Database
@@ -18,6 +19,7 @@ from hitsave.objects.evaluation import Evaluation, decode_evaluation
 from hitsave.objects.refs import (
     Namespace,
     RefName,
+    acceptances_prefix,
     evaluation_prefix,
     parse_evaluation_name,
     unquote_name,
@@ -37,6 +39,17 @@ _BY_NAME = (
     "WHERE refs.digest = evaluations.digest AND refs.namespace = 'evaluations'"
 )
 _NEWEST_FIRST = "ORDER BY started DESC, evaluations.id DESC"
+# From each value to the next one by the index, instead of over all rows.
+_DISTINCT_FUNCTIONS = (
+    "WITH RECURSIVE known(value) AS (SELECT MIN(function) FROM evaluations UNION ALL "
+    "SELECT (SELECT MIN(function) FROM evaluations WHERE function > value) FROM known WHERE value IS NOT NULL) "
+    "SELECT value FROM known WHERE value IS NOT NULL"
+)
+_DISTINCT_CODES = (
+    "WITH RECURSIVE known(value) AS (SELECT MIN(code) FROM evaluations WHERE function = ?1 UNION ALL "
+    "SELECT (SELECT MIN(code) FROM evaluations WHERE function = ?1 AND code > value) FROM known "
+    "WHERE value IS NOT NULL) SELECT value FROM known WHERE value IS NOT NULL"
+)
 
 
 class EvaluationRow(NamedTuple):
@@ -55,6 +68,35 @@ class EvaluationRow(NamedTuple):
     elapsed: int
     size: int
     experiment: bool
+
+
+class FunctionTotals(NamedTuple):
+    """What the evaluations of one function come to; `elapsed` and `last` in microseconds, `size` in bytes."""
+
+    function: str
+    evaluations: int
+    experiments: int
+    elapsed: int
+    size: int
+    last: int
+
+
+class Chosen(NamedTuple):
+    """Which evaluations are wanted: all that are as is said. `since` is in microseconds since 1970."""
+
+    function: str | None = None
+    code: Digest | None = None
+    since: int | None = None
+    experiments: bool = False
+
+
+class Order(Enum):
+    """In which order evaluations are listed; the value is the order's SQL."""
+
+    TIME = "started DESC, evaluations.id DESC"
+    ELAPSED = "elapsed DESC, started DESC, evaluations.id DESC"
+    SIZE = "size DESC, started DESC, evaluations.id DESC"
+    FUNCTION = "function, started DESC, evaluations.id DESC"
 
 
 class EvaluationIndex:
@@ -111,6 +153,55 @@ class EvaluationIndex:
             "GROUP BY function"
         )
         return sorted((unquote_name(function).decode("utf-8", "replace"), count) for function, count in rows)
+
+    def names(self) -> list[str]:
+        """Every function of which there are evaluations, by name; looked up one by one, whatever their number."""
+        self._catch_up()
+        return [row[0] for row in self._database.rows(_DISTINCT_FUNCTIONS)]
+
+    def codes(self, function: str) -> list[EvaluationRow]:
+        """The newest evaluation of each version of a function's code, the newest version first."""
+        self._catch_up()
+        found = [self.same_code(function, row[0], 1) for row in self._database.rows(_DISTINCT_CODES, function)]
+        return sorted((rows[0] for rows in found if rows), key=lambda row: row.started, reverse=True)
+
+    def totals(self) -> list[FunctionTotals]:
+        """Every function with what its evaluations come to, the one that ran last first."""
+        self._catch_up()
+        rows = self._database.rows(
+            "SELECT function, COUNT(*), SUM(experiment), TOTAL(elapsed), TOTAL(size), MAX(started) "
+            "FROM evaluations GROUP BY function ORDER BY MAX(started) DESC, function"
+        )
+        return [FunctionTotals(name, *map(int, numbers)) for name, *numbers in rows]
+
+    def listed(self, chosen: Chosen, order: Order, limit: int | None) -> list[EvaluationRow]:
+        """Those that are chosen, in an order."""
+        conditions = {
+            "function = ?": chosen.function,
+            "code = ?": chosen.code,
+            "started >= ?": chosen.since,
+            "experiment = ?": True if chosen.experiments else None,
+        }
+        used = {condition: value for condition, value in conditions.items() if value is not None}
+        where = " AND ".join(used) or "TRUE"
+        inner = f"SELECT * FROM evaluations WHERE {where} ORDER BY {order.value} LIMIT ?"
+        return self._select(
+            f"SELECT {_COLUMNS} FROM ({inner}) AS evaluations CROSS JOIN refs WHERE refs.digest = evaluations.digest "
+            f"AND +refs.namespace = 'evaluations' ORDER BY {order.value}",
+            *used.values(),
+            -1 if limit is None else limit,
+        )
+
+    def acceptances(self, function: str) -> list[tuple[RefName, Digest]]:
+        """The acceptances of a function by their refs alone, the newest first."""
+        low = acceptances_prefix(function)
+        rows = self._database.rows(
+            "SELECT name, digest FROM refs WHERE namespace = 'evaluations' AND name >= ? AND name < ? "
+            "ORDER BY created DESC, name",
+            low,
+            _after(low),
+        )
+        return [(RefName(Namespace.EVALUATIONS, name), Digest(digest)) for name, digest in rows]
 
     def all(self) -> Iterator[EvaluationRow]:
         """Every one, by its ref's name."""

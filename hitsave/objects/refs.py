@@ -89,6 +89,11 @@ def acceptance_prefix(function: str, code: bytes) -> str:
     return f"{_quote_function(function)}/{_ACCEPTED}{code.hex()}@"
 
 
+def acceptances_prefix(function: str) -> str:
+    """What the names of all acceptances of a function begin with: `FUNCTION/accepted-`."""
+    return f"{_quote_function(function)}/{_ACCEPTED}"
+
+
 def acceptance_ref(function: str, code: bytes, digest: Digest) -> RefName:
     """The ref of one acceptance: `evaluations/FUNCTION/accepted-CODE@DIGEST`."""
     return RefName(Namespace.EVALUATIONS, f"{acceptance_prefix(function, code)}{digest}")

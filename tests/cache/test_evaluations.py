@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from hitsave.cache.evaluations import Chosen, FunctionTotals, Order
 from hitsave.cache.store import Cache
 from hitsave.maintenance.collect import collect, forget, undo
 from hitsave.objects.digest import ObjectKind, blob_digest
@@ -62,6 +64,64 @@ def test_lookups_by_what_is_the_same(cache: Cache) -> None:
     assert [row.elapsed for row in index.newest("pkg.g", 2)] == [4, 3]
     assert index.functions() == [("pkg.f", 10), ("pkg.g", 5)]
     assert sorted(row.digest for row in index.all()) == sorted(ref.digest for ref in cache.refs())
+
+
+def test_what_there_is_of_all_functions(cache: Cache) -> None:
+    index = cache.evaluations
+    assert (index.names(), index.totals(), index.codes("pkg.f")) == ([], [], [])
+    for number, (function, code) in enumerate([("pkg.f", 1), ("pkg.g", 0), ("pkg.f", 0), ("pkg.f", 1), ("a.h", 0)]):
+        keep_call(cache, number, function, code)
+    assert index.names() == ["a.h", "pkg.f", "pkg.g"]
+    assert [row.elapsed for row in index.codes("pkg.f")] == [3, 2]
+    size = len(b"result of 0")
+    assert index.totals() == [
+        FunctionTotals("a.h", 1, 0, 4, size, 1_000_004),
+        FunctionTotals("pkg.f", 3, 0, 5, 3 * size, 1_000_003),
+        FunctionTotals("pkg.g", 1, 0, 1, size, 1_000_001),
+    ]
+
+
+def test_lists_are_chosen_and_ordered(cache: Cache) -> None:
+    for number, (function, result) in enumerate(
+        [("pkg.f", b"long"), ("pkg.g", b""), ("pkg.f", b"longer"), ("a.h", b"l")]
+    ):
+        evaluation, content = a_call(number, function, number % 2, result)
+        with cache.intake() as intake:
+            evaluation = replace(evaluation, experiment=number == 1, elapsed=number % 3)
+            intake.publish([add_call(intake, evaluation, content)])
+
+    def listed(order: Order = Order.TIME, limit: int | None = None, **chosen: Any) -> list[int]:
+        return [row.started - 1_000_000 for row in cache.evaluations.listed(Chosen(**chosen), order, limit)]
+
+    assert listed() == [3, 2, 1, 0]
+    assert listed(limit=2) == [3, 2]
+    assert listed(Order.SIZE) == [2, 0, 3, 1]
+    assert listed(Order.ELAPSED) == [2, 1, 3, 0]
+    assert listed(Order.FUNCTION, limit=3) == [3, 2, 0]
+    assert listed(function="pkg.f") == [2, 0]
+    assert listed(code=a_call(0, code=1)[0].code) == [3, 1]
+    assert listed(since=1_000_002) == [3, 2]
+    assert listed(experiments=True) == [1]
+    assert listed(function="pkg.g", experiments=True, since=1_000_002) == []
+
+
+def test_acceptances_are_listed_by_themselves(cache: Cache) -> None:
+    kept = [keep_acceptance(cache, number, created) for number, created in [(1, 50), (2, 70), (3, 60)]]
+    keep_call(cache, 1, "a.f")
+    keep_call(cache, 1, "a.f2")
+    assert cache.evaluations.acceptances("a.f") == [(ref.name, ref.digest) for ref in (kept[1], kept[2], kept[0])]
+    assert cache.evaluations.acceptances("a.f2") == []
+
+
+def keep_acceptance(cache: Cache, number: int, created: int) -> Ref:
+    code, manifest = blob_digest(b"%d" % number), BlobLink(blob_digest(MANIFEST), len(MANIFEST))
+    value = Acceptance(function="a.f", accepts=blob_digest(b"0"), code=code, manifest=manifest)
+    with cache.intake() as intake:
+        intake.add(ObjectKind.BLOB, MANIFEST)
+        digest = intake.add(ObjectKind.EVALUATION, encode_evaluation(value))
+        ref = Ref(acceptance_ref("a.f", code, digest), digest, ObjectKind.EVALUATION, created)
+        intake.publish([ref])
+    return ref
 
 
 def test_names_of_functions_may_hold_any_characters(cache: Cache) -> None:
