@@ -5,15 +5,12 @@ Only refs are moved, with what they own. A remote is opened when it is first nee
 
 from __future__ import annotations
 
-import math
-import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
 from hitsave.cache.store import Cache
-from hitsave.config import Config, RemoteConfig
+from hitsave.config import Config
 from hitsave.errors import (
     ConfigError,
     CorruptObject,
@@ -22,7 +19,6 @@ from hitsave.errors import (
     ObjectNotFound,
     RemoteCorrupt,
     RemoteError,
-    RemoteUnavailable,
     RemoteUnsuitable,
 )
 from hitsave.maintenance.collect import forgotten
@@ -32,11 +28,10 @@ from hitsave.ownership import author
 from hitsave.progress import Progress
 from hitsave.remotes.commits.log import Remote
 from hitsave.remotes.commits.suitable import refuse_strangers
-from hitsave.remotes.opening import open_transport
+from hitsave.remotes.connections import Connections
 from hitsave.remotes.reading import evaluations
 from hitsave.remotes.reading.fetch import Fetched, fetch
 from hitsave.remotes.reading.reader import Reader, Shelf
-from hitsave.remotes.transports.protocol import Transport
 from hitsave.remotes.writing import push as pushing
 from hitsave.snapshots.datasets import is_complete
 from hitsave.snapshots.layout import Include
@@ -44,8 +39,6 @@ from hitsave.snapshots.readonly import missing_here
 
 #: The folder of the cache where immutable small files of remotes are kept.
 _REMOTES_FOLDER = "remotes"
-#: Seconds for which a remote that did not answer is not asked for evaluations: each call that misses would wait for it.
-_SILENCE = 60.0
 #: Evaluations that are in memory together.
 _PULLED_AT_ONCE = 20_000
 
@@ -66,33 +59,13 @@ class Exchange:
         self._config = config
         self._cache = cache
         self._progress = progress
-        self._remotes: dict[str, Remote] = {}
-        #: The same remotes, through transports that give up soon; and which of them did not answer, when, and why.
-        self._hasty: dict[str, Remote] = {}
-        self._silent: dict[str, tuple[float, RemoteUnavailable]] = {}
-        self._transports: dict[tuple[str, bool], Transport] = {}
+        self._connections = Connections(config, cache.path / _REMOTES_FOLDER)
 
     # -- remotes
 
     def remote(self, name: str | None = None, create: bool = False) -> Remote:
         """A remote by name, or the default one. Raises ConfigError, RemoteError."""
-        if self._config.offline:
-            raise ConfigError("HITSAVE_NO_CLOUD is set, so no remote is touched")
-        found = self._config.remote(name)
-        remote = self._remotes.get(found.name)
-        if remote is None:
-            hasty, transport = self._hasty.get(found.name), self._transport(found)
-            remote = (
-                Remote(transport, hasty.format, self._folder) if hasty else Remote.open(transport, self._folder, create)
-            )
-            self._remotes[found.name] = remote
-        if create:
-            remote.probe_once()
-        return remote
-
-    @property
-    def _folder(self) -> Path:
-        return self._cache.folder(_REMOTES_FOLDER)
+        return self._connections.remote(name, create)
 
     def remotes(self, but: Remote | None = None) -> Iterator[Remote]:
         """Every remote that can be opened, the default one first, without the one that is named."""
@@ -105,14 +78,6 @@ class Exchange:
             if but is None or remote.format.identity != but.format.identity:
                 yield remote
 
-    def _transport(self, remote: RemoteConfig, hasty: bool = False) -> Transport:
-        key = (remote.name, hasty)
-        if key not in self._transports:
-            url = remote.url
-            url = url if "://" in url else os.fspath(self._config.workspace / Path(url).expanduser())
-            self._transports[key] = open_transport(url, hasty=hasty)
-        return self._transports[key]
-
     def shelf_if_any(self) -> Shelf | None:
         """The newest state of the default remote; None where there is none, or nothing was ever pushed there."""
         if not self._config.remotes or self._config.offline:
@@ -120,7 +85,7 @@ class Exchange:
         try:
             remote = self.remote()
         except RemoteUnsuitable:
-            refuse_strangers(self._transport(self._config.remote()))
+            refuse_strangers(self._connections.transport(self._config.remote()))
             return None
         view = remote.latest()
         return Shelf(view, Reader(remote, view))
@@ -206,32 +171,36 @@ class Exchange:
         if self._config.offline or not self._config.remotes:
             return []
         found = self._config.remote(remote)
-        since, silence = self._silent.get(found.name, (-math.inf, None))
-        if silence is not None and time.monotonic() < since + _SILENCE:
-            raise silence
-        try:
-            return evaluations.find_evaluations(self._hasty_remote(found), prefixes)
-        except RemoteUnavailable as error:
-            self._silent[found.name] = (time.monotonic(), error)
-            raise
-        except RemoteUnsuitable:
-            refuse_strangers(self._transport(found, hasty=True))
-            return []
-
-    def _hasty_remote(self, found: RemoteConfig) -> Remote:
-        if found.name not in self._hasty:
-            self._hasty[found.name] = Remote.open(self._transport(found, hasty=True), self._folder)
-        return self._hasty[found.name]
+        with self._connections.unless_silent(found):
+            try:
+                return evaluations.find_evaluations(self._connections.hasty(found), prefixes)
+            except RemoteUnsuitable:
+                refuse_strangers(self._connections.transport(found, hasty=True))
+                return []
 
     def fetch_evaluation(self, ref: Ref, remote: str | None = None) -> Fetched:
         """Bring an evaluation with its result, or of one that is here the result, and own it.
 
-        Snapshots that it took are not fetched. Raises ConfigError, ObjectNotFound, RemoteError.
+        Snapshots that it took are not fetched. A remote that does not answer is left alone as by `find_evaluations`.
+        Raises ConfigError, ObjectNotFound, RemoteError.
         """
-        found = self.remote(remote)
-        hasty = self._hasty.get(self._config.remote(remote).name)
-        view = found.view_known_to(hasty or found)
-        return evaluations.fetch_evaluations(found, self._cache, [ref], True, self._progress, view)
+        config = self._connections.config(remote)
+        with self._connections.unless_silent(config):
+            hasty = self._connections.awake(config)
+            found = self.remote(remote)
+            view = found.view_known_to(hasty)
+            return evaluations.fetch_evaluations(found, self._cache, [ref], True, self._progress, view)
+
+    def send_evaluations(self, refs: Iterable[Ref], remote: str | None = None) -> pushing.Pushed:
+        """Push evaluations that were just made. A remote that does not answer is left alone, as by `find_evaluations`.
+
+        Raises as `push`.
+        """
+        config = self._connections.config(remote)
+        with self._connections.unless_silent(config):
+            with suppress(RemoteUnsuitable):  # There is none yet: the push makes one.
+                self._connections.awake(config)
+            return self.push(refs, remote)
 
     def fetch_result(self, ref: Ref) -> Fetched:
         """Bring the result of an evaluation that is here, from whichever remote has it; it stays owned by its ref.
@@ -258,7 +227,7 @@ class Exchange:
         try:
             found = self.remote(remote)
         except RemoteUnsuitable:
-            refuse_strangers(self._transport(self._config.remote(remote)))
+            refuse_strangers(self._connections.transport(self._config.remote(remote)))
             return PulledEvaluations()
         known = {ref.name for ref in self._cache.refs(Namespace.EVALUATIONS)} | forgotten(self._cache)
         held = evaluations.find_evaluations(found, [""])

@@ -21,6 +21,7 @@ from hitsave.remotes.collection.dropping import drop_refs
 from hitsave.remotes.verification.verify import verify
 from hitsave.repository import Repository
 from tests.cache.calls import MANIFEST, a_call, keep_call, result_of
+from tests.remotes import buckets
 from tests.remotes.content import ANN, read_folder
 from tests.remotes.evaluations import BUFFERS, REASON, TAKEN, evaluation_of, keep_acceptance, keep_full_call
 from tests.remotes.servers import stores
@@ -88,6 +89,26 @@ def test_a_result_is_found_in_one_request_and_fetched_in_two(machine: Open, buck
     assert bob.cache.packs() == []
     assert [row.digest for row in bob.cache.evaluations.of("pkg.f")] == [second.digest, first.digest]
     assert count(bucket, lambda: bob.exchange.fetch_evaluation(second)) == 0
+
+
+@pytest.mark.parametrize("where", ["folder", "moto", "seaweed"])
+def test_real_stores(machine: Open, tmp_path: Path, where: str) -> None:
+    servers = {"moto": stores.moto, "seaweed": stores.seaweed}
+    url = buckets.fresh_url("s3", servers[where]()) if where in servers else os.fspath(tmp_path / "remote")
+    ann, bob = machine(1, url), machine(2, url)
+    refs = [keep_full_call(ann.cache, 0), *(keep_call(ann.cache, number) for number in range(1, 4))]
+    assert bob.exchange.find_evaluations([prefix_of(refs[0])]) == []
+    for ref in refs:
+        ann.exchange.push([ref])
+    for number, ref in enumerate(refs):
+        assert bob.exchange.find_evaluations([prefix_of(ref)]) == [ref]
+        bob.exchange.fetch_evaluation(ref)
+        assert result_of(bob.cache, ref.digest) == b"result of %d" % number
+    cat = machine(3, url)
+    assert cat.exchange.pull_evaluations(lambda ref: ref != refs[1]).new == 3
+    assert set(cat.cache.refs()) == {refs[0], *refs[2:]}
+    cat.exchange.fetch_result(refs[0])
+    assert result_of(cat.cache, refs[0].digest) == b"result of 0"
 
 
 def test_what_somebody_pushed_meanwhile_is_found(machine: Open) -> None:
@@ -239,15 +260,39 @@ def test_a_remote_that_does_not_answer_is_asked_twice_and_then_left_alone(machin
     bucket.answer("GET", Answer(503, "SlowDown"))
     assert bob.exchange.find_evaluations([prefix_of(ref)]) == [ref]
 
-    cat = machine(3)
-    bucket.answer("GET", Answer(503, "SlowDown"), times=100)
+    bucket.answer("GET", Answer(503, "SlowDown"), times=1000)
 
-    def fail() -> None:
+    def tries(ask: Callable[[], object]) -> int:
+        before = len(bucket.requests)
         with pytest.raises(RemoteUnavailable):
-            cat.exchange.find_evaluations([prefix_of(ref)])
+            ask()
+        return len(bucket.requests) - before
 
-    assert count(bucket, fail) == 2
-    assert count(bucket, fail) == 0
+    for number in range(4):
+        cat = machine(3 + number)
+        mine = keep_call(cat.cache, 2)
+        asks: list[Callable[[], object]] = [
+            functools.partial(cat.exchange.find_evaluations, [prefix_of(ref)]),
+            functools.partial(cat.exchange.fetch_evaluation, mine),
+            functools.partial(cat.exchange.fetch_result, mine),
+            functools.partial(cat.exchange.send_evaluations, [mine]),
+        ]
+        # Whichever comes first.
+        assert tries(asks.pop(number)) == 2
+        assert [tries(ask) for ask in asks] == [0, 0, 0]
+
+
+def test_what_was_just_made_is_sent_where_nothing_was_before(machine: Open, bucket: Bucket) -> None:
+    ann, bob = machine(1), machine(2)
+    for number in range(3):
+        ref = keep_call(ann.cache, number)
+        assert ann.exchange.find_evaluations([prefix_of(ref)]) == []
+        ann.exchange.send_evaluations([ref])
+    assert len(bob.exchange.find_evaluations([""])) == 3
+    ref = keep_call(ann.cache, 4)
+    # The same as a push, although it was asked for before.
+    assert ann.exchange.find_evaluations([prefix_of(ref)]) == []
+    assert count(bucket, lambda: ann.exchange.send_evaluations([ref])) == 7
 
 
 def test_a_host_that_refuses_connections_is_an_error_at_once(machine: Open) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from hitsave.cache.store import Cache
-from hitsave.errors import MalformedObject, RemoteCorrupt
+from hitsave.errors import MalformedObject, ReliedOnLost, RemoteCorrupt
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.evaluation import Acceptance, BlobLink, Evaluation, decode_evaluation
 from hitsave.objects.refs import Namespace, Ref, RefName, acceptance_ref, evaluation_ref
@@ -31,7 +31,7 @@ def find_evaluations(remote: Remote, prefixes: Iterable[str]) -> list[Ref]:
     names = [f"{Namespace.EVALUATIONS.value}/{prefix}" for prefix in prefixes]
     try:
         return remote.latest(trusting=True).refs_beginning(*names)
-    except RemoteCorrupt:  # A segment may be gone since a collection.
+    except (RemoteCorrupt, ReliedOnLost):  # A collection may have removed what was just read.
         return with_newest(remote, lambda view: view.refs_beginning(*names))
 
 
