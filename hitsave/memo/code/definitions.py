@@ -18,12 +18,12 @@ from typing import NamedTuple
 
 from blake3 import blake3
 
-from hitsave.memo.code.entered import Entry, loaded_at
+from hitsave.memo.code.entered import Entry
 from hitsave.memo.code.files import digest_file
-from hitsave.memo.code.modules import ModuleSource, Signature, Statement, find_module, read_module, signature_of
+from hitsave.memo.code.loading import Signature, is_as_loaded, signature_of
+from hitsave.memo.code.modules import ModuleSource, Statement, find_module, read_module
 from hitsave.memo.code.names import Import
 from hitsave.memo.code.origin import Origin, Origins, package_of
-from hitsave.memo.code.running import began
 from hitsave.memo.mainmodule import canonical_module
 
 #: The digest of a definition that is not there.
@@ -75,7 +75,7 @@ class Definitions:
             name = self.name_of(entry, root)
             if name not in found:
                 known = self._digest(name, root, sensitivity)
-                sure = known.digest != GONE and all(map(_is_as_loaded, known.files))
+                sure = known.digest != GONE and all(map(is_as_loaded, known.files))
                 found[name] = known.digest if sure else blake3(os.urandom(32)).digest()
         return found
 
@@ -116,15 +116,6 @@ def _relative(file: str, root: Path) -> str:
         return Path(os.path.realpath(file)).relative_to(os.path.realpath(root)).as_posix()
     except ValueError:
         return file
-
-
-def _is_as_loaded(file: str) -> bool:
-    """Whether a file has certainly not changed since this process may have loaded it."""
-    signature = signature_of(file)
-    if signature is None:
-        return False
-    changed = signature[0] if os.name == "nt" else max(signature[0], signature[3])
-    return changed <= max(began(), loaded_at.get(file, 0))
 
 
 class _Closure:

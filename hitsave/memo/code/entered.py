@@ -26,6 +26,7 @@ from types import CodeType, FrameType, ModuleType
 from typing import Any, NamedTuple, Protocol
 
 from hitsave.memo.code.graph import uses_of
+from hitsave.memo.code.loading import loaded_at
 from hitsave.memo.code.origin import Origin, Origins
 
 #: Tells the project's own code, by the code and the globals that it runs with.
@@ -35,8 +36,6 @@ entered_here: ContextVar[Entered | None] = ContextVar("hitsave_entered", default
 
 #: Code that some evaluations have noted and others not is looked at this often; then it counts for all of them.
 _MOST_LOOKS = 100_000
-#: When own modules were loaded, as far as that was seen: by file, in ns since 1970.
-loaded_at: dict[str, int] = {}
 IMPORT_MODULE = importlib.import_module.__code__
 
 

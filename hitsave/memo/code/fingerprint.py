@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 from types import CodeType
 
 from hitsave.memo.code.dependency import Dependency, digest_of
+from hitsave.memo.code.entered import reconsider
 from hitsave.memo.code.graph import Walk, unwrapped
 from hitsave.memo.code.ignoring import Ignored
 from hitsave.memo.code.normal import Attention
@@ -88,8 +89,8 @@ class Fingerprints:
         """
         attention = Attention()
         with self._lock:
-            if own:
-                self.origins.own(own)
+            if own and self.origins.own(own):
+                reconsider()
             while True:
                 walk = Walk(
                     self._sources, self.origins, ignored or Ignored(), aliases or Aliases(), sensitivity, attention

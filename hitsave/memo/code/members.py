@@ -9,6 +9,7 @@ from __future__ import annotations
 import abc
 import ast
 import functools
+import os
 import sys
 from collections.abc import Iterator
 from enum import EnumMeta
@@ -25,6 +26,8 @@ from typing import TYPE_CHECKING, Any
 from blake3 import blake3
 
 from hitsave.memo.code.dependency import Dependency, DependencyKind, text_dependency
+from hitsave.memo.code.describe import describe
+from hitsave.memo.code.loading import is_as_loaded
 from hitsave.memo.code.normal import definition_digest
 
 if TYPE_CHECKING:
@@ -151,12 +154,18 @@ def _fields(walk: Walk, cls: type, label: str) -> None:
 
 
 def _statements(walk: Walk, cls: type) -> tuple[list[bytes], str]:
-    """The digests of everything that may be the source of a class, and the text of the first."""
+    """The digests of everything that may be the source of a class, and the text of the first.
+
+    A class keeps no code that its source could be compared with. Where the file may have been edited since it was
+    loaded, what the class itself knows of its fields must do.
+    """
     module = sys.modules.get(str(cls.__module__))
     found = []
     for filename in _files_of(cls, module):
         found = walk.sources.classes(filename, cls.__qualname__)
         if found:
+            if os.path.isfile(filename) and not is_as_loaded(filename):
+                return [b"unsure", repr(_annotations(cls)).encode("utf-8", "surrogatepass")], ""
             break
     namespace = vars(module) if module is not None else {}
     digests = []
@@ -164,6 +173,11 @@ def _statements(walk: Walk, cls: type) -> tuple[list[bytes], str]:
         attention = walk.attention if _is_plain(cls, node) else walk.attention._replace(annotations=True)
         digests.append(definition_digest(node, attention, lambda decorator: is_ours(decorator, namespace)))
     return sorted(set(digests)), found[0][1] if found else ""
+
+
+def _annotations(cls: type) -> list[tuple[str, str]]:
+    found = vars(cls).get("__annotations__") or {}
+    return [(name, each if isinstance(each, str) else describe(each)) for name, each in found.items()]
 
 
 def _files_of(cls: type, module: ModuleType | None) -> Iterator[str]:

@@ -15,7 +15,6 @@ from importlib.machinery import ModuleSpec
 from hitsave.memo.code.names import Uses, uses
 from hitsave.memo.code.normal import statements_digest
 
-Signature = tuple[int, int, int, int]
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -72,15 +71,6 @@ class ModuleSource:
             if not isinstance(each.node, (ast.Import, ast.ImportFrom))
             and not (isinstance(each.node, _FUNCTIONS) and not each.node.decorator_list)
         ]
-
-
-def signature_of(path: str) -> Signature | None:
-    """What changes when a file is written; None where there is none."""
-    try:
-        found = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino, found.st_ctime_ns
 
 
 def read_module(path: str) -> ModuleSource | None:

@@ -49,12 +49,14 @@ class Origins:
         self._known: dict[str, Origin] = {}
         self._own_packages: set[str] = set()
 
-    def own(self, module_name: str) -> None:
-        """Count a whole top-level package as own: one of its functions is memoised."""
+    def own(self, module_name: str) -> bool:
+        """Count a whole top-level package as own: one of its functions is memoised. Whether that is news."""
         top = module_name.partition(".")[0]
-        if top not in self._own_packages and top not in sys.stdlib_module_names:
-            self._own_packages.add(top)
-            self._known.clear()
+        if top in self._own_packages or top in sys.stdlib_module_names:
+            return False
+        self._own_packages.add(top)
+        self._known.clear()
+        return True
 
     def of_module(self, name: str) -> Origin:
         """Whose the module of this name is, loaded or not; nothing is imported."""

@@ -1,4 +1,4 @@
-"""When this process began: a file that has not changed since then is what was loaded from it."""
+"""Whether source files are what this process has loaded: those that have not changed since it began certainly are."""
 
 from __future__ import annotations
 
@@ -6,7 +6,29 @@ import functools
 import os
 import time
 
+Signature = tuple[int, int, int, int]
+
 _LOADED = time.time_ns()
+#: When own modules were loaded, as far as that was seen: by file, in ns since 1970.
+loaded_at: dict[str, int] = {}
+
+
+def signature_of(path: str) -> Signature | None:
+    """What changes when a file is written; None where there is none."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino, found.st_ctime_ns
+
+
+def is_as_loaded(file: str) -> bool:
+    """Whether a file has certainly not changed since this process may have loaded it."""
+    signature = signature_of(file)
+    if signature is None:
+        return False
+    changed = signature[0] if os.name == "nt" else max(signature[0], signature[3])
+    return changed <= max(began(), loaded_at.get(file, 0))
 
 
 @functools.cache
