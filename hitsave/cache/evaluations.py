@@ -82,11 +82,12 @@ class FunctionTotals(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """Which evaluations are wanted: all that are as is said. `since` is in microseconds since 1970."""
+    """Which evaluations are wanted: all that are as is said. Times are in microseconds since 1970."""
 
     function: str | None = None
     code: Digest | None = None
     since: int | None = None
+    before: int | None = None
     experiments: bool = False
 
 
@@ -165,6 +166,12 @@ class EvaluationIndex:
         found = [self.same_code(function, row[0], 1) for row in self._database.rows(_DISTINCT_CODES, function)]
         return sorted((rows[0] for rows in found if rows), key=lambda row: row.started, reverse=True)
 
+    def count(self, function: str, code: bytes) -> int:
+        """How many evaluations there are of one version of a function's code."""
+        self._catch_up()
+        query = "SELECT COUNT(*) FROM evaluations WHERE function = ? AND code = ?"
+        return int(self._database.rows(query, function, bytes(code))[0][0])
+
     def totals(self) -> list[FunctionTotals]:
         """Every function with what its evaluations come to, the one that ran last first."""
         self._catch_up()
@@ -180,6 +187,7 @@ class EvaluationIndex:
             "function = ?": chosen.function,
             "code = ?": chosen.code,
             "started >= ?": chosen.since,
+            "started < ?": chosen.before,
             "experiment = ?": True if chosen.experiments else None,
         }
         used = {condition: value for condition, value in conditions.items() if value is not None}

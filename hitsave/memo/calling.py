@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hitsave.errors import CacheError, CorruptObject, ObjectError, ObjectNotFound
+from hitsave.memo.accepting import accepted_codes
 from hitsave.memo.arguments import ArgumentCode, Binder, Bound, digest_arguments
 from hitsave.memo.code.definitions import Definitions
 from hitsave.memo.code.dependency import Dependency
@@ -139,13 +140,13 @@ class Caller:
     def is_cached(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
         """Whether the result is in the cache."""
         call = self._prepare(args, kwargs)
-        return call is not None and bool(self._usable(call))
+        return call is not None and any(True for _ in self._usable(call))
 
     def explain(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Explanation:
         """Whether the result is in the cache, and if not, why."""
         call = self._prepare(args, kwargs)
-        computation = self._computation(call, args, kwargs)
-        return computation.explain(hit=call is not None and bool(self._usable(call)))
+        kept = None if call is None else next(self._usable(call), None)
+        return self._computation(call, args, kwargs).explain(kept)
 
     def forget(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> int:
         """Forget what is kept for a call; how many evaluations that were."""
@@ -155,7 +156,19 @@ class Caller:
         from hitsave.memo.keeping import drop
 
         self._warm.drop(call.key)
-        return drop(call.place, [name for name, _ in call.place.cache.evaluations.find(self.symbol, call.key)])
+        names = [name for name, _ in call.place.cache.evaluations.find(self.symbol, call.key)]
+        return drop(call.place, dict.fromkeys([*names, *(kept.name for kept in self._usable(call))]))
+
+    def accept(self, note: str) -> int:
+        """Let results of the newest other version of the code count; how many evaluations that concerns."""
+        from hitsave.memo.accepting import accept_newest
+
+        place = place_for(self._start)
+        return accept_newest(place, self.symbol, self.path_in(place), self.fingerprint(), note)
+
+    def path_in(self, place: Place) -> str:
+        """The function's file as refs have it; empty where its results are not to be shared."""
+        return "" if self.settings.remote == "off" else place.path_of(self.file)
 
     def evaluations(self) -> list[EvaluationRow]:
         """What is kept of the function, the newest first."""
@@ -229,15 +242,34 @@ class Caller:
         database = place.cache.database
         version = (database.version, database.connection.total_changes)
         if warm.version != version:
-            if place.cache.ref(warm.name) is None:
+            if any(place.cache.ref(name) is None for name in warm.names):
                 return False
             warm.version = version
         return True
 
-    def _usable(self, call: Call) -> list[Kept]:
-        """The evaluations of this key, the newest first."""
+    def keys(self, call: Call) -> list[Digest]:
+        """The keys under which a result counts: the call's own, and those of versions of the code that are accepted."""
+        return [call.key, *(key for key, _ in self._accepted(call))]
+
+    def codes(self, call: Call) -> list[Digest]:
+        """The versions of the code whose results count: the present one, and those that are accepted."""
+        code = Digest(call.fingerprint.digest)
+        return [code, *(accepted.code for accepted in accepted_codes(call.place, self.symbol, code))]
+
+    def _accepted(self, call: Call) -> Iterator[tuple[Digest, tuple[RefName, ...]]]:
+        for code, words in accepted_codes(call.place, self.symbol, call.fingerprint.digest):
+            yield call_key(self.symbol, code, call.bound.digest), words
+
+    def _usable(self, call: Call) -> Iterator[Kept]:
+        """What counts as the result of a call: its own evaluations, the newest first, and then accepted ones."""
+        yield from self._usable_of(call, call.key)
+        for key, words in self._accepted(call):
+            for kept in self._usable_of(call, key):
+                yield replace(kept, words=words)
+
+    def _usable_of(self, call: Call, key: Digest) -> list[Kept]:
         found = []
-        for name, digest in call.place.cache.evaluations.find(self.symbol, call.key):
+        for name, digest in call.place.cache.evaluations.find(self.symbol, key):
             if name not in call.passed_over:
                 try:
                     kept = load_evaluation(call.place, name, digest)
@@ -291,7 +323,7 @@ class Caller:
         """Keep a small result in memory as well."""
         found = kept.evaluation
         if found.size <= LARGEST and not (found.buffers or found.snapshots or found.extras):
-            self._warm.put(key, WarmResult(kept.name, value, (pickled or pickle_result(value)).pickle))
+            self._warm.put(key, WarmResult((kept.name, *kept.words), value, (pickled or pickle_result(value)).pickle))
 
     def _pass_over(self, call: Call, name: RefName, error: ObjectError | ResultUnreadable) -> None:
         """An evaluation that cannot be used: tell why, and let a good one take its place."""

@@ -18,7 +18,7 @@ from hitsave.memo.code.describe import describe
 from hitsave.memo.code.entered import Entered, entered_here, own_code, unknown
 from hitsave.memo.explaining import Cause, Explanation
 from hitsave.memo.keeping import Finished, drop, publish
-from hitsave.memo.nearest import Wanted, explain_miss
+from hitsave.memo.nearest import Wanted, explain_miss, explain_run
 from hitsave.memo.reading import Kept
 from hitsave.memo.recording import carry, follow_threads
 from hitsave.memo.results import GeneratorResult, Pickled, Unpicklable, pickle_result
@@ -104,7 +104,16 @@ class Computation:
             return None
         from hitsave.memo.sharing import find_away  # What has no remote needs nothing of it.
 
-        return self._find() if find_away(call.place, caller.symbol, call.fingerprint.digest, [call.key]) else None
+        asked: set[Digest] = set()
+        try:
+            while not asked.issuperset(keys := caller.keys(call)):  # What is accepted may come from there as well.
+                asked.update(keys)
+                found = self._find() if find_away(call.place, caller.symbol, caller.codes(call), keys) else None
+                if found is not None:
+                    return found
+        except CacheError:  # It was told at the first look.
+            pass
+        return None
 
     # -- running
 
@@ -112,7 +121,7 @@ class Computation:
         """Run the function, and keep its result."""
         if self._call is None:
             return self._caller.function(*self._args, **self._kwargs)
-        reason = self._reason()
+        reason = self._reason(self._call)
         with Running() as running, running.entered:
             value = self._caller.function(*self._args, **self._kwargs)
         self._keep(self._call, value, running, reason)
@@ -122,27 +131,36 @@ class Computation:
         """As `run`, of an `async def` function."""
         if self._call is None:
             return await self._caller.function(*self._args, **self._kwargs)
-        reason = self._reason()
+        reason = self._reason(self._call)
         with Running() as running, running.entered:
             value = await self._caller.function(*self._args, **self._kwargs)
         self._keep(self._call, value, running, reason)
         return value
 
-    def _reason(self) -> Explanation:
+    def _reason(self, call: Call) -> Explanation:
         try:
-            return self.explain(hit=False)
+            return explain_run(call.place, self._wanted(call), self._cause(call))
         except CacheError:  # Then it cannot be kept either, which is told.
             return Explanation(self._caller.symbol, Cause.FIRST)
 
-    def explain(self, hit: bool) -> Explanation:
-        """Why the function runs, or that it need not."""
+    def explain(self, kept: Kept | None) -> Explanation:
+        """Why the function runs, or that it need not, since this is kept."""
         symbol, call = self._caller.symbol, self._call
-        if hit or call is None:
-            return Explanation(symbol, Cause.HIT if hit else Cause.FIRST)
+        if kept is not None:
+            return Explanation(symbol, Cause.HIT, accepted=str(kept.evaluation.code) if kept.words else "")
+        if call is None:
+            return Explanation(symbol, Cause.FIRST)
+        return explain_miss(call.place, self._wanted(call), self._cause(call))
+
+    @staticmethod
+    def _cause(call: Call) -> Cause | None:
+        """Why it runs, as far as that is known without a look at other evaluations."""
+        return Cause.FRESH if call.fresh else Cause.LOST if call.lost else Cause.CODE if call.outdated else None
+
+    def _wanted(self, call: Call) -> Wanted:
         code, arguments = Digest(call.fingerprint.digest), Digest(call.bound.digest)
-        cause = Cause.FRESH if call.fresh else Cause.LOST if call.lost else Cause.CODE if call.outdated else None
-        wanted = Wanted(symbol, code, arguments, call.dependencies, _shown(call), tuple(call.outdated))
-        return explain_miss(call.place, wanted, cause)
+        symbol, outdated = self._caller.symbol, tuple(call.outdated)
+        return Wanted(symbol, code, arguments, call.dependencies, lambda: _shown(call), outdated)
 
     # -- keeping
 

@@ -108,6 +108,13 @@ class MemoFunction(_Typed[P, R]):
         """Forget what is kept for a call, so that it is computed again; how many evaluations that were."""
         return self._begin().forget(args, kwargs)
 
+    def accept(self, note: str = "") -> int:
+        """Say that the code does the same as before: results of its newest other version count for this one again.
+
+        How many kept evaluations that concerns. `note` is for people.
+        """
+        return self._begin().accept(note)
+
     def evaluations(self) -> list[EvaluationRow]:
         """What is kept of this function, the newest first."""
         return self._begin().evaluations()

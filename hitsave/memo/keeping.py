@@ -10,10 +10,11 @@ from pathlib import Path
 from hitsave.errors import RefError, ReliedOnLost
 from hitsave.maintenance.collect import forget
 from hitsave.memo.code.dependency import Dependency
-from hitsave.memo.explaining import Explanation, decode_reason, encode_reason
+from hitsave.memo.explaining import Explanation
 from hitsave.memo.manifest import decode_manifest, encode_manifest
 from hitsave.memo.place import Place
 from hitsave.memo.reading import Kept
+from hitsave.memo.reasons import encode_reason
 from hitsave.memo.results import Pickled
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.evaluation import (
@@ -35,11 +36,6 @@ _TRIES = 5
 def load_dependencies(place: Place, evaluation: Evaluation | Acceptance) -> dict[tuple[str, str], Dependency]:
     """What the code of an evaluation depended on. Raises ObjectError."""
     return decode_manifest(place.repository.load(evaluation.manifest.digest))
-
-
-def load_reason(place: Place, evaluation: Evaluation) -> Explanation | None:
-    """Why it ran, as it was found then. Raises ObjectError."""
-    return None if evaluation.reason is None else decode_reason(place.repository.load(evaluation.reason.digest))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +81,7 @@ def _publish(place: Place, done: Finished, besides: Sequence[RefName]) -> Kept |
         def add(content: bytes | memoryview) -> BlobLink:
             return BlobLink(intake.add(ObjectKind.BLOB, content), len(content))
 
+        reason = encode_reason(done.reason)
         evaluation = Evaluation(
             function=done.function,
             code=done.code,
@@ -93,7 +90,7 @@ def _publish(place: Place, done: Finished, besides: Sequence[RefName]) -> Kept |
             result=add(done.pickled.pickle),
             buffers=tuple(add(buffer) for buffer in done.pickled.buffers),
             snapshots=_snapshots(done),
-            reason=add(encode_reason(done.reason)),
+            reason=None if reason is None else add(reason),
             shown=done.shown,
             extras=done.extras,
             experiment=done.experiment,

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An evaluation that the cache has, with the ref that owns it."""
+    """An evaluation that the cache has, with the ref that owns it; `words` are the acceptances by which it counts."""
 
     name: RefName
     digest: Digest
     evaluation: Evaluation
+    words: tuple[RefName, ...] = ()
 
 
 def load_evaluation(place: Place, name: RefName, digest: Digest) -> Kept:

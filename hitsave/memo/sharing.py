@@ -14,12 +14,13 @@ from hitsave.objects.digest import Digest
 from hitsave.objects.refs import Ref, RefName, acceptance_prefix, evaluation_prefix
 
 
-def find_away(place: Place, function: str, code: bytes, keys: Sequence[Digest]) -> bool:
-    """Bring the evaluations of these keys, and what was accepted for this code; whether there was anything new."""
+def find_away(place: Place, function: str, codes: Sequence[Digest], keys: Sequence[Digest]) -> bool:
+    """Bring the evaluations of these keys, and what was accepted for these codes; whether there was anything new."""
     prefixes = [evaluation_prefix(function, key) for key in keys]
+    prefixes += [acceptance_prefix(function, code) for code in codes]
     exchange = place.repository.exchange
     try:
-        found = exchange.find_evaluations([*prefixes, acceptance_prefix(function, code)])
+        found = exchange.find_evaluations(prefixes)
         new = [ref for ref in found if place.cache.ref(ref.name) is None]
         for ref in new:
             exchange.fetch_evaluation(ref)

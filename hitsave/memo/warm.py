@@ -18,12 +18,12 @@ _MOST = 64 * 1024 * 1024
 
 
 class WarmResult:
-    """One result. `version` is that of the database for which its ref was last seen."""
+    """One result. `version` is that of the database for which the refs by which it counts were last seen."""
 
-    __slots__ = ("_atom", "_pickle", "name", "size", "version")
+    __slots__ = ("_atom", "_pickle", "names", "size", "version")
 
-    def __init__(self, name: RefName, value: object, pickled: bytes) -> None:
-        self.name = name
+    def __init__(self, names: tuple[RefName, ...], value: object, pickled: bytes) -> None:
+        self.names = names
         self.version: object = None
         self.size = len(pickled) + 500
         self._atom = value if is_atom(value) else None

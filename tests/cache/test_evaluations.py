@@ -73,6 +73,7 @@ def test_what_there_is_of_all_functions(cache: Cache) -> None:
         keep_call(cache, number, function, code)
     assert index.names() == ["a.h", "pkg.f", "pkg.g"]
     assert [row.elapsed for row in index.codes("pkg.f")] == [3, 2]
+    assert [index.count("pkg.f", row.code) for row in index.codes("pkg.f")] == [2, 1]
     size = len(b"result of 0")
     assert index.totals() == [
         FunctionTotals("a.h", 1, 0, 4, size, 1_000_004),
@@ -101,6 +102,7 @@ def test_lists_are_chosen_and_ordered(cache: Cache) -> None:
     assert listed(function="pkg.f") == [2, 0]
     assert listed(code=a_call(0, code=1)[0].code) == [3, 1]
     assert listed(since=1_000_002) == [3, 2]
+    assert listed(since=1_000_001, before=1_000_003) == [2, 1]
     assert listed(experiments=True) == [1]
     assert listed(function="pkg.g", experiments=True, since=1_000_002) == []
 
