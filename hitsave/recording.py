@@ -1,4 +1,4 @@
-"""Who takes note of what a call does while it runs: of the snapshots that are taken, and of what calls within it need.
+"""Who takes note of the snapshots that are taken while a call runs.
 
 A recorder is current in the code that runs within its block, and in what that code starts: tasks by themselves,
 threads where `hitsave.memo.recording` sees to it. Recorders nest: what an inner call takes belongs to the outer ones
@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-from collections.abc import Mapping
 from contextvars import ContextVar
 from types import TracebackType
 from typing import NamedTuple
@@ -42,7 +41,6 @@ class Recorder:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._taken: dict[Taken, None] = {}
-        self._needed: dict[str, bytes] = {}
         self._before: Recorder | None = None
 
     def __enter__(self) -> Recorder:
@@ -68,20 +66,6 @@ class Recorder:
         """What was taken so far, each once, in that order."""
         with self._lock:
             return tuple(self._taken)
-
-    @property
-    def needed(self) -> dict[str, bytes]:
-        """Definitions that calls within this one were found to need when they ran, by name, with their digests."""
-        with self._lock:
-            return dict(self._needed)
-
-    def needs(self, definitions: Mapping[str, bytes]) -> None:
-        """A call within this one did not run, since its result is kept; when it ran, it needed these definitions."""
-        recorder: Recorder | None = self
-        while recorder is not None:
-            with recorder._lock:
-                recorder._needed.update(definitions)
-            recorder = recorder.parent
 
     def took(self, digest: bytes, kind: int, size: int, path: str) -> bool:
         """A snapshot was taken. False where no call that runs has noted it, so that it must be owned otherwise."""

@@ -79,6 +79,12 @@ def set_refs(connection: sqlite3.Connection, refs: Iterable[Ref], partial: bool)
             connection.execute(f"UPDATE refs SET partial = {WHOLE} WHERE namespace = ? AND name = ?", row[:2])
 
 
+def delete_refs(connection: sqlite3.Connection, names: Iterable[RefName]) -> None:
+    """Take refs away for good, inside a transaction: those whose objects are lost."""
+    rows = [(name.namespace.value, name.name) for name in names]
+    connection.executemany("DELETE FROM refs WHERE namespace = ? AND name = ?", rows)
+
+
 def doubt_all(connection: sqlite3.Connection) -> None:
     """Trust no ref to be whole, nor one that may come back: something that was here is lost."""
     connection.execute(f"UPDATE refs SET partial = {DOUBTFUL} WHERE partial = {WHOLE}")

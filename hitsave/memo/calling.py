@@ -20,6 +20,7 @@ from hitsave.memo.accepting import accepted_codes
 from hitsave.memo.arguments import ArgumentCode, Binder, Bound, digest_arguments
 from hitsave.memo.code.definitions import Definitions
 from hitsave.memo.code.dependency import Dependency
+from hitsave.memo.code.entered import adopt
 from hitsave.memo.code.fingerprint import Fingerprint, Fingerprints
 from hitsave.memo.code.ignoring import Ignored
 from hitsave.memo.code.watch import Aliases
@@ -300,7 +301,7 @@ class Caller:
             return None
         recorder = current()
         if recorder is not None:  # What a call took when it ran belongs to who calls it, also when it need not run.
-            recorder.needs(dict(kept.evaluation.extras))
+            adopt(dict(kept.evaluation.extras))
             for taken in kept.evaluation.snapshots:
                 path = unquote_name(taken.path).decode("utf-8", "surrogateescape")
                 recorder.took(taken.digest, int(taken.kind), taken.size, path)

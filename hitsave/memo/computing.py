@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -17,8 +18,9 @@ from hitsave.memo.calling import DEFINITIONS, FINGERPRINTS, Call, Caller, Found
 from hitsave.memo.code.describe import describe
 from hitsave.memo.code.entered import Entered, entered_here, own_code, unknown
 from hitsave.memo.explaining import Cause, Explanation
-from hitsave.memo.keeping import Finished, drop, publish
+from hitsave.memo.keeping import Finished, discard, publish
 from hitsave.memo.nearest import Wanted, explain_miss, explain_run
+from hitsave.memo.place import Place
 from hitsave.memo.reading import Kept
 from hitsave.memo.recording import carry, follow_threads
 from hitsave.memo.results import GeneratorResult, Pickled, Unpicklable, pickle_result
@@ -35,8 +37,9 @@ carry(entered_here, None)
 class Running:
     """A context manager around the run. Times are in microseconds, `started` since 1970."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: Place) -> None:
         follow_threads()
+        self._place = place
         self.recorder = Recorder()
         self.entered = Entered(_is_own)
         self._begun = 0
@@ -54,6 +57,14 @@ class Running:
     ) -> None:
         self.elapsed = (time.perf_counter_ns() - self._begun) // 1000
         self.recorder.__exit__(kind, error, trace)
+        if error is not None and self.release is not None:
+            with suppress(CacheError):
+                self._place.cache.release(self.release)
+
+    @property
+    def release(self) -> str | None:
+        """The token under which snapshots are held for this call alone; None where an outer one needs them, too."""
+        return self.recorder.hold if self.recorder.parent is None and self.recorder.taken else None
 
 
 class Computation:
@@ -122,7 +133,7 @@ class Computation:
         if self._call is None:
             return self._caller.function(*self._args, **self._kwargs)
         reason = self._reason(self._call)
-        with Running() as running, running.entered:
+        with Running(self._call.place) as running, running.entered:
             value = self._caller.function(*self._args, **self._kwargs)
         self._keep(self._call, value, running, reason)
         return value
@@ -132,7 +143,7 @@ class Computation:
         if self._call is None:
             return await self._caller.function(*self._args, **self._kwargs)
         reason = self._reason(self._call)
-        with Running() as running, running.entered:
+        with Running(self._call.place) as running, running.entered:
             value = await self._caller.function(*self._args, **self._kwargs)
         self._keep(self._call, value, running, reason)
         return value
@@ -171,7 +182,8 @@ class Computation:
         try:
             pickled = pickle_result(value)
             kept = publish(call.place, self._finished(call, pickled, running, reason), call.passed_over)
-            drop(call.place, call.lost)
+            if call.lost:
+                discard(call.place, call.lost)
             if kept is not None:
                 caller.keep_warm(call.key, kept, value, pickled)
                 if caller.settings.remote == "readwrite":
@@ -187,7 +199,7 @@ class Computation:
         """What was needed beside what could be told before: code that was entered, here and in calls within this."""
         entries = unknown(running.entered.entries, [*call.fingerprint.codes, *call.codes])
         root, sensitivity = call.place.config.workspace, self._caller.settings.version_sensitivity
-        found = {**running.recorder.needed, **DEFINITIONS.record(entries, root, sensitivity)}
+        found = {**running.entered.adopted, **DEFINITIONS.record(entries, root, sensitivity)}
         return tuple(Extra(name, Digest(digest)) for name, digest in sorted(found.items()))
 
     @staticmethod
@@ -198,10 +210,10 @@ class Computation:
             send(call.place, ref)
 
     def _finished(self, call: Call, pickled: Pickled, running: Running, reason: Explanation) -> Finished:
-        recorder = running.recorder
         return Finished(
             function=self._caller.symbol,
             file=self._caller.file,
+            shared=self._caller.settings.remote != "off",
             code=Digest(call.fingerprint.digest),
             arguments=Digest(call.bound.digest),
             dependencies=call.dependencies,
@@ -209,8 +221,8 @@ class Computation:
             extras=self._extras(call, running),
             reason=reason,
             pickled=pickled,
-            taken=recorder.taken,
-            release=recorder.hold if recorder.parent is None and recorder.taken else None,
+            taken=running.recorder.taken,
+            release=running.release,
             experiment=self._caller.settings.experiment,
             started=running.started,
             elapsed=running.elapsed,

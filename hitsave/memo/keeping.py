@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hitsave.cache.refs import delete_refs
 from hitsave.errors import RefError, ReliedOnLost
 from hitsave.maintenance.collect import forget
 from hitsave.memo.code.dependency import Dependency
@@ -42,11 +43,14 @@ def load_dependencies(place: Place, evaluation: Evaluation | Acceptance) -> dict
 class Finished:
     """A call that has run: all that its evaluation says, and its result as bytes. Times are in microseconds.
 
+    What is not `shared` is no part of the project, and is never pushed.
+
     `release` is the token under which its snapshots are held, where nobody else needs them any more.
     """
 
     function: str
     file: Path | None
+    shared: bool
     code: Digest
     arguments: Digest
     dependencies: Sequence[Dependency]
@@ -108,7 +112,7 @@ def _publish(place: Place, done: Finished, besides: Sequence[RefName]) -> Kept |
             kind=ObjectKind.EVALUATION,
             created=int(time.time()),
             by=evaluation.by,
-            path=place.path_of(done.file),
+            path=place.path_of(done.file) if done.shared else "",
             git_commit=evaluation.git,
         )
         first = intake.publish(
@@ -136,6 +140,12 @@ def _snapshots(done: Finished) -> tuple[TakenSnapshot, ...]:
 
 def _quoted(path: str) -> str:
     return quote_name(path.encode("utf-8", "surrogateescape"))
+
+
+def discard(place: Place, names: Iterable[RefName]) -> None:
+    """Take away evaluations that cannot be used any more. Nobody has forgotten them: others may have them whole."""
+    with place.cache.database.writing() as connection:
+        delete_refs(connection, names)
 
 
 def drop(place: Place, names: Iterable[RefName]) -> int:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hitsave.errors import ConfigError, ObjectError, RemoteError
+from hitsave.errors import HitsaveError
+from hitsave.maintenance.collect import forgotten
 from hitsave.memo.place import Place
 from hitsave.memo.telling import warn_once
 from hitsave.objects.digest import Digest
@@ -22,10 +23,13 @@ def find_away(place: Place, function: str, codes: Sequence[Digest], keys: Sequen
     try:
         found = exchange.find_evaluations(prefixes)
         new = [ref for ref in found if place.cache.ref(ref.name) is None]
+        if new:  # Who forgets a result wants it computed again.
+            dropped = forgotten(place.cache)
+            new = [ref for ref in new if ref.name not in dropped]
         for ref in new:
             exchange.fetch_evaluation(ref)
-    except (ConfigError, RemoteError, ObjectError) as error:
-        warn_once(f"{function}: no result can be taken from the remote ({error})")
+    except HitsaveError as error:
+        warn_once(f"no result can be taken from the remote ({error})")
         return False
     return bool(new)
 
@@ -37,8 +41,8 @@ def fetch_result(place: Place, name: RefName) -> bool:
         return False
     try:
         place.repository.exchange.fetch_result(ref)
-    except (ConfigError, RemoteError, ObjectError) as error:
-        warn_once(f"{name}: its result cannot be fetched ({error})")
+    except HitsaveError as error:
+        warn_once(f"kept results cannot be fetched ({error})")
         return False
     return True
 
@@ -48,6 +52,6 @@ def send(place: Place, ref: Ref) -> None:
     if place.config.offline or not place.config.remotes:
         return
     try:
-        place.repository.exchange.push([ref])
-    except (ConfigError, RemoteError, ObjectError) as error:
-        warn_once(f"{ref.name}: was not sent to the remote ({error})")
+        place.repository.exchange.send_evaluations([ref])
+    except HitsaveError as error:
+        warn_once(f"results are not sent to the remote; 'hitsave push' sends them later ({error})")
