@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help test lint soak try bench bench-buckets clean
+.PHONY: help test lint soak try bench bench-buckets bench-memo clean
 
 help:
 	@echo "make try    set up, then run the main job on a real dataset, showing every command"
@@ -11,6 +11,7 @@ help:
 	@echo "make soak   slow runs that look for rare faults"
 	@echo "make lint   linters and type checker alone"
 	@echo "make bench  hitsave beside its peers on generated work; make bench-buckets: over an S3 server"
+	@echo "make bench-memo  memoisation beside its peers"
 	@echo "make clean  remove $(VENV) and caches"
 
 $(VENV)/python: 
@@ -50,6 +51,9 @@ bench: $(VENV)/test
 bench-buckets: $(VENV)/test
 	$(BIN)/python -m benchmarks.buckets
 	$(BIN)/python -m benchmarks.buckets --latency 20 --peers hitsave,restic,files,floor
+
+bench-memo: $(VENV)/test
+	$(BIN)/python -m benchmarks.memo --million
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
