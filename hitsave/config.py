@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import platformdirs
 
 from hitsave.errors import ConfigError
+from hitsave.limits import Limits, parse_age, parse_count, parse_limits, parse_size
 
 SYMLINKS = ("ignore", "store", "follow")
 LINKS = ("reflink", "hardlink", "symlink", "copy")
@@ -26,6 +27,8 @@ ENVIRONMENT_REMOTE = "HITSAVE_REMOTE"
 
 _MARKERS = ("hitsave.toml", "pyproject.toml", ".git")
 _REMOTES = "remotes"
+_EVALUATIONS = "evaluations"
+_NO_LIMITS = Limits()
 
 
 class RemoteConfig(NamedTuple):
@@ -40,7 +43,7 @@ class Config:
     """All settings, resolved.
 
     `workspace` is the project folder, `project` the name that its datasets are owned under. The first of `remotes` is
-    the default. `offline` forbids touching any of them.
+    the default. `offline` forbids touching any of them. `evaluations` limits what is kept of all functions together.
     """
 
     workspace: Path
@@ -51,6 +54,7 @@ class Config:
     links: tuple[str, ...] = DEFAULT_LINKS
     remotes: tuple[RemoteConfig, ...] = ()
     offline: bool = False
+    evaluations: Limits = _NO_LIMITS
 
     def remote(self, name: str | None = None) -> RemoteConfig:
         """A remote by name, or the default one. Raises ConfigError."""
@@ -105,15 +109,26 @@ def _parse_links(value: Any) -> tuple[str, ...]:
     return tuple(kinds)
 
 
+def _limit(check: Callable[[Any], int]) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:
+        check(value)
+        return str(value)
+
+    return parse
+
+
 #: Every setting that is not a remote, with its check; what parses also serves for the words of a command line.
 KEYS: dict[str, Callable[[Any], str | tuple[str, ...]]] = {
     "cache_dir": _parse_text,
     "project": _parse_text,
     "symlinks": _parse_symlinks,
     "links": _parse_links,
+    f"{_EVALUATIONS}.age": _limit(parse_age),
+    f"{_EVALUATIONS}.count": _limit(parse_count),
+    f"{_EVALUATIONS}.size": _limit(parse_size),
 }
 #: Settings of one machine, which have no place in files that a team shares.
-PERSONAL_KEYS = frozenset(("cache_dir",))
+PERSONAL_KEYS = frozenset(("cache_dir", *(key for key in KEYS if key.startswith(f"{_EVALUATIONS}."))))
 
 
 def check_key(key: str) -> None:
@@ -140,10 +155,14 @@ def parse_value(key: str, value: Any) -> str | tuple[str, ...]:
 def parse(table: Mapping[str, Any], label: str, personal: bool) -> Settings:
     """What a table of settings says. Raises ConfigError, which names the source."""
     try:
-        remotes = table.get(_REMOTES, {})
+        remotes, limits = table.get(_REMOTES, {}), table.get(_EVALUATIONS, {})
         if not isinstance(remotes, Mapping):
             raise ConfigError(f"{_REMOTES}: must be a table of NAME = URL")
-        values = {key: parse_value(key, value) for key, value in table.items() if key != _REMOTES}
+        if not isinstance(limits, Mapping):
+            raise ConfigError(f"{_EVALUATIONS}: must be a table of age, count and size")
+        plain = {key: value for key, value in table.items() if key not in (_REMOTES, _EVALUATIONS)}
+        plain |= {f"{_EVALUATIONS}.{key}": value for key, value in limits.items()}
+        values = {key: parse_value(key, value) for key, value in plain.items()}
         if not personal and (misplaced := PERSONAL_KEYS & values.keys()):
             raise ConfigError(f"{min(misplaced)}: is of one machine; 'hitsave config set' puts it into your own file")
         named = tuple(RemoteConfig(name, str(parse_value(f"{_REMOTES}.{name}", url))) for name, url in remotes.items())
@@ -183,6 +202,9 @@ def resolve(
         links=values.get("links", DEFAULT_LINKS),
         remotes=tuple(remotes.values()),
         offline=environ.get("HITSAVE_NO_CLOUD", "") not in ("", "0", "false"),
+        evaluations=parse_limits(
+            {key.partition(".")[2]: value for key, value in values.items() if key.startswith(f"{_EVALUATIONS}.")}
+        ),
     )
 
 

@@ -172,6 +172,16 @@ class EvaluationIndex:
         query = "SELECT COUNT(*) FROM evaluations WHERE function = ? AND code = ?"
         return int(self._database.rows(query, function, bytes(code))[0][0])
 
+    def sums(self, function: str) -> tuple[int, int, int]:
+        """Of a function's evaluations that are no experiments: how many, the bytes of their results, the first start."""
+        self._catch_up()
+        query = (
+            "SELECT COUNT(*), TOTAL(size), COALESCE(MIN(started), 0) FROM evaluations "
+            "WHERE function = ? AND experiment = 0"
+        )
+        count, size, oldest = self._database.rows(query, function)[0]
+        return count, int(size), oldest
+
     def totals(self) -> list[FunctionTotals]:
         """Every function with what its evaluations come to, the one that ran last first."""
         self._catch_up()

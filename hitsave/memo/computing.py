@@ -188,6 +188,10 @@ class Computation:
                 caller.keep_warm(call.key, kept, value, pickled)
                 if caller.settings.remote == "readwrite":
                     self._send(call, kept)
+                if caller.settings.keep is not None:
+                    from hitsave.memo.eviction import after_publish  # Few functions need it.
+
+                    after_publish(call.place.cache, caller.symbol, caller.settings.keep, kept.digest)
         except GeneratorResult:
             raise
         except Unpicklable as error:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any, Generic, ParamSpec, TypeVar, overload
 
     from hitsave.cache.evaluations import EvaluationRow
+    from hitsave.limits import Limits
     from hitsave.memo.calling import Caller
     from hitsave.memo.explaining import Explanation
 
@@ -48,7 +49,7 @@ class Settings:
         version_sensitivity: str,
         depends_on: Iterable[object],
         ignore: Iterable[object],
-        keep: dict[str, str | int] | None,
+        keep: Mapping[str, str | int] | None,
     ) -> None:
         if remote not in (None, *REMOTE_MODES):
             raise ValueError(f"remote must be one of {', '.join(REMOTE_MODES)}, not {remote!r}")
@@ -59,7 +60,16 @@ class Settings:
         self.version_sensitivity = version_sensitivity
         self.depends_on = tuple(depends_on)
         self.ignore = tuple(ignore)
-        self.keep = dict(keep or {})
+        self.keep = _limits(keep) if keep else None
+
+
+def _limits(keep: Mapping[str, str | int]) -> Limits:
+    from hitsave.limits import parse_limits
+
+    try:
+        return parse_limits(keep)
+    except ValueError as error:
+        raise ValueError(f"keep: {error}") from None
 
 
 class MemoFunction(_Typed[P, R]):
@@ -268,7 +278,7 @@ if TYPE_CHECKING:
         version_sensitivity: str = ...,
         depends_on: Iterable[object] = ...,
         ignore: Iterable[object] = ...,
-        keep: dict[str, str | int] | None = ...,
+        keep: Mapping[str, str | int] | None = ...,
     ) -> Callable[[Callable[P, R]], MemoFunction[P, R]]: ...
 
 
@@ -281,7 +291,7 @@ def memo(
     version_sensitivity: str = "minor",
     depends_on: Iterable[object] = (),
     ignore: Iterable[object] = (),
-    keep: dict[str, str | int] | None = None,
+    keep: Mapping[str, str | int] | None = None,
 ) -> Any:
     """Keep the results of a function. It runs again only when its code, what that depends on, or arguments change.
 
@@ -292,7 +302,7 @@ def memo(
     - `ignore`: what not to look at: names of arguments, globals, functions or modules, or such things themselves.
     - `keep`: what is kept at most: {"age": "30d", "count": 100, "size": "10GB"}; the least valuable is forgotten first.
 
-    Raises MemoError for generator functions.
+    Raises MemoError for generator functions, ValueError for arguments that make no sense.
     """
     settings = Settings(False, "off" if local_only else remote, version_sensitivity, depends_on, ignore, keep)
     return _wrap(function, settings) if function is not None else lambda function: _wrap(function, settings)

@@ -9,6 +9,7 @@ import pytest
 
 from hitsave.config import Config, RemoteConfig, find_workspace, load, parse
 from hitsave.errors import ConfigError
+from hitsave.limits import Limits
 
 
 class Places(NamedTuple):
@@ -101,7 +102,7 @@ def test_no_cloud(places: Places, value: str, offline: bool) -> None:
     ("text", "says"),
     [
         ("simlinks = 'store'", "there is no setting 'simlinks'; did you mean 'symlinks'?"),
-        ("colour = 'red'", "there are cache_dir, project, symlinks, links, remotes.NAME"),
+        ("colour = 'red'", "there are cache_dir, project, symlinks, links, evaluations.age, "),
         ("symlinks = 'sometimes'", "symlinks: must be one of ignore, store, follow, not 'sometimes'"),
         ("symlinks = 3", "must be one of"),
         ("links = []", "links: must be a list"),
@@ -128,6 +129,32 @@ def test_what_makes_no_sense_is_named_with_its_file(places: Places, text: str, s
     assert str(raised.value).startswith(f"{path}: ")
     assert says in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_limits_of_what_is_kept_are_ones_own(places: Places) -> None:
+    assert not places.load().evaluations
+    places.personal("[evaluations]\nage = '180d'\ncount = 1000\nsize = '1.5GB'\n")
+    assert places.load().evaluations == Limits(180 * 86400, 1000, 1_500_000_000)
+    places.shared("evaluations.age = '1d'\n")
+    with pytest.raises(ConfigError, match="is of one machine"):
+        places.load()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("evaluations = 3", "evaluations: must be a table of age, count and size"),
+        ("evaluations.age = 30", "evaluations.age: must be a time such as \"30d\" or \"12h\", not 30"),
+        ("evaluations.count = 0", "evaluations.count: must be a whole number of at least 1, not 0"),
+        ("evaluations.size = '1 pound'", "evaluations.size: must be a size such as"),
+        ("evaluations.counts = 1", "did you mean 'evaluations.count'?"),
+    ],
+)
+def test_limits_that_make_no_sense(places: Places, text: str, says: str) -> None:
+    places.personal(text)
+    with pytest.raises(ConfigError) as caught:
+        places.load()
+    assert says in str(caught.value)
 
 
 def test_files_that_are_no_text(places: Places) -> None:

@@ -16,11 +16,14 @@ def command() -> None:
 
     Environment variables come first, then the workspace's hitsave.toml or [tool.hitsave] in pyproject.toml, then your
     own config.toml. Keys: cache_dir, project, symlinks (ignore, store, follow), links (reflink, hardlink, symlink,
-    copy), remotes.NAME.
+    copy), remotes.NAME, and what 'hitsave gc' keeps of the results of functions: evaluations.age (30d),
+    evaluations.count (100000), evaluations.size (50GB).
     """
 
 
 def _values(session: Session) -> dict[str, str | list[str]]:
+    from hitsave.limits import show_age
+
     config = session.config
     values: dict[str, str | list[str]] = {
         "cache_dir": str(config.cache_dir),
@@ -28,6 +31,9 @@ def _values(session: Session) -> dict[str, str | list[str]]:
         "symlinks": config.symlinks,
         "links": list(config.links),
     }
+    kept = config.evaluations
+    limits = {"age": None if kept.age is None else show_age(kept.age), "count": kept.count, "size": kept.size}
+    values |= {f"evaluations.{name}": str(limit) for name, limit in limits.items() if limit is not None}
     return values | {f"remotes.{remote.name}": remote.url for remote in config.remotes}
 
 
