@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -143,10 +144,20 @@ class Names:
         before, _, after = text.partition(":")
         if is_abbreviation(before) and (found := self._by_digest(before)) is not None:
             return self._inside(found, after)
-        path = Path(os.path.abspath(after))
+        return self._at_revision(before, Path(os.path.abspath(after)))
+
+    def _at_revision(self, revision: str, path: Path) -> Named:
+        """A dataset as a commit of git had it, or what lay in one."""
         pointer = path if is_pointer(path) else pointer_path(path)
-        content = file_at(self.workspace.root, before, pointer)
-        where = f"{before}:{os.path.relpath(pointer)}"
+        try:
+            content = file_at(self.workspace.root, revision, pointer)
+        except WorkspaceError:
+            if path == pointer or self.workspace.root not in path.parent.parents:
+                raise
+            with contextlib.suppress(WorkspaceError):
+                return self._inside(self._at_revision(revision, path.parent), path.name)
+            raise
+        where = f"{revision}:{os.path.relpath(pointer)}"
         return _named(parse_pointer(content.decode("utf-8", errors="replace"), where))
 
     def _inside(self, root: Named, path: Path | str) -> Named:

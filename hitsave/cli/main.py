@@ -19,6 +19,7 @@ from hitsave.cli.session import Session
 COMMANDS = {
     "add": "keep files and directories as datasets, with a pointer file each",
     "status": "show what differs between pointer files, working files, cache and remote",
+    "diff": "show which files differ between two versions, or from the working files",
     "checkout": "make working files match their pointer files",
     "push": "send what is owned to a remote",
     "pull": "fetch what pointer files name, and check it out",

@@ -35,6 +35,11 @@ def emit(text: str) -> None:
     click.echo(text)
 
 
+def emit_line(text: str) -> None:
+    """One line of a file's content on stdout, as it is."""
+    sys.stdout.write(text + "\n")
+
+
 def emit_nul(text: str) -> None:
     """Text on stdout as it is, ended by NUL, for programs."""
     sys.stdout.write(text + "\0")  # click would take control sequences out of names.

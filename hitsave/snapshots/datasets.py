@@ -194,9 +194,9 @@ def _refuse_partial(
         names = NameOnly()
         found = capture(path, names, cache.stats, options, progress)
         changes = tree_changes(cache, pointer.digest, found, names)
-        if left_out := _left_out(cache, changes):
+        if left_out := left_out_of(cache, changes):
             raise WorkspaceError(
-                f"{path}: only a part of it is here, and adding it would drop the other {_count(left_out)} files; "
+                f"{path}: only a part of it is here, and adding it would drop the other {count_files(left_out)} files; "
                 f"run 'hitsave pull {path.name}' first"
             )
 
@@ -220,10 +220,10 @@ def _status_of(cache: Cache, workspace: Workspace, path: Path, symlinks: str, pr
     changes = tree_changes(cache, pointer.digest, found, names) if pointer.kind is ObjectKind.TREE else ()
     left_out: dict[bytes, TreeEntry] = {}
     if cache.is_partial(workspace.dataset_ref(path, pointer.digest)):
-        left_out = _left_out(cache, changes)
+        left_out = left_out_of(cache, changes)
     own = tuple(change for change in changes if change.path not in left_out)
     state = State.PARTIAL if left_out and not own else State.MODIFIED
-    return DatasetStatus(path, pointer, state, own, in_cache, _count(left_out))
+    return DatasetStatus(path, pointer, state, own, in_cache, count_files(left_out))
 
 
 def options_for(cache: Cache, workspace: Workspace, path: Path, symlinks: str) -> CaptureOptions:
@@ -259,14 +259,15 @@ def tree_changes(cache: Cache, old: Digest, found: Captured, names: NameOnly) ->
         return ()
 
 
-def _left_out(cache: Cache, changes: Iterable[Change]) -> dict[bytes, TreeEntry]:
+def left_out_of(cache: Cache, changes: Iterable[Change]) -> dict[bytes, TreeEntry]:
     """The files, and directories as a whole, that are missing because they were never fetched, by path."""
     removed = {change.path: change.old for change in changes if change.kind is ChangeKind.REMOVED and change.old}
     missing = cache.missing(entry.digest for entry in removed.values())
     return {path: entry for path, entry in removed.items() if entry.digest in missing}
 
 
-def _count(left_out: Mapping[bytes, TreeEntry]) -> int:
+def count_files(left_out: Mapping[bytes, TreeEntry]) -> int:
+    """How many files these entries are, those beneath directories counted."""
     return sum(entry.files if entry.kind is EntryKind.TREE else 1 for entry in left_out.values())
 
 

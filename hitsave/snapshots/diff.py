@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -18,19 +18,28 @@ class ChangeKind(StrEnum):
     REMOVED = "removed"
     CHANGED = "changed"
     MODE = "mode"
+    RENAMED = "renamed"
 
 
 class Change(NamedTuple):
-    """One path that differs, with its entries before and after."""
+    """One path that differs, with its entries before and after.
+
+    Of a file that was renamed, which `renames` finds, `old_path` is where it stood, and `alike` how much of its content
+    is the same, in per cent.
+    """
 
     path: bytes
     kind: ChangeKind
     old: TreeEntry | None
     new: TreeEntry | None
+    old_path: bytes = b""
+    alike: int = 100
 
 
 #: Gives the content of a tree.
 Load = Callable[[Digest], bytes]
+#: Is told of trees that will be loaded.
+Bring = Callable[[Iterable[Digest]], object]
 #: Tells of a tree that it is not here.
 Away = Callable[[Digest], bool]
 
@@ -64,6 +73,24 @@ def diff_trees(
             found, deeper = _compare(path, was, now)
             if found is not None or deeper is not None:
                 pending.append((found, path + b"/", deeper))
+
+
+def bring_differing(old: Digest | None, new: Digest | None, load: Load, bring: Bring, away: Away = _all_here) -> None:
+    """Have the trees that `diff_trees` will look into brought, level by level, since they may be far away."""
+    level = [(old, new)]
+    while level := [pair for pair in dict.fromkeys(level) if pair[0] != pair[1]]:
+        bring({tree for pair in level for tree in pair if tree is not None})
+        level = [pair for before, after in level for pair in _differing(_entries(before, load), _entries(after, load))]
+        level = [(before, after) for before, after in level if before is None or not away(before)]
+
+
+def _differing(
+    before: dict[bytes, TreeEntry], after: dict[bytes, TreeEntry]
+) -> Iterator[tuple[Digest | None, Digest | None]]:
+    for name in before.keys() | after.keys():
+        _, deeper = _compare(b"", before.get(name), after.get(name))
+        if deeper is not None:
+            yield deeper
 
 
 def _entries(tree: Digest | None, load: Load) -> dict[bytes, TreeEntry]:

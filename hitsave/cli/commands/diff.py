@@ -1,0 +1,132 @@
+"""`hitsave diff`."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hitsave.cli.output import count, emit, emit_json, emit_line, json_option, show_path, show_size
+from hitsave.cli.session import Session, pass_session
+
+if TYPE_CHECKING:
+    from hitsave.looking.comparing import Compare, Comparison
+    from hitsave.objects.model import TreeEntry
+    from hitsave.snapshots.diff import Change
+
+
+@click.command("diff")
+@click.argument("words", nargs=-1, metavar="[A] [B]")
+@click.option("--stat", is_flag=True, help="Also how many bytes each takes more or less, and totals.")
+@click.option("--content", is_flag=True, help="Also the lines that differ, of text files.")
+@json_option
+@pass_session
+def command(session: Session, words: tuple[str, ...], stat: bool, content: bool, as_json: bool) -> None:
+    """Show which files were added, removed, changed or renamed between A and B.
+
+    Each is a digest or its beginning, a ref, a pointer file, a working path, DIGEST:PATH or REV:PATH. A alone is
+    compared with the working files; without A, the working files of all datasets are compared with their pointer files.
+    No files are fetched but those whose lines --content shows.
+    """
+    from hitsave.looking.comparing import Compare
+
+    if len(words) > 2:
+        raise click.UsageError("two at most can be compared")
+    if content and as_json:
+        raise click.UsageError("--content is for people, --json for programs; give one of them")
+    compare = Compare(session.repository)
+    found = compare.run(words)
+    session.end_progress()
+    if as_json:
+        emit_json([_as_json(item) for item in found])
+        return
+    for item in found:
+        _show(session, compare, item, None if len(words) == 2 else item.new.place, stat, content)
+
+
+def _show(
+    session: Session, compare: Compare, found: Comparison, above: os.PathLike[str] | None, stat: bool, content: bool
+) -> None:
+    for change in found.changes:
+        new = _shown(found, above, change.path)
+        line = f"{change.kind.value:<8} {show_path(new)}"
+        if change.old_path:
+            alike = "" if change.alike == 100 else f" ({change.alike}% alike)"
+            line = (
+                f"{change.kind.value:<8} {show_path(_shown(found, above, change.old_path))} -> {show_path(new)}{alike}"
+            )
+        emit(f"{line}  {_difference(_grown(change))}" if stat else line)
+        if content:
+            _show_lines(compare, found, change)
+    if stat and found.changes:
+        kinds = [change.kind.value for change in found.changes]
+        totals = ", ".join(f"{kinds.count(kind):,} {kind}" for kind in dict.fromkeys(sorted(kinds)))
+        emit(f"{totals}; {_difference(sum(map(_grown, found.changes)))}")
+    if found.absent:
+        session.say(f"{show_path(found.new.label)}: {count(found.absent, 'file')} not fetched, and not compared")
+
+
+def _shown(found: Comparison, above: os.PathLike[str] | None, path: bytes) -> bytes:
+    """A path as the user finds it: from here in working files, inside of what is compared otherwise."""
+    if above is None:
+        return path
+    from hitsave.objects.digest import ObjectKind
+
+    return os.path.join(os.fsencode(above), path) if found.new.kind is ObjectKind.TREE else os.fsencode(above)
+
+
+def _grown(change: Change) -> int:
+    return (change.new.size if change.new else 0) - (change.old.size if change.old else 0)
+
+
+def _difference(size: int) -> str:
+    return f"{'-' if size < 0 else '+'}{show_size(abs(size))}"
+
+
+def _show_lines(compare: Compare, found: Comparison, change: Change) -> None:
+    from hitsave.objects.model import EntryKind
+    from hitsave.snapshots.textdiff import LARGEST_SHOWN, is_text, unified
+
+    entries = [entry for entry in (change.old, change.new) if entry is not None]
+    if (change.old and change.new and change.old.digest == change.new.digest) or any(
+        entry.kind in (EntryKind.TREE, EntryKind.SYMLINK) for entry in entries
+    ):
+        return
+    if any(entry.size > LARGEST_SHOWN for entry in entries):
+        emit("    too large to be shown")
+        return
+    old_path = change.old_path or change.path
+    old = compare.content(found.old, old_path, change.old) if change.old else b""
+    new = compare.content(found.new, change.path, change.new) if change.new else b""
+    if not (is_text(old) and is_text(new)):
+        emit("    is no text")
+        return
+    old_name = show_path(b"a/" + old_path) if change.old else os.devnull
+    new_name = show_path(b"b/" + change.path) if change.new else os.devnull
+    for line in unified(old, new, old_name, new_name):
+        emit_line(line)
+
+
+def _as_json(found: Comparison) -> dict[str, Any]:
+    return {
+        "old": found.old.label,
+        "new": found.new.label,
+        "old_digest": str(found.old.digest),
+        "new_digest": str(found.new.digest),
+        "not_fetched": found.absent,
+        "changes": [_change_as_json(change) for change in found.changes],
+    }
+
+
+def _change_as_json(change: Change) -> dict[str, Any]:
+    shown: dict[str, Any] = {"kind": change.kind.value, "path": os.fsdecode(change.path)}
+    if change.old_path:
+        shown |= {"old_path": os.fsdecode(change.old_path), "alike": change.alike}
+    return shown | {"old": _entry_as_json(change.old), "new": _entry_as_json(change.new)}
+
+
+def _entry_as_json(entry: TreeEntry | None) -> dict[str, Any] | None:
+    if entry is None:
+        return None
+    return {"kind": entry.kind.name.lower(), "digest": str(entry.digest), "size": entry.size}

@@ -1,0 +1,153 @@
+"""What differs between two things: datasets as they are recorded, as they were, and as their files are now.
+
+Trees that are not here are read from the remote, those alone that differ; no file is fetched. Files that a pull of a
+part left out are no differences of working files.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hitsave.errors import ObjectNotFound, WorkspaceError
+from hitsave.looking import contents
+from hitsave.looking.sides import Side, place_of, recorded, recorded_at, side, working
+from hitsave.objects.digest import Digest, ObjectKind
+from hitsave.objects.model import EntryKind, TreeEntry
+from hitsave.remotes.reading.trees import Trees
+from hitsave.repository import Repository
+from hitsave.snapshots.datasets import count_files, left_out_of
+from hitsave.snapshots.diff import Change, ChangeKind, bring_differing, diff_trees
+from hitsave.snapshots.pointer import is_pointer, load_pointer, pointer_path
+from hitsave.snapshots.renames import find_renames
+
+_LARGEST_AT_HAND = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What differs between two sides, by path. `absent` counts files that were never fetched."""
+
+    old: Side
+    new: Side
+    changes: tuple[Change, ...]
+    absent: int = 0
+
+
+class Compare:
+    """Compares within one repository; the trees that were read serve all comparisons."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._trees = Trees(repository.cache, repository.exchange.shelf_if_any)
+
+    def run(self, words: Sequence[str]) -> list[Comparison]:
+        """Two words are compared with each other, one with the working files; without any, all datasets are.
+
+        Raises WorkspaceError, ObjectNotFound, SnapshotError, RemoteError.
+        """
+        if len(words) == 2:
+            return [self.sides(side(self._repository, words[0], self._trees), self._side(words[1]))]
+        if not words:
+            return self._datasets([])
+        (text,) = words
+        path = Path(text)
+        if not (os.path.lexists(path) or pointer_path(path).is_file()):
+            if self._repository.workspace.dataset_above(path) is None or ":" in text:
+                return [self.sides(recorded(self._repository, text), self._working(place_of(self._repository, text)))]
+        elif is_pointer(path) or pointer_path(path).is_file() or not self._repository.workspace.dataset_above(path):
+            return self._datasets([path])
+        return [self.sides(recorded(self._repository, text), self._working(path))]
+
+    def _side(self, text: str) -> Side:
+        return side(self._repository, text, self._trees)
+
+    def _working(self, path: Path) -> Side:
+        return working(self._repository, path, self._trees)
+
+    def _datasets(self, paths: Sequence[Path]) -> list[Comparison]:
+        found = []
+        for path in self._repository.find_datasets(paths):
+            if os.path.lexists(path):
+                found.append(self.sides(recorded_at(path), self._working(path)))
+            else:
+                self._repository.progress.note(f"{path}: is not checked out; 'hitsave pull' brings it")
+        return found
+
+    def sides(self, old: Side, new: Side) -> Comparison:
+        """What differs between two sides."""
+        if old.digest == new.digest and old.executable == new.executable:
+            return Comparison(old, new, ())
+        partial = self._is_partial(new)
+        changes = self._changes(old, new, partial)
+        left_out = left_out_of(self._repository.cache, changes) if partial else {}
+        own = [change for change in changes if change.path not in left_out]
+
+        def content(change: Change) -> bytes | None:
+            return self._at_hand(old if change.kind is ChangeKind.REMOVED else new, change)
+
+        return Comparison(old, new, tuple(find_renames(own, content)), count_files(left_out))
+
+    def _is_partial(self, new: Side) -> bool:
+        """Whether working files are those of a dataset of which only a part was fetched."""
+        workspace = self._repository.workspace
+        if new.place is None or not new.place.is_relative_to(workspace.root):
+            return False
+        above = new.place if pointer_path(new.place).is_file() else workspace.dataset_above(new.place)
+        if above is None:
+            return False
+        digest = load_pointer(pointer_path(above)).digest
+        return self._repository.cache.is_partial(workspace.dataset_ref(above, digest))
+
+    def _changes(self, old: Side, new: Side, partial: bool) -> list[Change]:
+        def away(tree: Digest) -> bool:
+            return partial and tree != old.digest and bool(self._repository.cache.missing([tree]))
+
+        if ObjectKind.TREE not in (old.kind, new.kind):
+            return [_of_files(old, new)]
+        before = old.digest if old.kind is ObjectKind.TREE else None
+        after = new.digest if new.kind is ObjectKind.TREE else None
+        bring_differing(before, after, self._trees.load, self._trees.bring, away)
+        changes = list(diff_trees(before, after, self._trees.load, self._trees.load, away))
+        if before is None:
+            changes.append(Change(_name(old), ChangeKind.REMOVED, old.entry(_name(old)), None))
+        if after is None:
+            changes.append(Change(_name(new), ChangeKind.ADDED, None, new.entry(_name(new))))
+        return changes
+
+    def content(self, of: Side, path: bytes, entry: TreeEntry) -> bytes:
+        """The content of a file of one side, wherever it is. Raises OSError, ObjectNotFound, RemoteError."""
+        if of.place is not None:
+            return _file_of(of, path).read_bytes()
+        return b"".join(map(bytes, contents.stream(self._repository.cache, self._trees, entry.digest)))
+
+    def _at_hand(self, of: Side, change: Change) -> bytes | None:
+        """The content of a small file that went or came, where no remote has to be asked for it."""
+        entry = change.old or change.new
+        if entry is None or entry.size > _LARGEST_AT_HAND or entry.kind is EntryKind.SYMLINK:
+            return None
+        if of.place is None and not self._repository.cache.has(entry.digest):
+            return None
+        try:
+            return self.content(of, change.path, entry)
+        except (OSError, ObjectNotFound, WorkspaceError):
+            return None
+
+
+def _file_of(of: Side, path: bytes) -> Path:
+    assert of.place is not None
+    return of.place / os.fsdecode(path) if of.kind is ObjectKind.TREE else of.place
+
+
+def _name(of: Side) -> bytes:
+    """How a single file is called: by its path, or what stands behind the last colon."""
+    text = os.fspath(of.place) if of.place is not None else of.label.rpartition(":")[2]
+    return os.fsencode(os.path.basename(text.removesuffix("/")).removesuffix(".hitsave"))
+
+
+def _of_files(old: Side, new: Side) -> Change:
+    name = _name(new)
+    kind = ChangeKind.MODE if old.digest == new.digest else ChangeKind.CHANGED
+    return Change(name, kind, old.entry(name), new.entry(name))
