@@ -30,8 +30,8 @@ from hitsave.remotes.reading.ranges import Range, Window, coalesce, memory, wind
 
 __all__ = ["Content", "Reader", "Shelf", "coalesce", "corrupt_pack", "look_again", "missing_pack"]
 
-_BLOCKS_KEPT = 16
-_LARGEST_KEPT = 1 << 20
+#: Bytes of decoded blocks that are kept; the last one is, however large it is.
+_KEPT = 8 << 20
 _TRIES = 5
 
 Content = bytes | memoryview
@@ -79,20 +79,25 @@ def look_again(remote: Remote, view: View, error: RemoteCorrupt | ObjectNotFound
 
 
 class Reader:
-    """Reads from one view; keeps the blocks that it decoded last. `received` counts the bytes of packs that it read."""
+    """Reads from one view; keeps the blocks that it decoded last. `received` counts the bytes of packs that it read.
 
-    def __init__(self, remote: Remote, view: View) -> None:
+    `kept_bytes` bounds what is kept.
+    """
+
+    def __init__(self, remote: Remote, view: View, kept_bytes: int = _KEPT) -> None:
         self._remote = remote
         self._view = view
         self.received = 0
         self._lock = threading.Lock()
         self._blocks: OrderedDict[tuple[Digest, Block], Content] = OrderedDict()
+        self._kept_bytes = kept_bytes
+        self._held = 0
 
     # -- single objects
 
     def locate(self, digest: Digest) -> Location:
         """Where an object is. Raises ObjectNotFound."""
-        return self._trying_again(lambda: self.locate_many([digest])[digest])
+        return self.trying_again(lambda: self.locate_many([digest])[digest])
 
     def read(self, digest: Digest) -> bytes:
         """A small object, or a whole large one."""
@@ -107,22 +112,23 @@ class Reader:
                 raise self._corrupt(location.pack, f"the recipe of {digest} makes other content")
             return whole
 
-        return self._trying_again(read_it)
+        return self.trying_again(read_it)
 
     def recipe(self, digest: Digest) -> Recipe | None:
         """How a large object is made; None for a small one."""
-        return self._trying_again(lambda: self._recipe_of(digest))
+        return self.trying_again(lambda: self._recipe_of(digest))
 
     def read_range(self, digest: Digest, offset: int, length: int) -> bytes:
         """A part of a blob; of a large one, only the chunks that it lies in are read."""
-        return self._trying_again(lambda: self._read_range(digest, offset, length))
+        return self.trying_again(lambda: self._read_range(digest, offset, length))
 
     def size(self, digest: Digest) -> int:
         """The length of an object in bytes."""
         recipe = self.recipe(digest)
         return recipe.size if recipe else self.locate(digest).length
 
-    def _trying_again(self, action: Callable[[], Answer]) -> Answer:
+    def trying_again(self, action: Callable[[], Answer]) -> Answer:
+        """What `action` gives, carried out again where another look at the remote may help."""
         for _ in range(_TRIES):
             try:
                 return action()
@@ -180,9 +186,11 @@ class Reader:
 
     def _keep(self, pack: Digest, block: Block, content: Content) -> None:
         with self._lock:
-            self._blocks[pack, block] = content
-            while len(self._blocks) > _BLOCKS_KEPT:
-                self._blocks.popitem(last=False)
+            if (pack, block) not in self._blocks:
+                self._blocks[pack, block] = content
+                self._held += len(content)
+            while self._held > self._kept_bytes and len(self._blocks) > 1:
+                self._held -= len(self._blocks.popitem(last=False)[1])
 
     # -- many at once; these do not look again by themselves
 
@@ -255,7 +263,7 @@ class Reader:
                 decoded = block
                 begin = block.offset - wanted.start
                 content = self._decode(wanted.pack, block, stored[begin : begin + block.stored])
-                if keep and block.raw <= _LARGEST_KEPT:
+                if keep:
                     content = memoryview(bytes(content))  # Not a view of all that came with it.
                     self._keep(wanted.pack, block, content)
             found.append((location, self._take(location, content)))
