@@ -25,7 +25,7 @@ def show_tree(
     """List a tree on stdout."""
     rows = _rows(repository, digest, recursive)
     if as_json:
-        emit_json([_as_json(path, entry) for path, entry in rows])
+        emit_json([entry_as_json(path, entry) for path, entry in rows])
         return
     for path, entry in rows:
         head = f"{_MODES[entry.kind]} {entry.digest} {entry.size:>9}\t"
@@ -41,7 +41,8 @@ def _rows(repository: Repository, digest: Digest, recursive: bool) -> Iterator[t
     return ((path, entry) for path, entry in repository.walk(digest) if entry.kind is not EntryKind.TREE)
 
 
-def _as_json(path: bytes, entry: TreeEntry) -> dict[str, str | int]:
+def entry_as_json(path: bytes, entry: TreeEntry) -> dict[str, str | int]:
+    """An entry of a tree, for programs."""
     return {
         "path": os.fsdecode(path),
         "kind": entry.kind.name.lower(),

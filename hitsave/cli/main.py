@@ -21,6 +21,8 @@ COMMANDS = {
     "status": "show what differs between pointer files, working files, cache and remote",
     "diff": "show which files differ between two versions, or from the working files",
     "checkout": "make working files match their pointer files",
+    "ls": "list a directory of the store, without fetching its files",
+    "cat": "print a file of the store, without fetching anything else",
     "push": "send what is owned to a remote",
     "pull": "fetch what pointer files name, and check it out",
     "fetch": "fetch what pointer files name into the cache alone",

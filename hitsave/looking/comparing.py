@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hitsave.errors import ObjectNotFound, WorkspaceError
 from hitsave.looking import contents
-from hitsave.looking.sides import Side, place_of, recorded, recorded_at, side, working
+from hitsave.looking.sides import Side, place_of, recorded, recorded_at, side, side_name, working
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.remotes.reading.trees import Trees
@@ -143,8 +143,7 @@ def _file_of(of: Side, path: bytes) -> Path:
 
 def _name(of: Side) -> bytes:
     """How a single file is called: by its path, or what stands behind the last colon."""
-    text = os.fspath(of.place) if of.place is not None else of.label.rpartition(":")[2]
-    return os.fsencode(os.path.basename(text.removesuffix("/")).removesuffix(".hitsave"))
+    return side_name(os.fsencode(of.place) if of.place is not None else os.fsencode(of.label.rpartition(":")[2]))
 
 
 def _of_files(old: Side, new: Side) -> Change:

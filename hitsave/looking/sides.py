@@ -17,7 +17,7 @@ from hitsave.repository import Repository
 from hitsave.snapshots.capture import capture
 from hitsave.snapshots.datasets import options_for
 from hitsave.snapshots.keeping import NameOnly
-from hitsave.snapshots.pointer import is_pointer, load_pointer, pointer_path, target_path
+from hitsave.snapshots.pointer import SUFFIX, is_pointer, load_pointer, pointer_path, target_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,11 @@ class Side:
     def entry(self, name: bytes) -> TreeEntry:
         """A single file as an entry with this name."""
         return TreeEntry(name, EntryKind.EXECUTABLE if self.executable else EntryKind.FILE, self.digest, self.size)
+
+
+def side_name(path: bytes) -> bytes:
+    """How a single file is called that stands at a path, or has its pointer file there."""
+    return os.path.basename(path.rstrip(b"/")).removesuffix(SUFFIX.encode())
 
 
 def recorded(repository: Repository, text: str) -> Side:

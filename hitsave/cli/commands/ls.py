@@ -1,0 +1,42 @@
+"""`hitsave ls`."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from hitsave.cli.output import emit, emit_json, json_option, show_path
+from hitsave.cli.session import Session, pass_session
+
+
+@click.command("ls")
+@click.argument("name", metavar="NAME")
+@click.option(
+    "-l", "--long", is_flag=True, help="Also kind, size in bytes (of a directory, of all beneath) and digest."
+)
+@click.option("-R", "--recursive", is_flag=True, help="Also what is in sub-directories.")
+@json_option
+@pass_session
+def command(session: Session, name: str, long: bool, recursive: bool, as_json: bool) -> None:
+    """List a directory of the store, without fetching its files.
+
+    NAME is a digest or its beginning, a ref, a pointer file, a dataset, a path in one, DIGEST:PATH or REV:PATH.
+    """
+    from hitsave.looking.listing import entries
+    from hitsave.objects.model import EntryKind
+
+    rows = list(entries(session.repository, name, recursive))
+    if as_json:
+        from hitsave.cli.listing import entry_as_json
+
+        emit_json([entry_as_json(path, entry) for path, entry in rows])
+        return
+    width = max((len(str(entry.size)) for _, entry in rows), default=0)
+    for path, entry in rows:
+        shown = show_path(path)
+        if long:
+            kind = entry.kind.name.lower()
+            emit(f"{kind:<10} {entry.size:>{width}}  {entry.digest.short}  {shown}")
+        else:
+            emit(shown + os.sep if entry.kind is EntryKind.TREE else shown)
