@@ -77,7 +77,7 @@ class Difference:
         if self.new is None:
             return f"it no longer uses {what}"
         if self.was:
-            return f"{self.kind} {self.was} is {self.name} now" + ("" if self.only_renamed else " and changed")
+            return f"{self.kind} {self.was} is now {self.name}" + ("" if self.only_renamed else ", and not as it was")
         short = "\n" not in self.old + self.new and len(self.old) + len(self.new) < _ONE_LINE // 2
         if self.kind in _WITH_SOURCE or self.kind == "definition" or self.old == self.new or not short:
             return f"{what} changed"

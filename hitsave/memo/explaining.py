@@ -10,7 +10,8 @@ from enum import StrEnum
 
 from hitsave.memo.differences import Difference
 
-_MOST_PHRASES = 3
+_MOST_TOLD = 3
+_CHANGED = " changed"
 
 
 class Cause(StrEnum):
@@ -60,18 +61,22 @@ class Explanation:
         if self.cause is Cause.HIT and self.accepted:
             return f"its result is kept, by acceptance of code {self.accepted[:7]}"
         if self.cause in (Cause.CODE, Cause.BOTH):
-            changed = self._phrases() or "what it depends on has changed"
+            changed = self._changed() or "what it depends on has changed"
             return changed + (", and it was not called with these arguments" if self.cause is Cause.BOTH else "")
         return _SENTENCES[self.cause]
 
-    def _phrases(self) -> str:
+    def _changed(self) -> str:
+        """What differs in the code, the first few things."""
         code = [each for each in self.differences if each.kind != "argument"]
         code = [each for each in code if each.kind != "name"] or code
-        phrases = [each.phrase(self.function) for each in code]
-        more = len(phrases) + self.omitted - _MOST_PHRASES
-        if more > 0:
-            phrases[_MOST_PHRASES:] = ["another thing changed" if more == 1 else f"{more} other things changed"]
-        return " and ".join([", ".join(phrases[:-1]), phrases[-1]] if len(phrases) > 1 else phrases)
+        told = code if len(code) + self.omitted <= _MOST_TOLD + 1 and not self.omitted else code[:_MOST_TOLD]
+        phrases = [each.phrase(self.function) for each in told]
+        changed = [phrase.removesuffix(_CHANGED) for phrase in phrases if phrase.endswith(_CHANGED)]
+        others = [phrase for phrase in phrases if not phrase.endswith(_CHANGED)]
+        more = len(code) + self.omitted - len(told)
+        if more:
+            others.append(f"{more} more things differ")
+        return _listed([*([_listed(changed) + _CHANGED] if changed else []), *others])
 
     def lines(self) -> list[str]:
         """What differs, in full."""
@@ -79,9 +84,13 @@ class Explanation:
         return [*found, f"  and {self.omitted} more that are not kept"] if self.omitted else found
 
 
+def _listed(parts: list[str]) -> str:
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
 _SENTENCES = {
     Cause.HIT: "its result is kept",
-    Cause.FIRST: "nothing of it is kept yet",
+    Cause.FIRST: "nothing of it was kept yet",
     Cause.ARGUMENTS: "it was not called with these arguments",
     Cause.LOST: "the result that was kept cannot be used",
     Cause.FRESH: "it was asked to run again",

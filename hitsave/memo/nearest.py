@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from hitsave.cache.evaluations import Chosen, EvaluationRow, Order
 from hitsave.errors import HitsaveError
-from hitsave.memo.code.dependency import Dependency
+from hitsave.memo.code.dependency import Dependency, digest_of
+from hitsave.memo.code.fingerprint import Fingerprint
 from hitsave.memo.differences import Difference, compare_arguments, compare_code
 from hitsave.memo.explaining import Cause, Explanation
 from hitsave.memo.manifest import decode_manifest
@@ -108,6 +109,19 @@ def _most_alike(
 
 
 # -- later
+
+
+def code_against(place: Place, row: EvaluationRow, present: Fingerprint) -> list[Difference]:
+    """What differs between the code of an evaluation and the present one. Raises ObjectError, RemoteError.
+
+    A manifest also has what functions and classes in the arguments depend on, which is no part of the code.
+    """
+    evaluation = load_evaluation(place, row.name, row.digest).evaluation
+    old = decode_manifest(place.repository.load(evaluation.manifest.digest))
+    new = {(each.kind.value, each.name): each for each in present.dependencies}
+    if digest_of(tuple(sorted(old.values(), key=lambda each: each[:2]))) != row.code:
+        old = {key: each for key, each in old.items() if key in new}
+    return compare_code(old, new, row.function)
 
 
 def reason_of(place: Place, row: EvaluationRow, evaluation: Evaluation) -> Explanation:

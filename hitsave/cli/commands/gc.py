@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from typing import TYPE_CHECKING
 
 import click
 
-from hitsave.cli.output import count, emit, emit_json, json_option, remote_option, show_path, show_size
+from hitsave.cli.evaluations import show_duration, show_moment
+from hitsave.cli.output import count, emit, emit_json, json_option, one_line, remote_option, show_path, show_size
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
     from hitsave.maintenance.collect import Dead
+    from hitsave.memo.eviction import Excess
     from hitsave.remotes.collection.collect import Collected
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -44,12 +47,16 @@ def command(session: Session, dry_run: bool, keep: int, remote: str | None, as_j
     It moves to the trash, from where 'hitsave undo' brings it back while it is kept there. Other processes may go on
     working meanwhile.
 
+    Where limits are set (evaluations.age, .count, .size; see 'hitsave config'), results of functions beyond them are
+    forgotten first, the least seconds of computing for each byte going before others; experiments never are.
+
     In a remote, refs that you made and forgot on this machine are dropped first; other people's stay. What they owned
     stays, too, until it has been dropped for as long as --keep says. Others may push and pull meanwhile.
     """
     if remote is not None:
         _collect_remote(session, remote, keep, dry_run, as_json)
         return
+    excess = _forget_excess(session, dry_run)
     done = session.repository.collect(keep, dry_run)
     if as_json:
         emit_json(
@@ -57,13 +64,19 @@ def command(session: Session, dry_run: bool, keep: int, remote: str | None, as_j
                 "dry_run": dry_run,
                 "freed": done.freed_bytes,
                 "purged": done.purged_bytes,
+                "forgotten": [{"name": str(each.row.name), "why": each.why} for each in excess],
                 "objects": [_as_json(dead) for dead in done.objects],
             }
         )
         return
+    for each in excess:
+        emit(_line_of_excess(each))
     if dry_run:
         for dead in done.objects:
             emit(_line(dead))
+    if excess:
+        number, would = count(len(excess), "evaluation"), "would be " if dry_run else ""
+        session.say(f"{number} {would}forgotten" + (", and what they alone own would go besides" if dry_run else ""))
     what = f"{count(len(done.objects), 'object')}, {show_size(done.freed_bytes)}"
     if dry_run:
         session.say(f"{what} would go")
@@ -71,6 +84,23 @@ def command(session: Session, dry_run: bool, keep: int, remote: str | None, as_j
         session.say(
             f"{what} in the trash ('hitsave undo' brings back); {show_size(done.purged_bytes)} deleted for good"
         )
+
+
+def _forget_excess(session: Session, dry_run: bool) -> list[Excess]:
+    """Forget results beyond the limits of the store; which ones."""
+    from hitsave.memo.eviction import excess_of_store, forget_excess
+
+    repository = session.repository
+    excess = excess_of_store(repository.cache, repository.config.evaluations, time.time_ns() // 1000)
+    if excess and not dry_run:
+        forget_excess(repository.cache, excess)
+    return excess
+
+
+def _line_of_excess(excess: Excess) -> str:
+    row = excess.row
+    facts = f"{show_moment(row.started)}  {show_duration(row.elapsed):>11}  {show_size(row.size):>9}"
+    return f"{row.digest.short}  {facts}  {one_line(row.function)}: {excess.why}"
 
 
 def _collect_remote(session: Session, remote: str, keep: int, dry_run: bool, as_json: bool) -> None:

@@ -1,0 +1,160 @@
+"""`hitsave accept`."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hitsave.cli.evaluations import find_function, show_differences, show_moment
+from hitsave.cli.output import count, emit, one_line
+from hitsave.cli.session import Session, pass_session
+
+if TYPE_CHECKING:
+    from hitsave.cache.evaluations import EvaluationRow
+    from hitsave.memo.calling import Caller
+    from hitsave.memo.place import Place
+
+
+@click.command("accept")
+@click.argument("function")
+@click.option(
+    "--from", "code", metavar="CODE", help="The version whose results count, instead of the newest other one."
+)
+@click.option("--note", metavar="TEXT", default="", help="Why, for people.")
+@click.option("-n", "--dry-run", is_flag=True, help="Only show what differs.")
+@pass_session
+def command(session: Session, function: str, code: str | None, note: str, dry_run: bool) -> None:
+    """Declare a change of a memoised function compatible, so that results of its code before count for the present one.
+
+    FUNCTION is its module and name, as in train.fit, or the end of that where it is the only one. Its module is
+    imported, as the programs of the workspace would import it. 'hitsave push' shares what was accepted with the team;
+    'hitsave forget' of the digest that is told takes it back.
+    """
+    from hitsave.memo.accepting import accept, accepted_codes, count_of
+    from hitsave.memo.place import place_for
+
+    place = place_for(Path.cwd())
+    name = _name(place, function)
+    with contextlib.redirect_stdout(sys.stderr):
+        caller = _find(place, name)
+        present = caller.fingerprint()
+    symbol = one_line(caller.symbol)
+    row = _version(place, caller, present.digest, code)
+    before = {accepted.code for accepted in accepted_codes(place, caller.symbol, present.digest)}
+    if row is None or row.code in before:
+        reason = "no other version of its code is kept" if row is None else f"code {row.code.hex()[:7]} counts already"
+        session.say(f"{symbol}: nothing to accept: {reason}")
+        return
+    if not session.quiet:
+        _show_change(place, caller, row)
+    old, new = row.code.hex()[:7], present.digest.hex()[:7]
+    if dry_run:
+        emit(f"{symbol}: results of code {old} would count for code {new}")
+        return
+    ref = accept(place, caller.symbol, caller.path_in(place), row.code, present, note)
+    emit(f"{symbol}: results of code {old} count for code {new}")
+    again = count(count_of(place, caller.symbol, present.digest, before), "evaluation")
+    session.say(f"{again} by that; 'hitsave forget {ref.digest.short}' takes it back, 'hitsave push' shares it")
+
+
+def _name(place: Place, function: str) -> str:
+    from hitsave.errors import RefError
+
+    try:
+        return find_function(place.cache.evaluations.names(), function)
+    except RefError:
+        if "." in function and not any(name.endswith(f".{function}") for name in place.cache.evaluations.names()):
+            return function
+        raise
+
+
+def _version(place: Place, caller: Caller, present: bytes, text: str | None) -> EvaluationRow | None:
+    """The newest evaluation of the version that is to be accepted. Raises RefError."""
+    from hitsave.errors import RefError
+
+    others = [row for row in place.cache.evaluations.codes(caller.symbol) if row.code != present]
+    if text is None:
+        return others[0] if others else None
+    if present.hex().startswith(text.lower()):
+        raise RefError(f"{text} is the present code of {caller.symbol}")
+    found = [row for row in others if row.code.hex().startswith(text.lower())]
+    if len(found) == 1:
+        return found[0]
+    there = ", ".join(f"{row.code.hex()[:7]} ({show_moment(row.started)})" for row in found or others)
+    what = (
+        f"{text} could be {there}" if found else f"{caller.symbol} has no code {text} (there is {there or 'no other'})"
+    )
+    raise RefError(what)
+
+
+def _show_change(place: Place, caller: Caller, row: EvaluationRow) -> None:
+    from hitsave.memo.nearest import code_against
+
+    differences = code_against(place, row, caller.fingerprint())
+    show_differences([f"  {line}" for each in differences for line in each.lines()], to_stderr=True)
+
+
+# -- finding the function
+
+
+def _find(place: Place, name: str) -> Caller:
+    """What calls a function, by its module and name. Raises WorkspaceError."""
+    from hitsave.errors import WorkspaceError
+
+    if "<locals>" in name:
+        raise WorkspaceError(f"{name} is made by a function; call its accept() where it is made")
+    sys.path[:0] = [str(folder) for folder in _folders(place, name)]
+    sys.argv = [name]
+    module, rest = _import_module(name)
+    found: Any = module
+    for part in rest:
+        found = getattr(found, part, None)
+    found = getattr(found, "__func__", found)
+    while found is not None and not getattr(type(found), "_keeps_results", False):
+        found = getattr(found, "__wrapped__", None)
+    if found is None:
+        raise WorkspaceError(f"{module.__name__} has no memoised function {'.'.join(rest)}")
+    caller: Caller = found._begin()
+    return caller
+
+
+def _folders(place: Place, name: str) -> Iterator[Path]:
+    """Where the workspace's programs find their modules: also the folder from which evaluations of it came."""
+    from hitsave.objects.refs import unquote_name
+
+    root = place.config.workspace
+    yield from dict.fromkeys((Path.cwd(), root, root / "src"))
+    for row in place.cache.evaluations.newest(name, 1):
+        ref = place.cache.ref(row.name)
+        if ref is not None and place.repository.project.has_path(ref):
+            file = root / unquote_name(ref.path.partition("/")[2]).decode("utf-8", "surrogateescape")
+            inner = file.parent if file.name == "__init__.py" else file
+            if inner.with_suffix("").name in name.split("."):
+                yield inner.parents[name.split(".").index(inner.with_suffix("").name)]
+
+
+def _import_module(name: str) -> tuple[ModuleType, list[str]]:
+    """The longest beginning of a name that is a module, imported, and the rest of the name."""
+    from hitsave.errors import WorkspaceError
+
+    _ = sys.modules["hitsave"].experiment  # `from hitsave import memo` is to give the function, and not our package.
+    parts = name.split(".")
+    for length in range(len(parts) - 1, 0, -1):
+        module = ".".join(parts[:length])
+        try:
+            if importlib.util.find_spec(module) is not None:
+                return importlib.import_module(module), parts[length:]
+        except ModuleNotFoundError as error:
+            if error.name is not None and not f"{module}.".startswith(f"{error.name}."):
+                raise WorkspaceError(f"{module} cannot be imported here ({error})") from None
+        except (Exception, SystemExit) as error:
+            raise WorkspaceError(f"{module} cannot be imported here ({type(error).__name__}: {error})") from None
+    raise WorkspaceError(f"there is no module {'.'.join(parts[:-1]) or name} here; run this where its programs run")

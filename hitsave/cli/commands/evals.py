@@ -1,0 +1,169 @@
+"""`hitsave evals`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hitsave.cli.evaluations import emit_table, find_function, show_arguments, show_duration, show_moment
+from hitsave.cli.output import count, emit_json, json_option, one_line, show_size
+from hitsave.cli.session import Session, pass_session
+
+if TYPE_CHECKING:
+    from hitsave.cache.evaluations import EvaluationIndex, EvaluationRow, FunctionTotals
+    from hitsave.memo.place import Place
+    from hitsave.objects.digest import Digest
+    from hitsave.objects.evaluation import Evaluation
+
+_SORTS = ("time", "elapsed", "size", "function")
+_LONGEST = 60
+
+
+def _since(ctx: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    from hitsave.limits import parse_age
+
+    try:
+        return None if value is None else time.time_ns() // 1000 - parse_age(value) * 1_000_000
+    except ValueError as error:
+        raise click.BadParameter(f"{error}, not {value!r}") from None
+
+
+@click.command("evals")
+@click.argument("function", required=False)
+@click.option(
+    "--sort", type=click.Choice(_SORTS), default=None, help="The newest, slowest or largest first, or by name."
+)
+@click.option("-n", "--limit", metavar="N", type=click.IntRange(min=0), default=None, help="At most N (20); 0 for all.")
+@click.option("--since", metavar="TIME", callback=_since, help="Of the last 7d, 12h, 30m.")
+@click.option("--code", metavar="DIGEST", help="Of one version of the code, which may be abbreviated.")
+@click.option("--experiments", is_flag=True, help="Experiments alone.")
+@json_option
+@pass_session
+def command(
+    session: Session,
+    function: str | None,
+    sort: str | None,
+    limit: int | None,
+    since: int | None,
+    code: str | None,
+    experiments: bool,
+    as_json: bool,
+) -> None:
+    """List what is kept of memoised functions, those of all projects.
+
+    Without anything, a line for each function: how many evaluations there are, how long they took to compute, how large
+    their results are, and when it last ran. With FUNCTION (or the end of its name, where it is the only one), or with
+    any option, a line for each evaluation.
+    """
+    from hitsave.cache.evaluations import Chosen, Order
+    from hitsave.memo.place import place_for
+
+    place = place_for(Path.cwd())
+    index = place.cache.evaluations
+    if (function, sort, limit, since, code) == (None,) * 5 and not experiments:
+        _show_functions(session, index.totals(), as_json)
+        return
+    name = None if function is None else find_function(index.names(), function)
+    chosen = Chosen(name, None if code is None else _code(index, name, code), since, None, experiments)
+    most = 20 if limit is None else limit or None
+    rows = index.listed(chosen, Order[(sort or "time").upper()], most)
+    _show_evaluations(session, place, rows, name is None, as_json)
+    if most == len(rows) and limit is None:
+        session.say(f"these are {most}; '--limit N' shows more, or all with 0")
+
+
+def _code(index: EvaluationIndex, function: str | None, text: str) -> Digest:
+    """A version of the code by the beginning of its digest. Raises RefError."""
+    from hitsave.errors import RefError
+
+    names = index.names() if function is None else [function]
+    found = {row.code for name in names for row in index.codes(name) if row.code.hex().startswith(text.lower())}
+    if len(found) == 1:
+        return found.pop()
+    if found:
+        raise RefError(f"{text} could be {', '.join(sorted(code.hex()[:12] for code in found))}; write more digits")
+    raise RefError(f"nothing is kept of code {text}")
+
+
+def _show_functions(session: Session, totals: list[FunctionTotals], as_json: bool) -> None:
+    if as_json:
+        emit_json([each._asdict() for each in totals])
+        return
+    if not totals:
+        session.say("nothing is kept of any function yet")
+        return
+    head = ("LAST RUN", "FUNCTION", "EVALUATIONS", "COMPUTED IN", "SIZE")
+    rows = [
+        (
+            show_moment(each.last),
+            one_line(each.function),
+            f"{each.evaluations:,}",
+            show_duration(each.elapsed),
+            show_size(each.size),
+        )
+        for each in totals
+    ]
+    emit_table(head, rows, right=(2, 3, 4))
+    number, experiments = sum(each.evaluations for each in totals), sum(each.experiments for each in totals)
+    elapsed, size = sum(each.elapsed for each in totals), sum(each.size for each in totals)
+    which = f" ({count(experiments, 'experiment')})" if experiments else ""
+    session.say(f"{count(number, 'evaluation')}{which}: computed in {show_duration(elapsed)}, {show_size(size)}")
+
+
+def _show_evaluations(
+    session: Session, place: Place, rows: list[EvaluationRow], of_several: bool, as_json: bool
+) -> None:
+    from hitsave.errors import ObjectError
+    from hitsave.memo.reading import load_evaluation
+
+    found: list[tuple[EvaluationRow, Evaluation]] = []
+    for row in rows:
+        try:
+            found.append((row, load_evaluation(place, row.name, row.digest).evaluation))
+        except ObjectError as error:
+            session.say(one_line(f"{row.name}: {error}"))
+    if as_json:
+        emit_json([_as_json(*each) for each in found])
+        return
+    if not found:
+        session.say("there are none")
+        return
+    head = ["WHEN", "FUNCTION", "ARGUMENTS", "ELAPSED", "SIZE", "CODE", "BY"]
+    table = [_cells(*each) for each in found]
+    if not of_several:
+        for line in (head, *table):
+            del line[1]
+    right = (3, 4) if of_several else (2, 3)
+    emit_table(head, table, right)
+
+
+def _cells(row: EvaluationRow, evaluation: Evaluation) -> list[str]:
+    return [
+        show_moment(row.started),
+        one_line(row.function),
+        show_arguments(evaluation.shown, _LONGEST),
+        show_duration(row.elapsed),
+        show_size(row.size),
+        row.code.hex()[:7],
+        one_line(evaluation.by) + (" (experiment)" if row.experiment else ""),
+    ]
+
+
+def _as_json(row: EvaluationRow, evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "function": row.function,
+        "digest": str(row.digest),
+        "name": str(row.name),
+        "started": row.started,
+        "elapsed": row.elapsed,
+        "size": row.size,
+        "code": str(row.code),
+        "arguments": [{"name": each.name, "digest": str(each.digest), "text": each.text} for each in evaluation.shown],
+        "experiment": row.experiment,
+        "by": evaluation.by,
+        "git_commit": evaluation.git,
+        "python": evaluation.python,
+    }

@@ -1,0 +1,81 @@
+"""`hitsave why`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hitsave.cli.evaluations import find_function, show_arguments, show_differences, show_duration, show_moment
+from hitsave.cli.output import emit, emit_json, json_option, one_line
+from hitsave.cli.session import Session, pass_session
+
+if TYPE_CHECKING:
+    from hitsave.cache.evaluations import EvaluationRow
+    from hitsave.memo.explaining import Explanation
+    from hitsave.objects.evaluation import Evaluation
+
+_LONGEST = 100
+
+
+@click.command("why")
+@click.argument("function")
+@click.option("--last", metavar="N", type=click.IntRange(min=1), default=1, help="Of the newest N runs.")
+@json_option
+@pass_session
+def command(session: Session, function: str, last: int, as_json: bool) -> None:
+    """Show why a memoised function last ran: what had changed since the run before, old against new.
+
+    FUNCTION is its module and name, as in train.fit, or the end of that where it is the only one. Nothing is imported
+    or run, so this works on machines to which the evaluations were pulled.
+    """
+    from hitsave.memo.nearest import reason_of
+    from hitsave.memo.place import place_for
+    from hitsave.memo.reading import load_evaluation
+
+    place = place_for(Path.cwd())
+    index = place.cache.evaluations
+    rows = index.newest(find_function(index.names(), function), last)
+    told = []
+    for row in rows:
+        evaluation = load_evaluation(place, row.name, row.digest).evaluation
+        told.append((row, evaluation, reason_of(place, row, evaluation)))
+    if as_json:
+        emit_json([_as_json(*each) for each in told])
+        return
+    for number, each in enumerate(told):
+        if number:
+            emit("")
+        _show(*each)
+
+
+def _show(row: EvaluationRow, evaluation: Evaluation, reason: Explanation) -> None:
+    call = f"{row.function}({show_arguments(evaluation.shown, _LONGEST)})"
+    emit(f"{one_line(call)} ran because {one_line(reason.sentence)}")
+    code = row.code.hex()[:7]
+    if reason.since and reason.since != row.code.hex():
+        code = f"{reason.since[:7]} -> {code}"
+    facts = [show_moment(row.started), show_duration(row.elapsed), f"code {code}", f"by {evaluation.by}"]
+    click.secho(f"  {', '.join(map(one_line, facts))}", dim=True)
+    show_differences(reason.lines())
+
+
+def _as_json(row: EvaluationRow, evaluation: Evaluation, reason: Explanation) -> dict[str, Any]:
+    return {
+        "function": row.function,
+        "digest": str(row.digest),
+        "started": row.started,
+        "elapsed": row.elapsed,
+        "by": evaluation.by,
+        "git_commit": evaluation.git,
+        "code": str(row.code),
+        "since": reason.since or None,
+        "cause": reason.cause.value,
+        "because": reason.sentence,
+        "differences": [
+            {"kind": each.kind, "name": each.name, "was": each.was or None, "old": each.old, "new": each.new}
+            for each in reason.differences
+        ],
+        "omitted": reason.omitted,
+    }

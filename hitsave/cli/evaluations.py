@@ -1,0 +1,96 @@
+"""What the commands for evaluations share: names of functions, and how times and arguments look."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from hitsave.cli.output import emit, one_line
+
+if TYPE_CHECKING:
+    from hitsave.objects.evaluation import ShownArgument
+
+_MOST_NAMED = 10
+_LONGEST_VALUE = 40
+_SIGNED = re.compile(r" {6}([-+])")
+
+
+def find_function(names: Sequence[str], text: str) -> str:
+    """The one of these functions that is called so, or whose name ends so. Raises RefError, which lists candidates."""
+    from hitsave.errors import RefError
+
+    if text in names:
+        return text
+    found = [name for name in names if name.endswith(f".{text}")]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+        raise RefError(f"{text} could be {', '.join(found[:_MOST_NAMED])}{more}; name one of them")
+    raise RefError(f"nothing is kept of a function {text}{_near(names, text)}")
+
+
+def _near(names: Sequence[str], text: str) -> str:
+    import difflib
+
+    short = {name.rpartition(".")[2]: name for name in names}
+    near = difflib.get_close_matches(text, names, 1) or difflib.get_close_matches(text, short, 1)
+    if near:
+        return f"; did you mean {short.get(near[0], near[0])}?"
+    return "; 'hitsave evals' lists those that there are" if names else ""
+
+
+def show_moment(microseconds: int) -> str:
+    """A time as the clock on the wall has it, to the minute."""
+    return f"{datetime.fromtimestamp(microseconds / 1e6):%Y-%m-%d %H:%M}"
+
+
+def show_duration(microseconds: int) -> str:
+    """A span for people: 850 µs, 12 ms, 2.1 s, 3 min 12 s, 2 h 5 min, 3 d 4 h."""
+    if microseconds < 1000:
+        return f"{microseconds} µs"
+    if microseconds < 999_500:
+        return f"{microseconds / 1000:.3g} ms"
+    seconds = microseconds / 1e6
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for unit, of_unit, smaller, of_smaller in (("d", 86400, "h", 3600), ("h", 3600, "min", 60)):
+        if whole >= of_unit:
+            return f"{whole // of_unit} {unit} {whole % of_unit // of_smaller} {smaller}"
+    return f"{whole // 60} min {whole % 60} s"
+
+
+def show_arguments(shown: Sequence[ShownArgument], longest: int) -> str:
+    """Arguments as in a call, on one line."""
+    texts = []
+    for each in shown:
+        text = one_line(each.text)
+        text = text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 3] + "..."
+        texts.append(f"{each.name}={text}")
+    found = ", ".join(texts)
+    return found if len(found) <= longest else found[: longest - 3] + "..."
+
+
+def show_differences(lines: Sequence[str], to_stderr: bool = False) -> None:
+    """Lines of an explanation; on a terminal, what came and what went is coloured."""
+    for line in lines:
+        text = one_line(line.expandtabs(4))
+        signed = _SIGNED.match(text)
+        colour = None if signed is None else "green" if signed[1] == "+" else "red"
+        click.secho(text, fg=colour, err=to_stderr)
+
+
+def emit_table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> None:
+    """Columns with a head, those of `right` aligned to the right."""
+    widths = [max(len(row[at]) for row in (head, *rows)) for at in range(len(head))]
+    for row in (head, *rows):
+        cells = [
+            cell.rjust(width) if at in right else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        emit("  ".join(cells).rstrip())
