@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
 from hitsave.cli.output import emit, emit_json, json_option, show_path
@@ -39,4 +37,4 @@ def command(session: Session, name: str, long: bool, recursive: bool, as_json: b
             kind = entry.kind.name.lower()
             emit(f"{kind:<10} {entry.size:>{width}}  {entry.digest.short}  {shown}")
         else:
-            emit(shown + os.sep if entry.kind is EntryKind.TREE else shown)
+            emit(f"{shown}/" if entry.kind is EntryKind.TREE else shown)
