@@ -29,6 +29,48 @@ print(data["tables/auto-mpg.csv"].open().readline().decode().strip())
 print(data.restore_safe(include="*.csv").name[:12], "is a read-only directory with the CSV tables alone")
 """
 
+TRAINING = """\
+import time
+
+from hitsave import experiment
+
+
+def scale(values):
+    total = sum(values)
+    return [value / total for value in values]
+
+
+@experiment
+def train(rate, epochs=10):
+    print("training ...")
+    time.sleep(2)
+    weights = scale([rate * epoch for epoch in range(1, epochs + 1)])
+    return {"loss": round(1 - weights[-1], 4)}
+
+
+print(train(0.1))
+"""
+
+HELLO = """\
+from hitsave import FileSnapshot, memo
+
+
+@memo
+def write_hello(name):
+    print("writing for", name)
+    with open("hello.txt", "w") as file:
+        file.write(f"Hello, {name}!\\n")
+    return FileSnapshot.snap("hello.txt")
+
+
+write_hello("Alice")
+write_hello("Bob")
+snap = write_hello("Alice")  # This one is kept: nothing is written.
+print(open("hello.txt").read(), end="")
+snap.restore(overwrite=True)
+print(open("hello.txt").read(), end="")
+"""
+
 
 class Person:
     """Somebody with a workspace and a cache of their own."""
@@ -100,9 +142,15 @@ def share(ann: Person, bob: Person, message: str) -> None:
             bob.run("git", "clone", "--quiet", str(ann.workspace), ".", shown="git clone ann bob")
         return
     bob.workspace.mkdir(exist_ok=True)
-    for name in ("data.hitsave", "hitsave.toml"):
-        shutil.copy(ann.workspace / name, bob.workspace / name)
-    print("    (git is not installed here: data.hitsave and hitsave.toml were copied)")
+    for path in (*ann.workspace.glob("*.hitsave"), *ann.workspace.glob("*.toml"), *ann.workspace.glob("*.py")):
+        shutil.copy(path, bob.workspace / path.name)
+    print("    (git is not installed here: pointer files, hitsave.toml and programs were copied)")
+
+
+def write_program(person: Person, name: str, text: str) -> None:
+    """A program in a workspace, shown."""
+    (person.workspace / name).write_text(text)
+    print(f"    {name}:\n" + "".join(f"    | {line}\n" for line in text.splitlines()), end="")
 
 
 def main() -> None:
@@ -144,6 +192,25 @@ def main() -> None:
     program = PROGRAM.replace("DIGEST", old)
     print("".join(f"    | {line}\n" for line in program.splitlines()), end="")
     bob.run(sys.executable, "-c", program, shown="python program.py")
+
+    say("Ann has a training script. The second run has nothing to do.")
+    write_program(ann, "train.py", TRAINING)
+    ann.run(sys.executable, "train.py", shown="python train.py")
+    ann.run(sys.executable, "train.py", shown="python train.py")
+    say("She changes a helper. The third run computes again, and can say why.")
+    (ANN / "train.py").write_text(TRAINING.replace("sum(values)", "max(values)"))
+    ann.run(sys.executable, "train.py", shown="python train.py")
+    ann.run("hitsave", "why", "train")
+    ann.run("hitsave", "evals", "train")
+
+    say("Results are pushed with the data. Bob runs the script as Ann has it now, and need not train.")
+    ann.run("hitsave", "push")
+    share(ann, bob, "a training script")
+    bob.run(sys.executable, "train.py", shown="python train.py")
+
+    say("Files that a function writes are kept with its result.")
+    write_program(ann, "hello.py", HELLO)
+    ann.run(sys.executable, "hello.py", shown="python hello.py")
 
     say("Ann no longer wants the old version. Forgetting drops its owner; gc collects what nobody else owns.")
     ann.run("hitsave", "forget", f"data@{old}")
