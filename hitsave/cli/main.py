@@ -24,6 +24,7 @@ COMMANDS = {
     "ls": "list a directory of the store, without fetching its files",
     "cat": "print a file of the store, without fetching anything else",
     "du": "show what datasets take, and what of it would be freed",
+    "log": "list the versions of datasets, and how much changed",
     "push": "send what is owned to a remote",
     "pull": "fetch what pointer files name, and check it out",
     "fetch": "fetch what pointer files name into the cache alone",

@@ -1,10 +1,10 @@
-"""What hitsave asks of git: which commit is checked out, and what a file was at some revision."""
+"""What hitsave asks of git: which commit is checked out, what files were at a revision, which commits changed one."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hitsave.errors import WorkspaceError
 
@@ -27,23 +27,104 @@ def head_commit(folder: Path) -> str:
     return str(repository.head.target)
 
 
+class FileCommit(NamedTuple):
+    """A commit that changed a file: its hex name, its author, seconds since 1970, its first line, and the content.
+
+    The content is None where the commit removed the file.
+    """
+
+    name: str
+    author: str
+    time: int
+    subject: str
+    content: bytes | None
+
+
 def file_at(folder: Path, revision: str, path: Path) -> bytes:
     """The content of a file at a revision. Raises WorkspaceError."""
+    import pygit2
+
+    repository, commit = _commit(folder, revision)
+    name = _name_in(repository, path)
+    found = _blob(commit.tree, name)
+    if not isinstance(found, pygit2.Blob):
+        raise WorkspaceError(f"{revision}: has no file {name}")
+    return bytes(found.data)
+
+
+def is_revision(folder: Path, text: str) -> bool:
+    """Whether git knows a revision by this name."""
+    try:
+        _commit(folder, text)
+    except WorkspaceError:
+        return False
+    return True
+
+
+def files_at(folder: Path, revision: str, suffix: str) -> list[Path]:
+    """The files beneath a folder, at a revision, whose names end so, by name. Raises WorkspaceError."""
+    import pygit2
+
+    repository, commit = _commit(folder, revision)
+    top = _name_in(repository, folder)
+    tree = commit.tree if top == "." else _blob(commit.tree, top)
+    found: list[str] = []
+    pending = [("", tree)] if isinstance(tree, pygit2.Tree) else []
+    while pending:
+        prefix, tree = pending.pop()
+        for entry in tree:
+            name = entry.name or ""
+            if isinstance(entry, pygit2.Tree):
+                pending.append((f"{prefix}{name}/", entry))
+            elif name.endswith(suffix) and name != suffix:
+                found.append(prefix + name)
+    return [folder / name for name in sorted(found)]
+
+
+def file_history(folder: Path, path: Path) -> list[FileCommit]:
+    """The commits that changed a file, of those that the one which is checked out comes from; the newest first.
+
+    Empty outside of a git repository. A merge that took the file as one side had it has changed nothing.
+    """
+    import pygit2
+
+    repository = _open(folder)
+    if repository is None or repository.head_is_unborn:
+        return []
+    name = _name_in(repository, path)
+    found = []
+    for commit in repository.walk(repository.head.target, pygit2.enums.SortMode.TOPOLOGICAL):
+        blob = _blob(commit.tree, name)
+        now = None if blob is None else blob.id
+        before = [_blob(parent.tree, name) for parent in commit.parents]
+        if any((None if other is None else other.id) == now for other in before) or (now is None and not before):
+            continue
+        subject = commit.message.partition("\n")[0]
+        content = bytes(blob.data) if isinstance(blob, pygit2.Blob) else None
+        found.append(FileCommit(str(commit.id), commit.author.name, commit.commit_time, subject, content))
+    return found
+
+
+def _commit(folder: Path, revision: str) -> tuple[pygit2.Repository, pygit2.Commit]:
     import pygit2
 
     repository = _open(folder)
     if repository is None:
         raise WorkspaceError(f"{folder}: is not in a git repository, so {revision!r} means nothing")
     try:
-        commit = repository.revparse_single(revision).peel(pygit2.Commit)
+        return repository, repository.revparse_single(revision).peel(pygit2.Commit)
     except (KeyError, ValueError, pygit2.GitError):
         raise WorkspaceError(f"{revision!r} is no revision that git knows") from None
+
+
+def _name_in(repository: pygit2.Repository, path: Path) -> str:
+    """How git calls a file: its path within the repository."""
     inside = os.path.relpath(os.path.realpath(path.parent), os.path.realpath(repository.workdir))
-    name = os.path.normpath(os.path.join(inside, path.name))
+    return os.path.normpath(os.path.join(inside, path.name)).replace(os.sep, "/")
+
+
+def _blob(tree: pygit2.Tree, name: str) -> pygit2.Object | None:
     try:
-        found = commit.tree[name]
+        return tree[name]
     except KeyError:
-        found = None
-    if not isinstance(found, pygit2.Blob):
-        raise WorkspaceError(f"{revision}: has no file {name}")
-    return bytes(found.data)
+        return None
