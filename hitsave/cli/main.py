@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import importlib
+import keyword
 import os
 import sys
 from collections.abc import Sequence
@@ -15,7 +16,8 @@ import click
 from hitsave._version import __version__
 from hitsave.cli.session import Session
 
-#: Every command with its line in `hitsave --help`; `hash-object` lives in commands/hash_object.py.
+#: Every command with its line in `hitsave --help`; `hash-object` lives in commands/hash_object.py, `import` in
+#: commands/import_.py.
 COMMANDS = {
     "add": "keep files and directories as datasets, with a pointer file each",
     "status": "show what differs between pointer files, working files, cache and remote",
@@ -35,6 +37,7 @@ COMMANDS = {
     "why": "show what had changed when a memoised function last ran",
     "accept": "declare a change of code compatible, so that old results still count",
     "snapshot": "keep a file or directory by its digest alone, or restore one",
+    "import": "take over datasets and their history from DVC",
     "remote": "name the stores that are shared with others",
     "config": "read and change settings",
     "fsck": "verify every byte and every ref",
@@ -57,7 +60,8 @@ class CommandTable(click.Group):
         """The command; None where there is none."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"hitsave.cli.commands.{cmd_name.replace('-', '_')}")
+        file = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name.replace("-", "_")
+        module = importlib.import_module(f"hitsave.cli.commands.{file}")
         command: click.Command = module.command
         return command
 

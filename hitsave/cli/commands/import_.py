@@ -1,0 +1,145 @@
+"""`hitsave import`."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hitsave.cli.output import count, emit, emit_json, json_option, show_path, show_size
+from hitsave.cli.session import Session, pass_session
+
+if TYPE_CHECKING:
+    from hitsave.importing.history import History
+    from hitsave.importing.model import Imported, Outcome, Source
+
+_path = click.argument("path", required=False, default=".", type=click.Path(path_type=Path))
+_dry_run = click.option("-n", "--dry-run", is_flag=True, help="Only list the versions: what is here, what is missing.")
+
+
+@click.group("import")
+def command() -> None:
+    """Take over datasets that another tool keeps in a git repository, with their history.
+
+    Every version in any commit of any branch or tag becomes a ref, with the time, author and commit that brought it in.
+    Contents come from the other tool's own store on this disk and are compared with its checksums; on a file system
+    that can share blocks between files (btrfs, xfs), large ones take no second place. What is not on this disk is
+    listed: fetch it with the other tool and run the import again, which takes only what is new. The other tool need
+    not be installed, and nothing of its own is changed.
+
+    PATH is the repository or a folder or dataset in it; only what lies beneath is imported.
+    """
+
+
+@command.command("dvc")
+@_path
+@_dry_run
+@json_option
+@pass_session
+def dvc(session: Session, path: Path, dry_run: bool, as_json: bool) -> None:
+    """Import what .dvc files and dvc.lock name, from DVC's cache, from remotes that are folders, or the working files.
+
+    Beside each dataset of the commit that is checked out, a pointer file is written; its .dvc file stays.
+    """
+
+    def source_of(history: History) -> Source:
+        from hitsave.importing.dvc import DvcSource
+
+        return DvcSource(history)
+
+    path = path.with_suffix("") if path.suffix == ".dvc" and path.is_file() else path
+    done = _run(session, path, dry_run, as_json, source_of)
+    if done.pointers:
+        session.say(
+            "'hitsave status' compares the working files. To go over: commit the pointer files, "
+            "'git rm' the .dvc files, 'hitsave push'"
+        )
+
+
+def _run(session: Session, path: Path, dry_run: bool, as_json: bool, source_of: Any) -> Imported:
+    from hitsave.cli.progress import Terminal
+    from hitsave.importing.history import History
+    from hitsave.importing.run import Import
+    from hitsave.repository import Repository
+
+    progress = Terminal(session.quiet)
+    path = path.resolve() if path.is_dir() else path.parent.resolve() / path.name  # A dataset may be a link itself.
+    folder = next(place for place in (path, *path.parents) if place.is_dir())
+    history = History(folder)
+    try:
+        with Repository.open(folder, progress=progress) as repository:
+            run = Import(source_of(history), history.root, repository.cache, repository.project, progress)
+            done = run.run(path, dry_run)
+    finally:
+        progress.close()
+    if as_json:
+        emit_json(_as_json(done, dry_run))
+    else:
+        _show(session, done, history.root)
+    return done
+
+
+def _show(session: Session, done: Imported, root: Path) -> None:
+    for outcome in done.outcomes:
+        emit(_line(outcome, root))
+    for skipped in done.skipped:
+        session.say(f"left out: {show_path(skipped.path)}: {skipped.reason}")
+    for pointer in done.pointers:
+        session.say(f"written: {show_path(root / os.fsdecode(pointer))}.hitsave")
+    session.say(_summary(done))
+
+
+def _line(outcome: Outcome, root: Path) -> str:
+    version = outcome.version
+    digest = "-" if outcome.digest is None else outcome.digest.short
+    day = time.strftime("%Y-%m-%d", time.gmtime(version.origin.time))
+    path = show_path(root / os.fsdecode(version.path))
+    return f"{outcome.state:<10}  {digest:<12}  {version.origin.commit[:10]}  {day}  {path}{_remark(outcome)}"
+
+
+def _remark(outcome: Outcome) -> str:
+    if outcome.reason:
+        return f": {outcome.reason}"
+    lacking = [(len(outcome.missing), "missing"), (len(outcome.damaged), "damaged")]
+    return "".join(f": {count(number, 'file')} {what}" for number, what in lacking if number)
+
+
+def _summary(done: Imported) -> str:
+    states = [outcome.state for outcome in done.outcomes]
+    told = ", ".join(f"{states.count(state):,} {state}" for state in dict.fromkeys(states))
+    datasets = count(len({outcome.version.path for outcome in done.outcomes}), "dataset")
+    stored = f"; {show_size(done.new_size)} new to the cache" if done.new_size else ""
+    return f"{count(len(states), 'version')} of {datasets}" + (f": {told}{stored}" if told else "")
+
+
+def _as_json(done: Imported, dry_run: bool) -> dict[str, Any]:
+    return {
+        "dry_run": dry_run,
+        "versions": [_version_as_json(outcome) for outcome in done.outcomes],
+        "pointers": [os.fsdecode(path) + ".hitsave" for path in done.pointers],
+        "new_size": done.new_size,
+        "left_out": [{"path": os.fsdecode(one.path), "reason": one.reason} for one in done.skipped],
+    }
+
+
+def _version_as_json(outcome: Outcome) -> dict[str, Any]:
+    version = outcome.version
+    return {
+        "path": os.fsdecode(version.path),
+        "state": outcome.state.value,
+        "name": version.name,
+        "digest": None if outcome.digest is None else str(outcome.digest),
+        "kind": None if outcome.kind is None else outcome.kind.name.lower(),
+        "size": outcome.size,
+        "files": outcome.files,
+        "commit": version.origin.commit,
+        "time": version.origin.time,
+        "author": version.origin.author,
+        "current": version.current,
+        "missing": [os.fsdecode(path) for path in outcome.missing],
+        "damaged": [os.fsdecode(path) for path in outcome.damaged],
+        "reason": outcome.reason or None,
+    }

@@ -1,0 +1,79 @@
+"""`hitsave import` as a user runs it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.world import User, World, git
+from tests.importing.projects import DvcProject
+
+
+@pytest.fixture
+def user(world: World) -> User:
+    """Somebody whose repository has two versions of a directory that DVC keeps, the older one in part."""
+    made = world.user(git=False)
+    (made.workspace / "hitsave.toml").unlink()
+    made.workspace.rmdir()
+    project = DvcProject(made.workspace, made.cache)
+    project.begin()
+    project.track("data", {"a": b"a", "lost": b"lost"})
+    project.commit()
+    project.object_path(project.put(b"lost")).unlink()
+    project.track("data", {"a": b"a", "b": b"b"})
+    project.commit()
+    return made
+
+
+def test_a_dry_run_then_an_import_then_a_checkout(user: User) -> None:
+    looked = user.do("import", "dvc", "--dry-run")
+    assert [line.split()[0] for line in looked.lines] == ["incomplete", "ready"]
+    assert looked.lines[0].endswith("data: 1 file missing")
+    done = user.do("import", "dvc")
+    assert [line.split()[0] for line in done.lines] == ["incomplete", "imported"]
+    assert "written: data.hitsave" in done.said
+    user.do("checkout")
+    assert sorted(path.name for path in user.data.iterdir()) == ["a", "b"]
+    assert git(user.workspace, "status", "--porcelain") == "?? data.hitsave\n"
+
+
+def test_json(user: User) -> None:
+    told = user.do("import", "dvc", "--json").json
+    older, newer = told["versions"]
+    assert (older["state"], older["missing"], older["digest"], older["current"]) == (
+        "incomplete",
+        ["lost"],
+        None,
+        False,
+    )
+    assert (newer["state"], newer["kind"], newer["files"], newer["author"]) == ("imported", "tree", 2, "ann@lab")
+    assert newer["digest"] == user.do("rev-parse", "data.hitsave").text.strip()
+    assert newer["commit"] == git(user.workspace, "rev-parse", "HEAD").strip()
+    assert (told["pointers"], told["left_out"], told["dry_run"]) == (["data.hitsave"], [], False)
+
+
+def test_another_folder_is_imported_where_it_is(user: User, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    user.do("import", "dvc", user.workspace, folder=elsewhere)
+    assert (user.workspace / "data.hitsave").is_file()
+    link = tmp_path / "link"
+    link.symlink_to(user.workspace)
+    assert user.do("import", "dvc", link, folder=elsewhere).lines[1].startswith("known")
+    for name in ("link/data.dvc", "link/data"):
+        assert user.do("import", "dvc", name, folder=tmp_path).lines[1].startswith("known")
+
+
+def test_what_is_no_repository_is_refused(user: User, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "is in no git repository" in user.refused("import", "dvc", empty)
+    bare = tmp_path / "bare.git"
+    subprocess.run(["git", "init", "--quiet", "--bare", bare], check=True)
+    assert "is a bare git repository" in user.refused("import", "dvc", bare)
+    git(empty, "init", "--quiet")
+    assert "no commit has a .dvc file" in user.refused("import", "dvc", empty)
+    assert "missing: no commit has a dataset there" in user.refused("import", "dvc", "missing")
+    user.refused("import", "svn", code=2)
