@@ -71,5 +71,5 @@ def parse_size(value: object) -> int:
 
 def show_age(seconds: int) -> str:
     """Seconds as `parse_age` reads them, in the largest unit that fits."""
-    unit = next(unit for unit in "wdhms" if seconds % _SECONDS[unit] == 0)
+    unit = next((unit for unit in "wdhm" if seconds and seconds % _SECONDS[unit] == 0), "s")
     return f"{seconds // _SECONDS[unit]}{unit}"
