@@ -25,6 +25,15 @@ DEFAULT_REMOTE = ""
 paths_argument = click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
 
 
+def part_options(command: _Command) -> _Command:
+    """`--include` and `--exclude`, as `globs` and `excluded`."""
+    exclude = click.option("--exclude", "excluded", multiple=True, metavar="GLOB", help="No files that match.")
+    include = click.option(
+        "--include", "globs", multiple=True, metavar="GLOB", help="Only files that match, as in .gitignore."
+    )
+    return include(exclude(command))
+
+
 def remote_option(help_text: str) -> Callable[[_Command], _Command]:
     """`--remote [NAME]`: None where it is not given, DEFAULT_REMOTE without a name."""
     return click.option("--remote", metavar="[NAME]", is_flag=False, flag_value=DEFAULT_REMOTE, help=help_text)

@@ -19,31 +19,48 @@ from hitsave.snapshots.names import Load, parents_of, walk
 KeepTree = Callable[[bytes], object]
 
 
-def include_globs(patterns: Iterable[str]) -> Include | None:
-    """The files that any pattern names, in the syntax of `.gitignore`; None, for all, without patterns."""
-    lines = list(patterns)
-    if not lines:
+def include_globs(patterns: Iterable[str], excluded: Iterable[str] = ()) -> Include | None:
+    """The files that any of `patterns` names, all without one, but for those that any of `excluded` names.
+
+    Both in the syntax of `.gitignore`. None, for all files, where nothing is given. Raises WorkspaceError.
+    """
+    lines, others = list(patterns), list(excluded)
+    if not lines and not others:
         return None
+    wanted = _spec("--include", lines or ["*"])
+    anchored = tuple(_anchored(line) for line in lines if line.strip() and line[0] not in "#!") if lines else (None,)
+    return _Globs(wanted, anchored, _spec("--exclude", others), any(line.startswith("!") for line in others))
+
+
+def _spec(option: str, lines: list[str]) -> GitIgnoreSpec:
     try:
-        spec = GitIgnoreSpec.from_lines(lines)
+        return GitIgnoreSpec.from_lines(lines)
     except ValueError as error:
-        raise WorkspaceError(f"--include: {error}") from None
-    return _Globs(spec, tuple(_anchored(line) for line in lines if line.strip() and line[0] not in "#!"))
+        raise WorkspaceError(f"{option}: {error}") from None
 
 
 class _Globs:
     """Tells by its path whether a file is wanted, and by a directory's whether anything beneath it may be."""
 
-    def __init__(self, spec: GitIgnoreSpec, anchored: tuple[list[str] | None, ...]) -> None:
-        self._spec = spec
+    def __init__(
+        self, wanted: GitIgnoreSpec, anchored: tuple[list[str] | None, ...], excluded: GitIgnoreSpec, takes_back: bool
+    ) -> None:
+        """`takes_back`: some pattern of `excluded` wants again what another one does not."""
+        self._wanted = wanted
         self._anchored = anchored
+        self._excluded = excluded
+        self._takes_back = takes_back
 
     def __call__(self, path: bytes) -> bool:
-        return self._spec.match_file(os.fsdecode(path))
+        name = os.fsdecode(path)
+        return self._wanted.match_file(name) and not self._excluded.match_file(name)
 
     def may_hold(self, directory: bytes) -> bool:
         """Never false where a file beneath is wanted; sometimes true where none is."""
-        names = os.fsdecode(directory).split("/")
+        name = os.fsdecode(directory)
+        if not self._takes_back and self._excluded.match_file(name + "/"):
+            return False
+        names = name.split("/")
         return any(parts is None or _may_lead(parts, names) for parts in self._anchored)
 
 

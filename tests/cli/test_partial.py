@@ -73,6 +73,27 @@ def test_a_file_that_was_removed_from_a_part_comes_back(world: World, pushed: Us
     assert not (ben.data / "train").exists()
 
 
+def test_all_but_a_part(world: World, pushed: User) -> None:
+    """Directories that are left out whole are not even looked into."""
+    ben = world.clone(pushed)
+    part = ben.do("pull", "--exclude", "train/", "--json").json
+    assert part["checked_out"][0]["written"] == 7
+    assert part["fetched"]["objects"] == 7 + 2  # The root, the tree of test.
+    assert not (ben.data / "train").exists()
+    state = ben.state()
+    assert (state["state"], state["changes"], state["not_fetched"]) == ("partial", [], 20)
+    assert ben.do("pull", "--exclude", "train/", "--json").json["fetched"]["objects"] == 0
+
+    both = ben.do("pull", "--include", "*.png", "--exclude", "test/", "--exclude", "1?.png", "--json").json
+    assert both["checked_out"][0]["written"] == 10
+    assert sorted(path.name for path in (ben.data / "train").iterdir()) == [f"{number}.png" for number in range(10)]
+    assert (ben.data / "test/4.png").exists()
+    back = ben.do("fetch", "--exclude", "train/*", "--exclude", "!19.png", "--json").json
+    assert back["objects"] == 1
+    ben.do("pull")
+    assert_same(pushed.data, ben.data)
+
+
 def test_nothing_matches(world: World, pushed: User) -> None:
     ben = world.clone(pushed)
     done = ben.do("pull", "--include", "*.jpg", "--json").json

@@ -6,18 +6,23 @@ from pathlib import Path
 
 import click
 
-from hitsave.cli.output import count, emit_json, json_option, paths_argument, show_size
+from hitsave.cli.output import count, emit_json, json_option, part_options, paths_argument, show_size
 from hitsave.cli.session import Session, pass_session
 
 
 @click.command("fetch")
 @paths_argument
-@click.option("--include", "globs", multiple=True, metavar="GLOB", help="Only files that match, as in .gitignore.")
+@part_options
 @click.option("--remote", metavar="NAME", help="The remote; the first one where none is named.")
 @json_option
 @pass_session
 def command(
-    session: Session, paths: tuple[Path, ...], globs: tuple[str, ...], remote: str | None, as_json: bool
+    session: Session,
+    paths: tuple[Path, ...],
+    globs: tuple[str, ...],
+    excluded: tuple[str, ...],
+    remote: str | None,
+    as_json: bool,
 ) -> None:
     """Fetch what pointer files name into the cache; working files stay as they are.
 
@@ -27,7 +32,7 @@ def command(
     from hitsave.snapshots.partial import include_globs
 
     repository = session.repository
-    done = repository.fetch(repository.find_datasets(paths), remote, include_globs(globs))
+    done = repository.fetch(repository.find_datasets(paths), remote, include_globs(globs, excluded))
     evaluations = PulledEvaluations() if paths else repository.pull_evaluations(remote)
     session.end_progress()
     if as_json:

@@ -6,19 +6,25 @@ from pathlib import Path
 
 import click
 
-from hitsave.cli.output import count, emit_json, json_option, paths_argument, show_path, show_size
+from hitsave.cli.output import count, emit_json, json_option, part_options, paths_argument, show_path, show_size
 from hitsave.cli.session import Session, pass_session
 
 
 @click.command("pull")
 @paths_argument
-@click.option("--include", "globs", multiple=True, metavar="GLOB", help="Only files that match, as in .gitignore.")
+@part_options
 @click.option("--remote", metavar="NAME", help="The remote; the first one where none is named.")
 @click.option("-f", "--force", is_flag=True, help="Give up changes that were not added.")
 @json_option
 @pass_session
 def command(
-    session: Session, paths: tuple[Path, ...], globs: tuple[str, ...], remote: str | None, force: bool, as_json: bool
+    session: Session,
+    paths: tuple[Path, ...],
+    globs: tuple[str, ...],
+    excluded: tuple[str, ...],
+    remote: str | None,
+    force: bool,
+    as_json: bool,
 ) -> None:
     """Fetch what pointer files name, or a part of it, and check it out.
 
@@ -28,7 +34,7 @@ def command(
     from hitsave.snapshots.partial import include_globs
 
     repository = session.repository
-    done = repository.pull(repository.find_datasets(paths), remote, include_globs(globs), force)
+    done = repository.pull(repository.find_datasets(paths), remote, include_globs(globs, excluded), force)
     evaluations = PulledEvaluations() if paths else repository.pull_evaluations(remote)
     session.end_progress()
     if as_json:
