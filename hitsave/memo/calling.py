@@ -23,6 +23,7 @@ from hitsave.memo.code.dependency import Dependency
 from hitsave.memo.code.entered import adopt
 from hitsave.memo.code.fingerprint import Fingerprint, Fingerprints
 from hitsave.memo.code.ignoring import Ignored
+from hitsave.memo.code.readings import Readings
 from hitsave.memo.code.watch import Aliases
 from hitsave.memo.decorators import Settings
 from hitsave.memo.mainmodule import canonical_module
@@ -188,10 +189,18 @@ class Caller:
                     ignored=self._ignored,
                     sensitivity=self.settings.version_sensitivity,
                     aliases=self.aliases,
+                    readings=self._readings(),
                 )
                 names = [entry for entry in self.settings.ignore if isinstance(entry, str)]
                 self._binder = Binder(self.function, names)
             return found
+
+    def _readings(self) -> Readings | None:
+        """What earlier processes have read of the sources."""
+        try:
+            return Readings(os.fspath(place_for(self._start).cache.path), os.fspath(self.file or self._start))
+        except CacheError:  # Who looks for a result is told.
+            return None
 
     # -- the key
 

@@ -25,8 +25,8 @@ from contextvars import ContextVar, Token
 from types import CodeType, FrameType, ModuleType
 from typing import Any, NamedTuple, Protocol
 
-from hitsave.memo.code.graph import uses_of
 from hitsave.memo.code.loading import loaded_at
+from hitsave.memo.code.names import uses_of
 from hitsave.memo.code.origin import Origin, Origins
 
 #: Tells the project's own code, by the code and the globals that it runs with.

@@ -18,6 +18,7 @@ from hitsave.memo.code.graph import Walk, unwrapped
 from hitsave.memo.code.ignoring import Ignored
 from hitsave.memo.code.normal import Attention
 from hitsave.memo.code.origin import Origins
+from hitsave.memo.code.readings import Readings
 from hitsave.memo.code.source import Sources
 from hitsave.memo.code.watch import Aliases
 from hitsave.memo.values.digest import digest_value
@@ -81,32 +82,39 @@ class Fingerprints:
         ignored: Ignored | None = None,
         sensitivity: str = "minor",
         aliases: Aliases | None = None,
+        readings: Readings | None = None,
     ) -> Fingerprint:
         """The fingerprint of a function or class, or of whatever else can be called.
 
         The package of the module `own` counts as the project's, wherever it lies. Relative paths of `depends_on` are
-        looked for in `folder`.
+        looked for in `folder`. `readings` spare it to read sources that an earlier process has read.
         """
         attention = Attention()
         with self._lock:
             if own and self.origins.own(own):
                 reconsider()
-            while True:
-                walk = Walk(
-                    self._sources, self.origins, ignored or Ignored(), aliases or Aliases(), sensitivity, attention
-                )
-                walk.begin(root)
-                for number, each in enumerate(depends_on):
-                    _depend(walk, each, number, folder)
-                walk.finish()
-                needed = Attention(
-                    docstrings=not _DOCSTRING_READERS.isdisjoint(walk.mentions),
-                    annotations=not _ANNOTATION_READERS.isdisjoint(walk.mentions),
-                    subclasses="__subclasses__" in walk.mentions,
-                )
-                if needed == attention:
-                    break
-                attention = needed
+            self._sources.readings = readings
+            try:
+                while True:
+                    walk = Walk(
+                        self._sources, self.origins, ignored or Ignored(), aliases or Aliases(), sensitivity, attention
+                    )
+                    walk.begin(root)
+                    for number, each in enumerate(depends_on):
+                        _depend(walk, each, number, folder)
+                    walk.finish()
+                    needed = Attention(
+                        docstrings=not _DOCSTRING_READERS.isdisjoint(walk.mentions),
+                        annotations=not _ANNOTATION_READERS.isdisjoint(walk.mentions),
+                        subclasses="__subclasses__" in walk.mentions,
+                    )
+                    if needed == attention:
+                        break
+                    attention = needed
+            finally:
+                self._sources.readings = None
+        if readings is not None:
+            readings.save()
         dependencies = tuple(sorted(walk.dependencies.values(), key=lambda each: each[:2]))
         return Fingerprint(digest_of(dependencies), dependencies, walk)
 

@@ -16,7 +16,7 @@ import importlib
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from hitsave.errors import Undigestable
@@ -25,7 +25,7 @@ from hitsave.memo.code.dependency import Dependency, DependencyKind, text_depend
 from hitsave.memo.code.describe import describe
 from hitsave.memo.code.files import digest_file
 from hitsave.memo.code.ignoring import Ignored
-from hitsave.memo.code.names import Chain, Import, Uses, uses
+from hitsave.memo.code.names import Chain, Import, Uses, uses_of
 from hitsave.memo.code.normal import Attention
 from hitsave.memo.code.origin import Origin, Origins, package_of
 from hitsave.memo.code.source import Sources
@@ -42,16 +42,6 @@ _ATOMS = (int, float, complex, bool, str, bytes, type(None), type(Ellipsis), typ
 _CODE_TYPES = (FunctionType, type, ModuleType)
 
 _MANY = 1000
-
-_uses_of: dict[int, tuple[CodeType, Uses]] = {}
-
-
-def uses_of(code: CodeType) -> Uses:
-    """What code uses; each code is read once."""
-    known = _uses_of.get(id(code))
-    if known is None:
-        known = _uses_of[id(code)] = (code, uses(code))
-    return known[1]
 
 
 def unwrapped(value: object) -> object:

@@ -75,6 +75,22 @@ def uses(code: CodeType) -> Uses:
     )
 
 
+_uses_of: dict[int, tuple[CodeType, Uses]] = {}
+
+
+def uses_of(code: CodeType) -> Uses:
+    """What code uses; each code is read once."""
+    known = _uses_of.get(id(code))
+    if known is None:
+        known = _uses_of[id(code)] = (code, uses(code))
+    return known[1]
+
+
+def remember_uses(code: CodeType, found: Uses) -> None:
+    """Take what an earlier process has read."""
+    _uses_of.setdefault(id(code), (code, found))
+
+
 def _nested(code: CodeType) -> Iterable[CodeType]:
     yield code
     for constant in code.co_consts:

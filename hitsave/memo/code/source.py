@@ -19,7 +19,9 @@ from typing import NamedTuple
 
 from blake3 import blake3
 
+from hitsave.memo.code.names import remember_uses, uses_of
 from hitsave.memo.code.normal import Attention, Definition, IsOurs, definition_digest, definitions
+from hitsave.memo.code.readings import Reading, Readings, code_key, pack_uses, unpack_uses
 
 #: What `from __future__ import` leaves in the flags of code.
 _FUTURES = 0x1FE0000
@@ -34,9 +36,10 @@ class Piece(NamedTuple):
 
 @dataclass(slots=True)
 class SourceFile:
-    """One file that was read, parsed and compiled."""
+    """One file that was read, parsed and compiled. `content` is the digest of its bytes."""
 
     lines: list[str]
+    content: bytes
     nodes: dict[int, list[Definition]] = field(default_factory=dict)
     classes: dict[str, list[ast.ClassDef]] = field(default_factory=dict)
     codes: dict[str, list[CodeType]] = field(default_factory=dict)
@@ -55,7 +58,10 @@ class Sources:
     def __init__(self) -> None:
         self._files: dict[str, tuple[object, SourceFile | None]] = {}
         self._pieces: dict[tuple[int, Attention], tuple[CodeType, Piece]] = {}
+        self._contents: dict[str, tuple[object, bytes | None]] = {}
         self._lock = threading.RLock()
+        #: What earlier processes have read, for the fingerprint that is being made.
+        self.readings: Readings | None = None
 
     def file(self, name: str) -> SourceFile | None:
         """The source file that code names; None where there is none that can be read."""
@@ -71,8 +77,41 @@ class Sources:
         """What counts of a function's code."""
         known = self._pieces.get((id(code), attention))
         if known is None:
-            known = (code, self._find_function(code, attention, is_ours))
+            known = (code, self._recall_function(code, attention, is_ours))
             self._pieces[id(code), attention] = known
+        return known[1]
+
+    def _recall_function(self, code: CodeType, attention: Attention, is_ours: IsOurs) -> Piece:
+        """What an earlier process has read of it, or else what it says."""
+        name, content = code.co_filename, None if self.readings is None else self._content(code.co_filename)
+        key = None if content is None else code_key(code, attention)
+        if self.readings is None or content is None or key is None:
+            return self._find_function(code, attention, is_ours)
+        known = self.readings.get(name, content, key)
+        if known is not None and all(is_ours(_expression(text)) == answer for text, answer in known.asked):
+            remember_uses(code, unpack_uses(known.uses))
+            return Piece(known.digest, known.text)
+        asked: list[tuple[str, bool]] = []
+
+        def ask(decorator: ast.expr) -> bool:
+            answer = is_ours(decorator)
+            asked.append((ast.unparse(decorator), answer))
+            return answer
+
+        piece = self._find_function(code, attention, ask)
+        file = self.file(name)
+        if file is not None and file.content == content:  # It may have been edited meanwhile.
+            reading = Reading(piece.digest, piece.text, tuple(asked), pack_uses(uses_of(code)))
+            self.readings.put(name, content, key, reading)
+        return piece
+
+    def _content(self, name: str) -> bytes | None:
+        """The digest of a source file's bytes; None where there is none."""
+        signature = _signature(name)
+        known = self._contents.get(name)
+        if known is None or known[0] != signature:
+            text = _read(name)
+            known = self._contents[name] = (signature, None if text is None else _content_of(text))
         return known[1]
 
     def _find_function(self, code: CodeType, attention: Attention, is_ours: IsOurs) -> Piece:
@@ -110,7 +149,7 @@ def _load(name: str) -> SourceFile | None:
         compiled = compile(text, name, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    file = SourceFile(_lines_of(text))
+    file = SourceFile(_lines_of(text), _content_of(text))
     for qualname, node in definitions(tree):
         file.nodes.setdefault(_first_line(node), []).append(node)
         if isinstance(node, ast.ClassDef):
@@ -132,6 +171,14 @@ def _read(name: str) -> str | bytes | None:
     except (OSError, ValueError):
         lines = linecache.getlines(name)
         return "".join(lines) if lines else None
+
+
+def _content_of(text: str | bytes) -> bytes:
+    return blake3(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text).digest()
+
+
+def _expression(text: str) -> ast.expr:
+    return ast.parse(text, mode="eval").body
 
 
 def _lines_of(text: str | bytes) -> list[str]:
