@@ -13,8 +13,18 @@ if TYPE_CHECKING:
     from hitsave.api import DirectorySnapshot, FileSnapshot, restore
     from hitsave.memo.decorators import experiment, memo
     from hitsave.memo.values.registered import register as register_digest
+    from hitsave.reading import open
 
-__all__ = ["DirectorySnapshot", "FileSnapshot", "__version__", "experiment", "memo", "register_digest", "restore"]
+__all__ = [
+    "DirectorySnapshot",
+    "FileSnapshot",
+    "__version__",
+    "experiment",
+    "memo",
+    "open",
+    "register_digest",
+    "restore",
+]
 
 
 def __getattr__(name: str) -> object:
@@ -23,8 +33,15 @@ def __getattr__(name: str) -> object:
 
         globals().update(memo=decorators.memo, experiment=decorators.experiment)
         return getattr(decorators, name)
-    elif name == "register_digest":
-        from hitsave.memo.values.registered import register as found
+    found: object
+    if name == "register_digest":
+        from hitsave.memo.values import registered
+
+        found = registered.register
+    elif name == "open":
+        from hitsave import reading
+
+        found = reading.open
     elif name in __all__:
         from hitsave import api
 

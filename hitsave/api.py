@@ -4,24 +4,28 @@
     FileSnapshot.from_digest(snap.digest)       the same, in another program, on another machine
     snap.restore()                              put it back at its place
 
+A directory is a mapping of paths to what is at them, and can be walked as packages' resources are (`Traversable`).
+
 A snapshot is a small value that can be pickled. Each operation opens the repository of the current directory; pass
 `repository` to use another one.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Self
+from typing import BinaryIO, Literal, NoReturn, Self, TextIO, overload
 
 from hitsave.errors import ObjectError, WorkspaceError
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.model import EntryKind, TreeEntry
+from hitsave.reading import fail, in_mode, refuse_writing
 from hitsave.repository import Repository
 from hitsave.snapshots import layout
 from hitsave.snapshots.partial import include_globs
@@ -204,9 +208,50 @@ class FileSnapshot(_Snapshot):
         """The read-only file in the cache. Raises ObjectNotFound where it is not on this machine."""
         return self._repository.cache.path_of(self._digest)
 
-    def open(self) -> BinaryIO:
-        """The content, for reading bytes; fetched where it is not on this machine."""
-        return self._repository.open_blob(self._digest)
+    @overload
+    def open(self, mode: Literal["rb"] = ...) -> BinaryIO: ...
+    @overload
+    def open(
+        self, mode: Literal["r", "rt"], encoding: str | None = ..., errors: str | None = ..., newline: str | None = ...
+    ) -> TextIO: ...
+    def open(
+        self, mode: str = "rb", encoding: str | None = None, errors: str | None = None, newline: str | None = None
+    ) -> BinaryIO | TextIO:
+        """The content, for reading bytes, or with mode `r` text (UTF-8 unless `encoding` says otherwise).
+
+        It is fetched where it is not on this machine. Raises ObjectNotFound, RemoteError.
+        """
+        refuse_writing(mode)
+        return in_mode(self._repository.open_blob(self._digest), mode, encoding, errors, newline)
+
+    def read_bytes(self) -> bytes:
+        """All of the content; fetched where it is not on this machine."""
+        with self.open() as file:
+            return file.read()
+
+    def read_text(self, encoding: str | None = None, errors: str | None = None) -> str:
+        """All of the content as text, in UTF-8 unless `encoding` says otherwise."""
+        with self.open("r", encoding, errors) as file:
+            return file.read()
+
+    def is_file(self) -> bool:
+        """True."""
+        return True
+
+    def is_dir(self) -> bool:
+        """False."""
+        return False
+
+    def iterdir(self) -> Iterator[FileSnapshot | DirectorySnapshot]:
+        """Raises NotADirectoryError."""
+        fail(errno.ENOTDIR, self.relpath or self.digest)
+
+    def joinpath(self, *parts: str | os.PathLike[str]) -> FileSnapshot | DirectorySnapshot:
+        """Itself; with `parts`, NotADirectoryError."""
+        return fail(errno.ENOTDIR, self.relpath or self.digest) if parts else self
+
+    def __truediv__(self, part: str | os.PathLike[str]) -> FileSnapshot | DirectorySnapshot:
+        return self.joinpath(part)
 
     def restore_safe(self) -> Path:
         """The path of the read-only file in the cache."""
@@ -214,8 +259,12 @@ class FileSnapshot(_Snapshot):
 
 
 @dataclass(frozen=True)
-class DirectorySnapshot(_Snapshot):
-    """A directory as it was at one moment. Indexing by a path gives the file or directory at it."""
+class DirectorySnapshot(_Snapshot, Mapping[str, "FileSnapshot | DirectorySnapshot"]):
+    """A directory as it was at one moment.
+
+    It is a mapping whose keys are the paths of the files in it, with `/`; indexing takes the paths of directories, too.
+    `/` goes from a directory to what is in it, as with paths. Only trees are fetched to look around.
+    """
 
     _kind = ObjectKind.TREE
 
@@ -233,6 +282,8 @@ class DirectorySnapshot(_Snapshot):
         found = self._repository.entry_at(self._digest, os.fsencode(path))
         if found is None:
             raise KeyError(path)
+        if Path(path) == Path():
+            return self
         if found.kind is EntryKind.TREE:
             inner = self._place(path)
             return DirectorySnapshot(str(found.digest), found.size, Path(path), self.time, inner, self.repository)
@@ -246,6 +297,42 @@ class DirectorySnapshot(_Snapshot):
 
     def __contains__(self, path: object) -> bool:
         return isinstance(path, str) and self._repository.entry_at(self._digest, os.fsencode(path)) is not None
+
+    def is_file(self) -> bool:
+        """False."""
+        return False
+
+    def is_dir(self) -> bool:
+        """True."""
+        return True
+
+    def iterdir(self) -> Iterator[FileSnapshot | DirectorySnapshot]:
+        """The files and directories in this one. A link that leads to nothing in it is left out."""
+        for name in self._repository.contents.children(self._digest):
+            found = self.get(os.fsdecode(name))
+            if found is not None:
+                yield found
+
+    def joinpath(self, *parts: str | os.PathLike[str]) -> FileSnapshot | DirectorySnapshot:
+        """What is at a path in it. Raises FileNotFoundError."""
+        path = "/".join(os.fspath(part) for part in parts)
+        found = self.get(path)
+        return fail(errno.ENOENT, path) if found is None else found
+
+    def __truediv__(self, part: str | os.PathLike[str]) -> FileSnapshot | DirectorySnapshot:
+        return self.joinpath(part)
+
+    def open(self, mode: str = "rb", *_: object, **__: object) -> NoReturn:
+        """Raises IsADirectoryError."""
+        fail(errno.EISDIR, self.relpath or self.digest)
+
+    def read_bytes(self) -> NoReturn:
+        """Raises IsADirectoryError."""
+        self.open()
+
+    def read_text(self, encoding: str | None = None, errors: str | None = None) -> NoReturn:
+        """Raises IsADirectoryError."""
+        self.open()
 
     def _walk(self) -> Iterator[tuple[str, TreeEntry]]:
         for path, entry in self._repository.walk(self._digest):

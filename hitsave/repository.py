@@ -11,6 +11,7 @@ from typing import BinaryIO, NamedTuple, Self, TypeVar
 from hitsave import recording
 from hitsave.cache.store import Cache
 from hitsave.config import Config, load
+from hitsave.contents import Contents
 from hitsave.errors import ObjectNotFound, WorkspaceError
 from hitsave.exchange import Exchange, PulledEvaluations, repairing
 from hitsave.maintenance import collect as collection
@@ -59,6 +60,7 @@ class Repository:
         self.project = Project(self.workspace)
         self.exchange = Exchange(config, cache, progress)
         self.names = Names(cache, self.workspace, self.exchange.shelf_if_any, self.exchange.load)
+        self.contents = Contents(cache, self.exchange, self.names)
 
     @classmethod
     def open(
@@ -122,12 +124,12 @@ class Repository:
         return self.project.known_place(self.cache, digest)
 
     def entry_at(self, root: Digest, path: bytes) -> TreeEntry | None:
-        """The entry at a path inside a tree."""
-        return names.entry_at(root, path, self.load)
+        """The file or directory at a path inside a tree, where links within it are followed."""
+        return self.contents.entry_at(root, path)
 
     def walk(self, root: Digest) -> Iterator[tuple[bytes, TreeEntry]]:
         """Every entry beneath a tree, with its path."""
-        return names.walk(root, self.load)
+        return names.walk(root, self.contents.load)
 
     def has_all(self, digest: Digest, kind: ObjectKind) -> bool:
         """Whether an object and all beneath it is in the cache."""

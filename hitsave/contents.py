@@ -1,0 +1,232 @@
+"""Files and directories of recorded trees, read where they are: out of the cache, or else of the default remote.
+
+Of a remote only what is asked for is read, and none of it is put into the cache: to have files on this machine they are
+fetched. What a digest names never changes, so that trees and what digests stand for are kept in memory, as much as
+bounds allow.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, TypeVar
+
+from hitsave.cache.store import Cache
+from hitsave.errors import CorruptObject, ObjectError, ObjectNotFound, RemoteCorrupt
+from hitsave.exchange import Exchange
+from hitsave.naming import Named, Names
+from hitsave.objects.digest import Digest, ObjectKind, is_abbreviation
+from hitsave.objects.encoding import decode_tree
+from hitsave.objects.model import EntryKind, TreeEntry
+from hitsave.remotes.reading.partfile import PartFile
+from hitsave.remotes.reading.parts import Parts
+from hitsave.snapshots.pointer import is_pointer, load_pointer
+
+#: Entries of trees that are kept, unless one tree alone has more.
+_ENTRIES_KEPT = 200_000
+_ROOTS_KEPT = 4096
+_MOST_LINKS = 40
+
+Answer = TypeVar("Answer")
+
+
+class Root(NamedTuple):
+    """What the beginning of a path names, a pointer file or a digest, and the rest of the path, which lies inside."""
+
+    named: Named
+    inside: bytes
+    pointer: Path | None = None
+
+
+class Range(NamedTuple):
+    """Bytes of a blob from `start` up to `stop`."""
+
+    blob: Digest
+    start: int
+    stop: int
+
+
+class Contents:
+    """Trees and blobs by their digests, from the cache or the default remote. Safe to use from several threads."""
+
+    def __init__(self, cache: Cache, exchange: Exchange, names: Names) -> None:
+        self._cache = cache
+        self._exchange = exchange
+        self._names = names
+        self._parts: Parts | None = None
+        self._roots: dict[str, Named] = {}
+        self._trees: OrderedDict[Digest, dict[bytes, TreeEntry]] = OrderedDict()
+        self._entries = 0
+        self._lock = threading.Lock()
+
+    # -- names
+
+    def root(self, text: str, start: Path | None = None) -> Root | None:
+        """What DIGEST/PATH or POINTER.hitsave/PATH begins with; pointer files are looked for from `start` on.
+
+        None where it begins with neither. Raises ObjectNotFound, AmbiguousDigest, ObjectError for an evaluation,
+        WorkspaceError for a pointer file that cannot be read.
+        """
+        first, _, inside = text.partition("/")
+        if is_abbreviation(first):
+            return Root(self._named(first), os.fsencode(inside))
+        names = text.split("/")
+        for number in range(1, len(names) + 1):
+            path = (start or Path()) / "/".join(names[:number])
+            if is_pointer(path) and path.is_file():
+                pointer = load_pointer(path)
+                named = Named(pointer.digest, pointer.kind, pointer.executable)
+                return Root(named, os.fsencode("/".join(names[number:])), path)
+        return None
+
+    def _named(self, digest: str) -> Named:
+        known = self._roots.get(digest)
+        if known is None:
+            known = self._names.resolve(digest)
+            if known.kind is ObjectKind.EVALUATION:
+                raise ObjectError(f"{digest} is an evaluation, not a file or directory")
+            if len(self._roots) >= _ROOTS_KEPT:
+                self._roots = {}
+            self._roots[digest] = known
+        return known
+
+    def find(self, root: Root) -> TreeEntry | None:
+        """The entry at a path beneath what its beginning names; None where there is none. See `entry_at`."""
+        named = root.named
+        if named.kind is ObjectKind.TREE:
+            return self.entry_at(named.digest, root.inside)
+        if root.inside.strip(b"/"):
+            return None
+        kind = EntryKind.EXECUTABLE if named.executable else EntryKind.FILE
+        return TreeEntry(b"", kind, named.digest, self.size(named.digest))
+
+    def entry_at(self, tree: Digest, path: bytes) -> TreeEntry | None:
+        """The file or directory at a path beneath a tree, where symbolic links within it are followed.
+
+        None where there is none, also where a link leads nowhere or out of the tree. An empty path gives the tree.
+        """
+        pending = deque(path.split(b"/"))
+        if b".." in pending:
+            return None
+        above: list[TreeEntry] = []
+        found = TreeEntry(b"", EntryKind.TREE, tree, 0, 0)
+        links = 0
+        while pending:
+            name = pending.popleft()
+            if name == b".." and above:
+                found = above.pop()
+            elif name not in (b"", b"."):
+                inner = self.children(found.digest).get(name) if found.kind is EntryKind.TREE else None
+                if inner is None:
+                    return None
+                if inner.kind is EntryKind.SYMLINK:
+                    links += 1
+                    target = self.load(inner.digest)
+                    if links > _MOST_LINKS or target.startswith(b"/"):
+                        return None
+                    pending.extendleft(reversed(target.split(b"/")))
+                else:
+                    above.append(found)
+                    found = inner
+        return found
+
+    # -- trees
+
+    def children(self, tree: Digest) -> Mapping[bytes, TreeEntry]:
+        """The entries of a directory by name. Raises ObjectNotFound, CorruptObject, RemoteError."""
+        with self._lock:
+            if (known := self._trees.get(tree)) is not None:
+                self._trees.move_to_end(tree)
+                return known
+        return self._keep(tree, self.load(tree))
+
+    def _keep(self, tree: Digest, content: bytes) -> dict[bytes, TreeEntry]:
+        found = {entry.name: entry for entry in decode_tree(content).entries}
+        with self._lock:
+            if tree not in self._trees:
+                self._trees[tree] = found
+                self._entries += len(found)
+            while self._entries > _ENTRIES_KEPT and len(self._trees) > 1:
+                self._entries -= len(self._trees.popitem(last=False)[1])
+        return found
+
+    def bring(self, trees: Iterable[Digest]) -> None:
+        """Have trees at hand, in a few requests for all that are not here. What fails, fails again when it is used."""
+        wanted = {tree for tree in trees if tree not in self._trees}
+        away = self._cache.missing(wanted) if len(wanted) > 1 else set()
+        if away and (parts := self._remote()) is not None:
+            try:
+                for tree, content in parts.reader.read_many(away).items():
+                    self._keep(tree, content)
+            except (RemoteCorrupt, ObjectNotFound):
+                return  # A collection came by, perhaps; one by one, each is looked for again.
+
+    def load(self, digest: Digest) -> bytes:
+        """A small object. Raises ObjectNotFound, CorruptObject, RemoteError."""
+        return self._here_or_there(lambda: self._cache.read(digest), lambda parts: parts.reader.read(digest))
+
+    # -- blobs
+
+    def size(self, blob: Digest) -> int:
+        """The bytes of a blob. Raises ObjectNotFound, RemoteError."""
+        info = self._cache.info(blob)
+        if info is not None:
+            return info.size
+        parts = self._remote()
+        if parts is None:
+            raise ObjectNotFound(str(blob))
+        return parts.size(blob)
+
+    def open(self, blob: Digest) -> BinaryIO:
+        """A blob for reading: what is read of it comes, and nothing of it is put into the cache.
+
+        Raises ObjectNotFound, CorruptObject, RemoteError; reading raises RemoteError.
+        """
+        return self._here_or_there(lambda: self._cache.open_blob(blob), lambda parts: PartFile(parts, blob))
+
+    def read(self, ranges: Iterable[Range]) -> list[bytes]:
+        """Parts of blobs, shorter where a blob ends; those of a remote in one round of requests. Raises as `open`."""
+        found: dict[int, bytes] = {}
+        away: dict[int, Range] = {}
+        for number, wanted in enumerate(ranges):
+            try:
+                with self._cache.open_blob(wanted.blob) as file:
+                    file.seek(wanted.start)
+                    found[number] = file.read(max(wanted.stop - wanted.start, 0))
+            except (ObjectNotFound, CorruptObject):
+                if self._remote() is None:
+                    raise
+                away[number] = wanted
+        if away and (parts := self._remote()) is not None:
+            found.update(zip(away, parts.read(away.values()), strict=True))
+        return [found[number] for number in range(len(found))]
+
+    # -- the remote
+
+    @property
+    def received(self) -> int:
+        """Bytes of packs that were read from the remote."""
+        return self._parts.reader.received if self._parts else 0
+
+    def _remote(self) -> Parts | None:
+        if self._parts is None and (shelf := self._exchange.shelf_if_any()) is not None:
+            self._parts = Parts(self._exchange.remote(), shelf.view)
+        return self._parts
+
+    def _here_or_there(self, here: Callable[[], Answer], there: Callable[[Parts], Answer]) -> Answer:
+        """What the cache gives; where that lacks it, or has it damaged, what the remote gives."""
+        try:
+            return here()
+        except (ObjectNotFound, CorruptObject) as error:
+            parts = self._remote()
+            if parts is None:
+                raise
+            try:
+                return there(parts)
+            except ObjectNotFound:
+                if isinstance(error, CorruptObject):
+                    raise error from None
+                raise
