@@ -33,7 +33,7 @@ from hitsave.snapshots.keeping import NameOnly
 from hitsave.snapshots.layout import Include
 from hitsave.snapshots.materialise import Materialised
 from hitsave.snapshots.place import put_object
-from hitsave.snapshots.pointer import load_pointer, pointer_path
+from hitsave.snapshots.pointer import Pointer, load_pointer, pointer_path
 from hitsave.snapshots.workspace import Workspace
 from hitsave.upkeep import Upkeep
 
@@ -195,11 +195,13 @@ class Repository:
         """How datasets stand."""
         return datasets.status(self.cache, self.workspace, paths, self.config.symlinks, self.progress)
 
-    def checkout(self, path: Path, force: bool = False, include: Include | None = None) -> CheckedOut:
-        """Make the working files of a dataset match its pointer file."""
+    def checkout(
+        self, path: Path, force: bool = False, include: Include | None = None, pointer: Pointer | None = None
+    ) -> CheckedOut:
+        """Make the working files of a dataset match its pointer file, or `pointer`, which is to become it."""
         return Checkout(
             self.cache, self.workspace, self.config.symlinks, self.config.links, force, include, self.progress
-        ).run(path)
+        ).run(path, pointer)
 
     def pull(
         self, paths: Iterable[Path], remote: str | None = None, include: Include | None = None, force: bool = False

@@ -57,9 +57,12 @@ class Checkout:
     include: Include | None = None
     progress: Progress = field(default_factory=Silent)
 
-    def run(self, path: Path) -> CheckedOut:
-        """Make working files match their pointer file. Raises UnsavedChanges, ObjectNotFound, NameConflict."""
-        pointer = load_pointer(pointer_path(path))
+    def run(self, path: Path, pointer: Pointer | None = None) -> CheckedOut:
+        """Make working files match their pointer file, or `pointer`, which is to become it.
+
+        Raises UnsavedChanges, ObjectNotFound, NameConflict.
+        """
+        pointer = pointer or load_pointer(pointer_path(path))
         self.progress.start(f"checking out {path.name}", pointer.size)
         done = self._make(path, pointer)
         return CheckedOut(path, pointer.digest, done.files, done.removed, done.size)

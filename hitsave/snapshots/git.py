@@ -61,12 +61,15 @@ def is_revision(folder: Path, text: str) -> bool:
     return True
 
 
-def files_at(folder: Path, revision: str, suffix: str) -> list[Path]:
-    """The files beneath a folder, at a revision, whose names end so, by name. Raises WorkspaceError."""
+def files_at(root: Path, revision: str, folder: Path, suffix: str) -> list[Path]:
+    """The files beneath a folder, at a revision, whose names end so, by name. Raises WorkspaceError.
+
+    The folder need not be there now; `root` is one in the same repository that is.
+    """
     import pygit2
 
-    repository, commit = _commit(folder, revision)
-    top = _name_in(repository, folder)
+    repository, commit = _commit(root, revision)
+    top = os.path.relpath(os.path.realpath(folder), os.path.realpath(repository.workdir)).replace(os.sep, "/")
     tree = commit.tree if top == "." else _blob(commit.tree, top)
     found: list[str] = []
     pending = [("", tree)] if isinstance(tree, pygit2.Tree) else []

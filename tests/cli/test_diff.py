@@ -22,7 +22,7 @@ def cloned(world: World, user: User, name: str = "ben") -> User:
     """Another user, with the history of the first one in git."""
     other = world.user(name, remote=True)
     git(other.workspace, "add", "--all")
-    git(other.workspace, "pull", "--quiet", user.workspace, "HEAD")
+    git(other.workspace, "pull", "--quiet", "--tags", user.workspace, "HEAD")
     return other
 
 

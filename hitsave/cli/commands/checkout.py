@@ -3,29 +3,60 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from hitsave.cli.output import count, paths_argument, show_path
+from hitsave.cli.output import count, part_options, show_path, show_size
 from hitsave.cli.session import Session, pass_session
+
+if TYPE_CHECKING:
+    from hitsave.snapshots.checkout import CheckedOut
+    from hitsave.snapshots.layout import Include
 
 
 @click.command("checkout")
-@paths_argument
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[REV] [PATH]...")
+@part_options
 @click.option("-f", "--force", is_flag=True, help="Give up changes that were not added.")
 @pass_session
-def command(session: Session, paths: tuple[Path, ...], force: bool) -> None:
-    """Make working files match their pointer files.
+def command(
+    session: Session, paths: tuple[Path, ...], globs: tuple[str, ...], excluded: tuple[str, ...], force: bool
+) -> None:
+    """Make working files match their pointer files; with REV, both what they were at that commit of git.
 
-    What was changed and not added is never overwritten without --force.
+    With REV, what is missing is fetched. A first word that is the path of something here is no REV; REV:PATH cannot be
+    mistaken. What was changed and not added is never overwritten without --force.
     """
+    from hitsave.looking.returning import revision_among
+    from hitsave.snapshots.partial import include_globs
+
     repository = session.repository
-    for path in repository.find_datasets(paths):
-        done = repository.checkout(path, force)
+    include = include_globs(globs, excluded)
+    revision, places = revision_among(repository, paths)
+    if revision is not None:
+        _go_back(session, revision, places, force, include)
+        return
+    for path in repository.find_datasets(places):
+        done = repository.checkout(path, force, include)
         session.end_progress()
-        if done.written or done.removed:
-            session.say(
-                f"{show_path(path)}: {count(done.written, 'file')} written, {count(done.removed, 'file')} removed"
-            )
-        else:
-            session.say(f"{show_path(path)}: as it should be")
+        session.say(_describe(done))
+
+
+def _go_back(session: Session, revision: str, paths: tuple[Path, ...], force: bool, include: Include | None) -> None:
+    from hitsave.looking.returning import go_back, pointers_at
+
+    found = pointers_at(session.repository, revision, paths)
+    if not found:
+        session.say(f"there were no datasets at {revision}")
+    for path, pointer in found.items():
+        done = go_back(session.repository, path, pointer, force, include)
+        session.end_progress()
+        received = f", {show_size(done.fetched.received)} received" if done.fetched.received else ""
+        session.say(f"{_describe(done.checked_out)}{received}, at {pointer.digest.short}")
+
+
+def _describe(done: CheckedOut) -> str:
+    if done.written or done.removed:
+        return f"{show_path(done.path)}: {count(done.written, 'file')} written, {count(done.removed, 'file')} removed"
+    return f"{show_path(done.path)}: as it should be"

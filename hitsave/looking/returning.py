@@ -1,0 +1,105 @@
+"""Going back to what datasets were at a commit: first the files, then the pointer file.
+
+Nothing that is saved nowhere is overwritten. What the pointer file named before stays owned by its ref. Where this is
+interrupted, the working files are those of either version, and running it again completes the work.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from hitsave.exchange import repairing
+from hitsave.objects.refs import Ref
+from hitsave.remotes.reading.fetch import Fetched
+from hitsave.repository import Repository
+from hitsave.snapshots.checkout import CheckedOut
+from hitsave.snapshots.git import file_at, files_at, is_revision
+from hitsave.snapshots.gitignore import add_to_gitignore
+from hitsave.snapshots.layout import Include
+from hitsave.snapshots.pointer import (
+    SUFFIX,
+    Pointer,
+    is_pointer,
+    parse_pointer,
+    pointer_path,
+    save_pointer,
+    target_path,
+)
+
+
+class Returned(NamedTuple):
+    """One dataset that went back: what was checked out and fetched, and whether its pointer file changed."""
+
+    checked_out: CheckedOut
+    fetched: Fetched
+    pointer_changed: bool
+
+
+def revision_among(repository: Repository, paths: tuple[Path, ...]) -> tuple[str | None, tuple[Path, ...]]:
+    """The revision that the first of these words is, if it is one, and the paths.
+
+    A path that exists, or has a pointer file, is a path. REV:PATH, which cannot be mistaken, is both.
+    """
+    if not paths or os.path.lexists(paths[0]) or pointer_path(paths[0]).is_file():
+        return None, paths
+    text = os.fspath(paths[0])
+    revision, colon, path = text.partition(":")
+    root = repository.workspace.root
+    if colon and path and is_revision(root, revision):
+        return revision, (Path(path), *paths[1:])
+    return (text, paths[1:]) if is_revision(root, text) else (None, paths)
+
+
+def pointers_at(repository: Repository, revision: str, paths: Iterable[Path]) -> dict[Path, Pointer]:
+    """The datasets that paths stood for at a revision, all of the workspace without any, with their pointer files.
+
+    Raises WorkspaceError where a path stood for none.
+    """
+    root = repository.workspace.root
+    places: dict[Path, None] = {}
+    for path in paths or [root]:
+        absolute = Path(os.path.abspath(path))
+        repository.workspace.relative(absolute)
+        pointer = absolute if is_pointer(absolute) else pointer_path(absolute)
+        beneath = files_at(root, revision, absolute, SUFFIX)
+        if absolute == root or beneath:
+            places.update(dict.fromkeys(beneath))
+        else:
+            places[pointer] = None
+    return {target_path(place): _pointer_at(root, revision, place) for place in places}
+
+
+def _pointer_at(root: Path, revision: str, place: Path) -> Pointer:
+    content = file_at(root, revision, place).decode("utf-8", errors="replace")
+    return parse_pointer(content, f"{revision}:{place}")
+
+
+def go_back(
+    repository: Repository, path: Path, pointer: Pointer, force: bool = False, include: Include | None = None
+) -> Returned:
+    """Make a dataset's working files, or those that `include` wants, and its pointer file what they were.
+
+    What is missing is fetched. Raises UnsavedChanges, ObjectNotFound, RemoteError; then its files are as they were.
+    """
+    fetched: list[Fetched] = []
+
+    def fetch() -> None:
+        fetched.append(repository.exchange.fetch([_ref(repository, path, pointer)], include=include))
+
+    fetch()
+    done = repairing(lambda: repository.checkout(path, force, include, pointer), fetch)
+    changed = save_pointer(pointer_path(path), pointer)
+    if repository.workspace.in_git:
+        try:
+            add_to_gitignore(path)
+        except ValueError as error:
+            repository.progress.note(f"{path}: {error}; keep it out of git yourself")
+    return Returned(done, Fetched(*map(sum, zip(*fetched, strict=True))), changed)
+
+
+def _ref(repository: Repository, path: Path, pointer: Pointer) -> Ref:
+    name = repository.workspace.dataset_ref(path, pointer.digest)
+    return repository.cache.ref(name) or repository.project.make_ref(name, pointer.digest, pointer.kind, path)
