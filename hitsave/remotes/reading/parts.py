@@ -57,6 +57,7 @@ class Outline:
 
     def covering(self, start: int, stop: int) -> Iterator[Piece]:
         """What the bytes from `start` up to `stop` lie in, in order."""
+        stop = stop if start < stop else 0
         for number in range(bisect_right(self._ends, start), len(self._chunks)):
             digest, length = self._chunks[number]
             begin = self._ends[number] - length
