@@ -28,11 +28,13 @@ from hitsave.ownership import author
 from hitsave.progress import Progress
 from hitsave.remotes.commits.log import Remote
 from hitsave.remotes.commits.suitable import refuse_strangers
+from hitsave.remotes.commits.view import View
 from hitsave.remotes.connections import Connections
 from hitsave.remotes.reading import evaluations
 from hitsave.remotes.reading.fetch import Fetched, fetch
 from hitsave.remotes.reading.reader import Reader, Shelf
 from hitsave.remotes.writing import push as pushing
+from hitsave.remotes.writing.wanted import find_wanted
 from hitsave.snapshots.datasets import is_complete
 from hitsave.snapshots.layout import Include
 from hitsave.snapshots.readonly import missing_here
@@ -246,13 +248,17 @@ class Exchange:
         return pushing.push(self.remote(remote, create=True), self._cache, refs, author(), self._progress)
 
     def push_whole(self, refs: Iterable[Ref], remote: str | None = None) -> pushing.Pushed:
-        """As `push`, without the refs of which only a part was ever fetched: their remote has the rest, we do not."""
+        """As `push`, without the refs of which only a part was ever fetched, and this remote does not have the rest."""
         chosen = list(refs)
         known_partial = self._cache.partial_refs()
         partial = [ref for ref in chosen if ref.name in known_partial]
         if partial:
-            held = self.remote(remote, create=True).latest().refs()
-            lacking = [ref.name for ref in partial if ref.name not in held]
+            view = self.remote(remote, create=True).latest()
+            held = view.held_of({ref.name for ref in partial})
+            away = [ref for ref in partial if ref.name not in held]
+            there = {ref.name for ref in away if self._rest_is_there(view, ref)}
+            known_partial -= there
+            lacking = [ref.name for ref in away if ref.name not in there]
             calls = sum(name.namespace is Namespace.EVALUATIONS for name in lacking)
             for name in lacking:
                 if name.namespace is not Namespace.EVALUATIONS:
@@ -260,6 +266,16 @@ class Exchange:
             if calls:
                 self._progress.note(f"evaluations of which only a part is here were not pushed: {calls}")
         return self.push([ref for ref in chosen if ref.name not in known_partial], remote)
+
+    def _rest_is_there(self, view: View, ref: Ref) -> bool:
+        """Whether the remote has all of a dataset that is not here: files were added to one that it has."""
+        if ref.name.namespace is not Namespace.DATASETS:
+            return False
+        try:
+            find_wanted(self._cache, view, [ref])
+        except ObjectNotFound:
+            return False
+        return True
 
 
 def repairing(use: Callable[[], _Used], fetch_again: Callable[[], object]) -> _Used:

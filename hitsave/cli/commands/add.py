@@ -16,14 +16,21 @@ if TYPE_CHECKING:
 
 @click.command("add")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
+@click.option("--to", "target", metavar="PATH.hitsave[:SUBPATH]", help="Put them into a dataset instead.")
 @json_option
 @pass_session
-def command(session: Session, paths: tuple[Path, ...], as_json: bool) -> None:
+def command(session: Session, paths: tuple[Path, ...], target: str | None, as_json: bool) -> None:
     """Keep files and directories as datasets.
 
     Stores what is new, writes the pointer file PATH.hitsave (commit it), keeps PATH itself out of git, and owns this
     version until it is forgotten. Prints the digest and the path of each.
+
+    With --to, adds or replaces files of a dataset, whose data need not be on this machine: in SUBPATH where that is a
+    directory or ends with '/', as SUBPATH otherwise. Prints the digest and the path of the dataset.
     """
+    if target is not None:
+        _add_to(session, target, paths, as_json)
+        return
     done = []
     for path in paths:
         added = session.repository.add(path)
@@ -48,6 +55,24 @@ def command(session: Session, paths: tuple[Path, ...], as_json: bool) -> None:
                 for path, added in zip(paths, done, strict=True)
             ]
         )
+
+
+def _add_to(session: Session, target: str, paths: tuple[Path, ...], as_json: bool) -> None:
+    from hitsave.looking.adding import add_to
+
+    done = add_to(session.repository, target, paths)
+    session.end_progress()
+    if as_json:
+        shown = {
+            name: getattr(done, name) for name in ("size", "files", "added", "replaced", "new_objects", "new_size")
+        }
+        emit_json([{"path": str(done.path), "digest": str(done.digest), "kind": "tree", **shown}])
+        return
+    emit(f"{done.digest}  {show_path(done.path)}")
+    session.say(
+        f"{count(done.added, 'file')} added, {count(done.replaced, 'file')} replaced: "
+        f"{show_size(done.new_size)} new to the cache"
+    )
 
 
 def _describe(added: Added) -> str:
