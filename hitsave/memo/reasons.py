@@ -6,6 +6,7 @@ again share one blob. That a call was merely new goes without saying.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 
 from hitsave.errors import MalformedObject
@@ -24,6 +25,11 @@ def encode_reason(explanation: Explanation) -> bytes | None:
     """The bytes that are kept; None where the call was new, and nothing else is to be said."""
     if explanation.cause is Cause.ARGUMENTS:
         return None
+    return _encode(replace(explanation, nearest=""))
+
+
+@functools.lru_cache(maxsize=16)
+def _encode(explanation: Explanation) -> bytes:
     small = bounded(explanation)
     rows = [
         {"kind": each.kind, "name": _text(each.name)}
