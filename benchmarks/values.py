@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from blake3 import blake3
 
-from hitsave.memo.values.digest import digest_value
+from hitsave.memoisation.values.digest import digest_value
 
 
 class Settings:

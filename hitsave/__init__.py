@@ -11,8 +11,8 @@ from hitsave._version import __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hitsave.api import DirectorySnapshot, FileSnapshot, restore
-    from hitsave.memo.decorators import experiment, memo
-    from hitsave.memo.values.registered import register as register_digest
+    from hitsave.memoisation.decorators import experiment, memo
+    from hitsave.memoisation.values.registered import register as register_digest
     from hitsave.reading import open
 
 __all__ = [
@@ -29,13 +29,11 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     if name in ("memo", "experiment"):
-        from hitsave.memo import decorators
+        from hitsave.memoisation import decorators
 
-        globals().update(memo=decorators.memo, experiment=decorators.experiment)
-        return getattr(decorators, name)
-    found: object
-    if name == "register_digest":
-        from hitsave.memo.values import registered
+        found: object = getattr(decorators, name)
+    elif name == "register_digest":
+        from hitsave.memoisation.values import registered
 
         found = registered.register
     elif name == "open":

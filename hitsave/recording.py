@@ -1,8 +1,8 @@
 """Who takes note of the snapshots that are taken while a call runs.
 
 A recorder is current in the code that runs within its block, and in what that code starts: tasks by themselves,
-threads where `hitsave.memo.recording` sees to it. Recorders nest: what an inner call takes belongs to the outer ones
-as well. A forked child has none.
+threads where `hitsave.memoisation.recording` sees to it. Recorders nest: what an inner call takes belongs to the outer
+ones as well. A forked child has none.
 """
 
 from __future__ import annotations

@@ -173,7 +173,7 @@ class EvaluationIndex:
         return int(self._database.rows(query, function, bytes(code))[0][0])
 
     def sums(self, function: str) -> tuple[int, int, int]:
-        """Of a function's evaluations that are no experiments: how many, the bytes of their results, the first start."""
+        """Of a function's evaluations without experiments: how many, the bytes of their results, the first start."""
         self._catch_up()
         query = (
             "SELECT COUNT(*), TOTAL(size), COALESCE(MIN(started), 0) FROM evaluations "

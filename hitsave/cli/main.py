@@ -37,7 +37,7 @@ COMMANDS = {
     "why": "show what had changed when a memoised function last ran",
     "accept": "declare a change of code compatible, so that old results still count",
     "snapshot": "keep a file or directory by its digest alone, or restore one",
-    "import": "take over datasets and their history from DVC",
+    "import": "take over datasets and their history from DVC, git-lfs or git-annex",
     "remote": "name the stores that are shared with others",
     "config": "read and change settings",
     "fsck": "verify every byte and every ref",

@@ -19,8 +19,8 @@ from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
     from hitsave.cache.evaluations import EvaluationRow
-    from hitsave.memo.calling import Caller
-    from hitsave.memo.place import Place
+    from hitsave.memoisation.calling import Caller
+    from hitsave.memoisation.place import Place
 
 
 @click.command("accept")
@@ -38,8 +38,8 @@ def command(session: Session, function: str, code: str | None, note: str, dry_ru
     imported, as the programs of the workspace would import it. 'hitsave push' shares what was accepted with the team;
     'hitsave forget' of the digest that is told takes it back.
     """
-    from hitsave.memo.accepting import accept, accepted_codes, count_of
-    from hitsave.memo.place import place_for
+    from hitsave.memoisation.accepting import accept, accepted_codes, count_of
+    from hitsave.memoisation.place import place_for
 
     place = place_for(Path.cwd())
     name = _name(place, function)
@@ -96,7 +96,7 @@ def _version(place: Place, caller: Caller, present: bytes, text: str | None) -> 
 
 
 def _show_change(place: Place, caller: Caller, row: EvaluationRow) -> None:
-    from hitsave.memo.nearest import code_against
+    from hitsave.memoisation.explaining.nearest import code_against
 
     differences = code_against(place, row, caller.fingerprint())
     show_differences([f"  {line}" for each in differences for line in each.lines()], to_stderr=True)

@@ -14,7 +14,7 @@ from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
     from hitsave.cache.evaluations import EvaluationIndex, EvaluationRow, FunctionTotals
-    from hitsave.memo.place import Place
+    from hitsave.memoisation.place import Place
     from hitsave.objects.digest import Digest
     from hitsave.objects.evaluation import Evaluation
 
@@ -59,7 +59,7 @@ def command(
     any option, a line for each evaluation.
     """
     from hitsave.cache.evaluations import Chosen, Order
-    from hitsave.memo.place import place_for
+    from hitsave.memoisation.place import place_for
 
     place = place_for(Path.cwd())
     index = place.cache.evaluations
@@ -117,7 +117,7 @@ def _show_evaluations(
     session: Session, place: Place, rows: list[EvaluationRow], of_several: bool, as_json: bool
 ) -> None:
     from hitsave.errors import ObjectError
-    from hitsave.memo.reading import load_evaluation
+    from hitsave.memoisation.reading import load_evaluation
 
     found: list[tuple[EvaluationRow, Evaluation]] = []
     for row in rows:

@@ -15,7 +15,7 @@ from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
     from hitsave.maintenance.collect import Dead
-    from hitsave.memo.eviction import Excess
+    from hitsave.memoisation.eviction import Excess
     from hitsave.remotes.collection.collect import Collected
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -88,7 +88,7 @@ def command(session: Session, dry_run: bool, keep: int, remote: str | None, as_j
 
 def _forget_excess(session: Session, dry_run: bool) -> list[Excess]:
     """Forget results beyond the limits of the store; which ones."""
-    from hitsave.memo.eviction import excess_of_store, forget_excess
+    from hitsave.memoisation.eviction import excess_of_store, forget_excess
 
     repository = session.repository
     excess = excess_of_store(repository.cache, repository.config.evaluations, time.time_ns() // 1000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,21 @@ from hitsave.cli.session import Session, pass_session
 if TYPE_CHECKING:
     from hitsave.importing.history import History
     from hitsave.importing.model import Imported, Outcome, Source
+    from hitsave.repository import Repository
+
+    _SourceOf = Callable[[History, Repository], Source]
 
 _path = click.argument("path", required=False, default=".", type=click.Path(path_type=Path))
 _dry_run = click.option("-n", "--dry-run", is_flag=True, help="Only list the versions: what is here, what is missing.")
+
+_datasets = click.option(
+    "--dataset",
+    "datasets",
+    metavar="FOLDER",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Make one dataset of a folder and all that it holds; may be given several times.",
+)
 
 
 @click.group("import")
@@ -45,7 +58,7 @@ def dvc(session: Session, path: Path, dry_run: bool, as_json: bool) -> None:
     Beside each dataset of the commit that is checked out, a pointer file is written; its .dvc file stays.
     """
 
-    def source_of(history: History) -> Source:
+    def source_of(history: History, repository: Repository) -> Source:
         from hitsave.importing.dvc import DvcSource
 
         return DvcSource(history)
@@ -54,12 +67,77 @@ def dvc(session: Session, path: Path, dry_run: bool, as_json: bool) -> None:
     done = _run(session, path, dry_run, as_json, source_of)
     if done.pointers:
         session.say(
-            "'hitsave status' compares the working files. To go over: commit the pointer files, "
-            "'git rm' the .dvc files, 'hitsave push'"
+            "to go over: 'hitsave status' compares the working files; 'git rm' the .dvc files, "
+            "commit the pointer files, 'hitsave push'"
         )
 
 
-def _run(session: Session, path: Path, dry_run: bool, as_json: bool, source_of: Any) -> Imported:
+@command.command("git-lfs")
+@_path
+@_datasets
+@_dry_run
+@json_option
+@pass_session
+def git_lfs(session: Session, path: Path, datasets: tuple[Path, ...], dry_run: bool, as_json: bool) -> None:
+    """Import the files that git-lfs keeps, from .git/lfs or the working files.
+
+    A folder that .gitattributes gives to git-lfs as a whole (data/**) is one dataset, with all that it holds; any other
+    file is a dataset of its own. --dataset makes more folders datasets.
+    """
+
+    def source_of(history: History, repository: Repository) -> Source:
+        from hitsave.importing.lfs import LfsFormat
+        from hitsave.importing.tracked import TrackedSource
+
+        folders = _inside(history, datasets)
+        return TrackedSource(history, LfsFormat(history), folders, repository.config.symlinks == "store")
+
+    done = _run(session, path, dry_run, as_json, source_of)
+    if done.pointers:
+        session.say(
+            "to go over: take the paths out of .gitattributes and of git ('git rm -r --cached PATH'), "
+            "'hitsave add PATH', commit, 'hitsave push'"
+        )
+
+
+@command.command("git-annex")
+@_path
+@_datasets
+@_dry_run
+@json_option
+@pass_session
+def git_annex(session: Session, path: Path, datasets: tuple[Path, ...], dry_run: bool, as_json: bool) -> None:
+    """Import the files that git-annex keeps, from .git/annex or the working files.
+
+    Each file is a dataset of its own. --dataset makes a folder one, with all that it holds.
+    """
+
+    def source_of(history: History, repository: Repository) -> Source:
+        from hitsave.importing.annex import AnnexFormat
+        from hitsave.importing.tracked import TrackedSource
+
+        folders = _inside(history, datasets)
+        return TrackedSource(history, AnnexFormat(history), folders, repository.config.symlinks == "store")
+
+    done = _run(session, path, dry_run, as_json, source_of)
+    if done.pointers:
+        session.say(
+            "to go over: 'git rm -r PATH' (contents stay in the annex), 'hitsave checkout PATH', 'hitsave add PATH', "
+            "commit, 'hitsave push'"
+        )
+
+
+def _inside(history: History, paths: Iterable[Path]) -> list[bytes]:
+    """Paths as the repository has them."""
+    root = history.root.resolve()
+    places = [path.resolve() for path in paths]
+    for path, place in zip(paths, places, strict=True):
+        if root not in place.parents:
+            raise click.BadParameter(f"{path} is no folder within {show_path(root)}", param_hint="--dataset")
+    return [os.fsencode(place.relative_to(root).as_posix()) for place in places]
+
+
+def _run(session: Session, path: Path, dry_run: bool, as_json: bool, source_of: _SourceOf) -> Imported:
     from hitsave.cli.progress import Terminal
     from hitsave.importing.history import History
     from hitsave.importing.run import Import
@@ -71,7 +149,7 @@ def _run(session: Session, path: Path, dry_run: bool, as_json: bool, source_of: 
     history = History(folder)
     try:
         with Repository.open(folder, progress=progress) as repository:
-            run = Import(source_of(history), history.root, repository.cache, repository.project, progress)
+            run = Import(source_of(history, repository), history.root, repository.cache, repository.project, progress)
             done = run.run(path, dry_run)
     finally:
         progress.close()

@@ -13,7 +13,7 @@ from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
     from hitsave.cache.evaluations import EvaluationRow
-    from hitsave.memo.explaining import Explanation
+    from hitsave.memoisation.explaining.explanation import Explanation
     from hitsave.objects.evaluation import Evaluation
 
 _LONGEST = 100
@@ -30,9 +30,9 @@ def command(session: Session, function: str, last: int, as_json: bool) -> None:
     FUNCTION is its module and name, as in train.fit, or the end of that where it is the only one. Nothing is imported
     or run, so this works on machines to which the evaluations were pulled.
     """
-    from hitsave.memo.nearest import reason_of
-    from hitsave.memo.place import place_for
-    from hitsave.memo.reading import load_evaluation
+    from hitsave.memoisation.explaining.nearest import reason_of
+    from hitsave.memoisation.place import place_for
+    from hitsave.memoisation.reading import load_evaluation
 
     place = place_for(Path.cwd())
     index = place.cache.evaluations

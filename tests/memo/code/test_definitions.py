@@ -75,8 +75,8 @@ _FILES = {
 _ASK = """
 import sys
 from pathlib import Path
-from hitsave.memo.code.definitions import Definitions
-from hitsave.memo.code.origin import Origins
+from hitsave.memoisation.code.definitions import Definitions
+from hitsave.memoisation.code.origin import Origins
 before = set(sys.modules)
 definitions = Definitions(Origins())
 for name in sys.argv[1:]:
@@ -216,9 +216,9 @@ def test_another_checkout_is_the_same(workspace: Workspace, tmp_path_factory: py
 _RECORD = """
 import importlib, importlib.util, sys
 from pathlib import Path
-from hitsave.memo.code.definitions import Definitions
-from hitsave.memo.code.entered import Entered, own_code
-from hitsave.memo.code.origin import Origins
+from hitsave.memoisation.code.definitions import Definitions
+from hitsave.memoisation.code.entered import Entered, own_code
+from hitsave.memoisation.code.origin import Origins
 origins = Origins()
 def load(path):
     spec = importlib.util.spec_from_file_location("loaded", path)
@@ -286,8 +286,8 @@ def test_files_are_read_again_only_when_they_change(workspace: Workspace) -> Non
     program = """
 import os, sys
 from pathlib import Path
-from hitsave.memo.code import definitions as module
-from hitsave.memo.code.origin import Origins
+from hitsave.memoisation.code import definitions as module
+from hitsave.memoisation.code.origin import Origins
 reads = []
 read = module.read_module
 module.read_module = lambda path: (reads.append(os.path.basename(path)), read(path))[1]

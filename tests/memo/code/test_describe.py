@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hitsave.memo.code.describe import LONGEST, describe
+from hitsave.memoisation.code.describe import LONGEST, describe
 
 
 class _Colour(enum.Enum):
@@ -35,7 +35,7 @@ class _Plain:
         ([1, (2,)], "[1, (2,)]"),
         ({"a": {1}}, "{'a': {1}}"),
         (frozenset([1]), "frozenset({1})"),
-        (describe, "hitsave.memo.code.describe.describe"),
+        (describe, "hitsave.memoisation.code.describe.describe"),
         (json, "module json"),
         (_Colour.RED, "_Colour.RED"),
         (_Plain(), "_Plain(x=1)"),

@@ -11,8 +11,8 @@ import pytest
 
 _BEGIN = """
 import asyncio, contextvars, functools, importlib, sys, threading
-from hitsave.memo.code.entered import Entered, entered_here, own_code, unknown, reconsider
-from hitsave.memo.code.origin import Origins
+from hitsave.memoisation.code.entered import Entered, entered_here, own_code, unknown, reconsider
+from hitsave.memoisation.code.origin import Origins
 own = own_code(Origins())
 def names(entered):
     return sorted(f"{e.namespace['__name__']}.{e.qualname}" for e in entered.entries)
@@ -270,7 +270,7 @@ def test_code_that_is_known_is_left_out_with_what_is_inside_of_it(tmp_path: Path
 
 def test_extras_of_results_that_are_used_belong_to_all_blocks_around(tmp_path: Path) -> None:
     program = """
-        from hitsave.memo.code.entered import adopt
+        from hitsave.memoisation.code.entered import adopt
         adopt({"nobody's": b"0"})
         with Entered(own) as outer:
             adopt({"a:f": b"1"})
@@ -366,7 +366,7 @@ def test_a_restart_of_all_events_by_others(tmp_path: Path) -> None:
 def test_a_loop_is_asked_about_once(tmp_path: Path) -> None:
     program = """
         import plugins.a as a
-        from hitsave.memo.code import entered as module
+        from hitsave.memoisation.code import entered as module
         asked = []
         note = module._ledger.note
         def counting(code, frame, here):
@@ -418,7 +418,7 @@ def test_long_calls_are_seen_after_it_was_given_up(tmp_path: Path) -> None:
 def test_a_forked_child_begins_anew(tmp_path: Path) -> None:
     program = """
         import os, plugins.a as a
-        from hitsave.memo.code import entered as module
+        from hitsave.memoisation.code import entered as module
         held = threading.Event()
         def hold():
             with module._ledger.lock:

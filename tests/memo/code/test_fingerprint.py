@@ -11,10 +11,10 @@ from types import ModuleType
 
 import pytest
 
-from hitsave.memo.code.dependency import DependencyKind
-from hitsave.memo.code.fingerprint import Fingerprint, Fingerprints
-from hitsave.memo.code.ignoring import Ignored
-from hitsave.memo.code.watch import Aliases
+from hitsave.memoisation.code.dependency import DependencyKind
+from hitsave.memoisation.code.fingerprint import Fingerprint, Fingerprints
+from hitsave.memoisation.code.ignoring import Ignored
+from hitsave.memoisation.code.watch import Aliases
 
 Load = Callable[..., ModuleType]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hitsave.memo.code.names import Import, Uses, uses
+from hitsave.memoisation.code.names import Import, Uses, uses
 
 
 def function(text: str) -> Uses:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hitsave.memo.code.normal import Attention, Definition, definition_digest, definitions, statements_digest
+from hitsave.memoisation.code.normal import Attention, Definition, definition_digest, definitions, statements_digest
 
 
 def digest(text: str, attention: Attention | None = None) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hitsave.memo.code.origin import Origin, Origins, Package, package_in
+from hitsave.memoisation.code.origin import Origin, Origins, Package, package_in
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from hitsave.memo.code.origin import Origin, Origins, Package, package_in
         ("pytest", Origin.EXTERNAL),
         ("_pytest.fixtures", Origin.EXTERNAL),
         ("blake3", Origin.EXTERNAL),
-        ("hitsave.memo", Origin.PYTHON),
+        ("hitsave.memoisation", Origin.PYTHON),
         ("__main__", Origin.OWN),
         ("__mp_main__", Origin.OWN),
         ("tests.memo.code", Origin.OWN),
@@ -71,8 +71,8 @@ def test_distributions_by_their_names_and_by_what_they_bring(tmp_path: Path) -> 
 
 _PROGRAM = """
 import sys
-from hitsave.memo.code.origin import Origins, package_of
-from hitsave.memo.mainmodule import canonical_module
+from hitsave.memoisation.code.origin import Origins, package_of
+from hitsave.memoisation.mainmodule import canonical_module
 origins = Origins()
 for name in sys.argv[1:]:
     before = set(sys.modules)

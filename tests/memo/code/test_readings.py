@@ -31,8 +31,8 @@ _FILES = {
         def work(x):
             return steps.twice(x)
 
-        from hitsave.memo.code.fingerprint import Fingerprints
-        from hitsave.memo.code.readings import Readings
+        from hitsave.memoisation.code.fingerprint import Fingerprints
+        from hitsave.memoisation.code.readings import Readings
 
         parsed = []
         here = str(Path.cwd())

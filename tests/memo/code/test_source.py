@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from hitsave.memo.code.normal import Attention
-from hitsave.memo.code.source import Piece, Sources, code_digest, same_code
+from hitsave.memoisation.code.normal import Attention
+from hitsave.memoisation.code.source import Piece, Sources, code_digest, same_code
 
 Load = Callable[[str], dict[str, Any]]
 _PLAIN = Attention()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from blake3 import blake3
 
-from hitsave.memo.code.watch import MISSING, Aliases, Watch, cell_contents
+from hitsave.memoisation.code.watch import MISSING, Aliases, Watch, cell_contents
 
 
 def redigest(value: object) -> bytes:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hitsave.cache.evaluations import EvaluationRow
 from hitsave.limits import Limits
-from hitsave.memo.eviction import choose
+from hitsave.memoisation.eviction import choose
 from hitsave.objects.digest import Digest
 from hitsave.objects.refs import evaluation_ref
 

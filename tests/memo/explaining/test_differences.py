@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from blake3 import blake3
 
-from hitsave.memo.code.dependency import Dependency, DependencyKind
-from hitsave.memo.differences import Difference, compare_arguments, compare_code, focused
+from hitsave.memoisation.code.dependency import Dependency, DependencyKind
+from hitsave.memoisation.explaining.differences import Difference, compare_arguments, compare_code, focused
 
 Manifest = dict[tuple[str, str], Dependency]
 

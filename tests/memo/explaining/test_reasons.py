@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hitsave.errors import MalformedObject
-from hitsave.memo.differences import Difference
-from hitsave.memo.explaining import Cause, Explanation
-from hitsave.memo.reasons import LARGEST, decode_reason, encode_reason
+from hitsave.memoisation.explaining.differences import Difference
+from hitsave.memoisation.explaining.explanation import Cause, Explanation
+from hitsave.memoisation.explaining.reasons import LARGEST, decode_reason, encode_reason
 
 texts = st.none() | st.text(max_size=50)
 differences = st.builds(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hitsave.memo.differences import Difference
-from hitsave.memo.explaining import Cause, Explanation
+from hitsave.memoisation.explaining.differences import Difference
+from hitsave.memoisation.explaining.explanation import Cause, Explanation
 from tests.memo.projects.harness import Project
 
 F = Difference("function", "pkg.f", "a", "b")

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from hitsave.memo.leases import Lease, Leases
-from hitsave.memo.leasetable import LeaseTable
-from hitsave.memo.leasewaiting import pause, pause_async
-from hitsave.memo.owner import Owner, this_process
+from hitsave.memoisation.leases.leases import Lease, Leases
+from hitsave.memoisation.leases.owner import Owner, this_process
+from hitsave.memoisation.leases.table import LeaseTable
+from hitsave.memoisation.leases.waiting import pause, pause_async
 
 ELSEWHERE = Owner("elsewhere", 1, "1")
 

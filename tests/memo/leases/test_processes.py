@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hitsave.memo.leases import Lease, Leases
-from hitsave.memo.owner import Life, Owner, life_of, this_process
+from hitsave.memoisation.leases.leases import Lease, Leases
+from hitsave.memoisation.leases.owner import Life, Owner, life_of, this_process
 from tests.memo.leases.worker import KEY, OTHER, wait_for
 
 ROOT = Path(__file__).parents[3]

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from hitsave.memo.leases import Lease, Leases
+from hitsave.memoisation.leases.leases import Lease, Leases
 
 KEY = b"key"
 OTHER = b"other key"

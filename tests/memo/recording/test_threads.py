@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from hitsave.memo.leases import held_here
-from hitsave.memo.recording import carry, follow_threads
+from hitsave.memoisation.leases.leases import held_here
+from hitsave.memoisation.recording import carry, follow_threads
 from hitsave.recording import Recorder, current
 
 others: ContextVar[str] = ContextVar("others", default="empty")

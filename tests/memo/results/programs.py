@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from hitsave.memo.results import ResultUnreadable, pickle_result, unpickle_result
+from hitsave.memoisation.results import ResultUnreadable, pickle_result, unpickle_result
 
 print("train runs as", __name__)
 

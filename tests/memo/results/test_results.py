@@ -19,7 +19,7 @@ from hitsave.api import DirectorySnapshot, FileSnapshot
 from hitsave.cache.intake import WHOLE_FROM
 from hitsave.cache.store import Cache
 from hitsave.errors import CorruptObject, ObjectNotFound
-from hitsave.memo.results import (
+from hitsave.memoisation.results import (
     GeneratorResult,
     Pickled,
     ResultUnreadable,

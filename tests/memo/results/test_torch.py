@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hitsave.memo.results import pickle_result, unpickle_result
+from hitsave.memoisation.results import pickle_result, unpickle_result
 
 torch: Any = pytest.importorskip("torch", reason="torch is large, and not among what the tests install")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from hitsave.memo.values.digest import digest_value
+from hitsave.memoisation.values.digest import digest_value
 
 
 def refer(thing: object) -> str:

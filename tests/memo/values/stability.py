@@ -11,7 +11,7 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from hitsave.memo.values.digest import digest_value
+from hitsave.memoisation.values.digest import digest_value
 
 
 class Colour(enum.Flag):

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hitsave.errors import Undigestable
-from hitsave.memo.values.deep import encode_deep
-from hitsave.memo.values.digest import ValueDigester, digest_value
+from hitsave.memoisation.values.deep import encode_deep
+from hitsave.memoisation.values.digest import ValueDigester, digest_value
 from tests.memo.values.conftest import refer
 from tests.memo.values.test_plain import DIFFERENT
 
@@ -156,6 +156,6 @@ def test_a_value_without_end_is_refused(digest: Digest, monkeypatch: pytest.Monk
         def __getstate__(self) -> object:
             return {"next": Endless()}
 
-    monkeypatch.setattr("hitsave.memo.values.deep._DEEPEST", 1000)
+    monkeypatch.setattr("hitsave.memoisation.values.deep._DEEPEST", 1000)
     with pytest.raises(Undigestable, match=r"value.*\.\.\.: .* levels deep"):
         digest(Endless())

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from hitsave.errors import Undigestable
-from hitsave.memo.values.digest import digest_value
+from hitsave.memoisation.values.digest import digest_value
 from tests.memo.values.conftest import refer
 
 Digest = Callable[[object], str]

@@ -16,7 +16,7 @@ from PIL import Image
 
 from hitsave.api import DirectorySnapshot, FileSnapshot
 from hitsave.errors import Undigestable
-from hitsave.memo.values.registered import register
+from hitsave.memoisation.values.registered import register
 
 Digest = Callable[[object], str]
 
@@ -30,7 +30,7 @@ def _assert_all_different(digest: Digest, values: list[object]) -> None:
 
 def test_no_library_is_imported_for_plain_values() -> None:
     code = (
-        "import sys, hitsave.memo.values.digest as d; d.digest_value([1, 'a', {2}, object], str); "
+        "import sys, hitsave.memoisation.values.digest as d; d.digest_value([1, 'a', {2}, object], str); "
         "print(sorted({'numpy', 'pandas', 'polars', 'pyarrow', 'torch', 'PIL', 'scipy'} & set(sys.modules)))"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

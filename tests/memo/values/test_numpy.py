@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hitsave.memo.values.digest import digest_value
+from hitsave.memoisation.values.digest import digest_value
 from tests.memo.values.conftest import refer
 
 Digest = Callable[[object], str]

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hitsave.memo.values.digest import digest_value
+from hitsave.memoisation.values.digest import digest_value
 from tests.memo.values.conftest import refer
 
 Digest = Callable[[object], str]

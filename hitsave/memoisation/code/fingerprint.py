@@ -1,0 +1,139 @@
+"""The fingerprint of a memoised function: everything that its result depends on beside its arguments.
+
+It is made once, and looked at again before each call: as long as all that it read is as it was, it holds.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from types import CodeType
+
+from hitsave.memoisation.code.dependency import Dependency, digest_of
+from hitsave.memoisation.code.entered import reconsider
+from hitsave.memoisation.code.graph import Walk, unwrapped
+from hitsave.memoisation.code.ignoring import Ignored
+from hitsave.memoisation.code.normal import Attention
+from hitsave.memoisation.code.origin import Origins
+from hitsave.memoisation.code.readings import Readings
+from hitsave.memoisation.code.source import Sources
+from hitsave.memoisation.code.watch import Aliases
+from hitsave.memoisation.values.digest import digest_value
+
+#: Names whose use means that the code looks at docstrings, or at annotations, of what it can reach.
+_DOCSTRING_READERS = frozenset(("__doc__", "getdoc", "getsource", "getsourcelines"))
+_ANNOTATION_READERS = frozenset(
+    "__annotations__ __annotate__ get_type_hints get_annotations signature getfullargspec __signature__ "
+    "getsource getsourcelines annotationlib".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What a function depends on, sorted by kind and name."""
+
+    digest: bytes
+    dependencies: tuple[Dependency, ...]
+    walk: Walk
+
+    def holds(self, aliases: Aliases) -> bool:
+        """Whether everything that it was made of is as it was."""
+        return self.walk.watch.holds(self._redigest, aliases)
+
+    @property
+    def label(self) -> str:
+        """The name of the function that it is of."""
+        return self.walk.labels[id(self.walk.root)]
+
+    @property
+    def codes(self) -> list[CodeType]:
+        """The code of every function in it."""
+        return self.walk.watch.codes
+
+    def note_changes(self, aliases: Aliases) -> None:
+        """After the function has run: what it changed itself counts as what it was."""
+        self.walk.watch.note_changes(self._redigest, aliases)
+
+    def _redigest(self, value: object) -> bytes:
+        return digest_value(value, self._known_label)
+
+    def _known_label(self, value: object) -> str:
+        return self.walk.labels[id(unwrapped(value))]
+
+
+class Fingerprints:
+    """Makes fingerprints. One for a process: sources and packages are read once."""
+
+    def __init__(self) -> None:
+        self._sources = Sources()
+        self.origins = Origins()
+        self._lock = threading.RLock()
+
+    def make(
+        self,
+        root: object,
+        *,
+        own: str = "",
+        folder: Path | None = None,
+        depends_on: Iterable[object] = (),
+        ignored: Ignored | None = None,
+        sensitivity: str = "minor",
+        aliases: Aliases | None = None,
+        readings: Readings | None = None,
+    ) -> Fingerprint:
+        """The fingerprint of a function or class, or of whatever else can be called.
+
+        The package of the module `own` counts as the project's, wherever it lies. Relative paths of `depends_on` are
+        looked for in `folder`. `readings` spare it to read sources that an earlier process has read.
+        """
+        attention = Attention()
+        with self._lock:
+            if own and self.origins.own(own):
+                reconsider()
+            self._sources.readings = readings
+            try:
+                while True:
+                    walk = Walk(
+                        self._sources, self.origins, ignored or Ignored(), aliases or Aliases(), sensitivity, attention
+                    )
+                    walk.begin(root)
+                    for number, each in enumerate(depends_on):
+                        _depend(walk, each, number, folder)
+                    walk.finish()
+                    needed = Attention(
+                        docstrings=not _DOCSTRING_READERS.isdisjoint(walk.mentions),
+                        annotations=not _ANNOTATION_READERS.isdisjoint(walk.mentions),
+                        subclasses="__subclasses__" in walk.mentions,
+                    )
+                    if needed == attention:
+                        break
+                    attention = needed
+            finally:
+                self._sources.readings = None
+        if readings is not None:
+            readings.save()
+        dependencies = tuple(sorted(walk.dependencies.values(), key=lambda each: each[:2]))
+        return Fingerprint(digest_of(dependencies), dependencies, walk)
+
+
+def _depend(walk: Walk, entry: object, number: int, folder: Path | None) -> None:
+    """One entry of `depends_on`: a path stands for the file's content; a text for itself, and for what it names."""
+    if isinstance(entry, str):
+        walk.value(f"depends_on[{number}]", entry)
+        if all(part.isidentifier() for part in entry.split(".")):
+            walk.depend_on_module(entry)
+        if os.path.isfile(path := _place(entry, folder)):
+            walk.file(path, f"depends_on {entry}")
+    elif isinstance(entry, PurePath):
+        walk.file(_place(entry, folder), f"depends_on {entry.name if entry.is_absolute() else entry.as_posix()}")
+    else:
+        walk.value(f"depends_on[{number}]", entry)
+
+
+def _place(path: str | PurePath, folder: Path | None) -> str:
+    """A path as seen from the function's folder, or else from the current one."""
+    found = os.path.join(folder or "", path)
+    return found if os.path.exists(found) else os.fspath(path)

@@ -1,0 +1,241 @@
+"""A call for which no result was found: one process or thread runs the function and publishes, the others wait.
+
+Order: the lease is taken, the cache is looked at once more, then a remote; only then the function runs, and its
+evaluation is published in one transaction, unless somebody else's has been meanwhile.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Any
+
+from hitsave.errors import CacheError, HitsaveError
+from hitsave.memoisation.calling import DEFINITIONS, FINGERPRINTS, Call, Caller, Found
+from hitsave.memoisation.code.describe import describe
+from hitsave.memoisation.code.entered import Entered, entered_here, own_code, unknown
+from hitsave.memoisation.explaining.explanation import Cause, Explanation
+from hitsave.memoisation.explaining.nearest import Wanted, explain_miss, explain_run
+from hitsave.memoisation.keeping import Finished, discard, publish
+from hitsave.memoisation.place import Place
+from hitsave.memoisation.reading import Kept
+from hitsave.memoisation.recording import carry, follow_threads
+from hitsave.memoisation.results import GeneratorResult, Pickled, Unpicklable, pickle_result
+from hitsave.memoisation.telling import warn, warn_once
+from hitsave.objects.digest import Digest
+from hitsave.objects.evaluation import Extra, ShownArgument
+from hitsave.recording import Recorder
+
+_SHOWN = 200
+_is_own = own_code(FINGERPRINTS.origins)
+carry(entered_here, None)
+
+
+class Running:
+    """A context manager around the run. Times are in microseconds, `started` since 1970."""
+
+    def __init__(self, place: Place) -> None:
+        follow_threads()
+        self._place = place
+        self.recorder = Recorder()
+        self.entered = Entered(_is_own)
+        self._begun = 0
+        self.started = 0
+        self.elapsed = 0
+
+    def __enter__(self) -> Running:
+        self.started = time.time_ns() // 1000
+        self.recorder.__enter__()
+        self._begun = time.perf_counter_ns()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.elapsed = (time.perf_counter_ns() - self._begun) // 1000
+        self.recorder.__exit__(kind, error, trace)
+        if error is not None and self.release is not None:
+            with suppress(CacheError):
+                self._place.cache.release(self.release)
+
+    @property
+    def release(self) -> str | None:
+        """The token under which snapshots are held for this call alone; None where an outer one needs them, too."""
+        return self.recorder.hold if self.recorder.parent is None and self.recorder.taken else None
+
+
+class Computation:
+    """One call that has to be computed, by somebody. Without a `call`, nothing can be kept."""
+
+    def __init__(self, caller: Caller, call: Call | None, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        self._caller = caller
+        self._call = call
+        self._args = args
+        self._kwargs = kwargs
+
+    def wait_or_run(self) -> Any:
+        """The result of whoever computes it."""
+        call = self._call
+        if call is None:
+            return self.run()
+        outcome = call.place.leases.wait(call.key, self._find)
+        if isinstance(outcome, Found):
+            return outcome.value
+        with outcome:
+            found = self._find_away()
+            return found.value if found is not None else self.run()
+
+    async def wait_or_run_async(self) -> Any:
+        """As `wait_or_run`, of an `async def` function."""
+        call = self._call
+        if call is None:
+            return await self.run_async()
+        outcome = await call.place.leases.wait_async(call.key, self._find)
+        if isinstance(outcome, Found):
+            return outcome.value
+        with outcome:
+            found = self._find_away()
+            return found.value if found is not None else await self.run_async()
+
+    def _find(self) -> Found | None:
+        assert self._call is not None
+        try:
+            return self._caller.find(self._call)
+        except CacheError:  # It was told at the first look.
+            return None
+
+    def _find_away(self) -> Found | None:
+        """The result, from a remote."""
+        call, caller = self._call, self._caller
+        assert call is not None
+        if caller.settings.remote == "off" or call.place.config.offline or not call.place.config.remotes:
+            return None
+        from hitsave.memoisation.sharing import find_away  # What has no remote needs nothing of it.
+
+        asked: set[Digest] = set()
+        try:
+            while not asked.issuperset(keys := caller.keys(call)):  # What is accepted may come from there as well.
+                asked.update(keys)
+                found = self._find() if find_away(call.place, caller.symbol, caller.codes(call), keys) else None
+                if found is not None:
+                    return found
+        except CacheError:  # It was told at the first look.
+            pass
+        return None
+
+    # -- running
+
+    def run(self) -> Any:
+        """Run the function, and keep its result."""
+        if self._call is None:
+            return self._caller.function(*self._args, **self._kwargs)
+        reason = self._reason(self._call)
+        with Running(self._call.place) as running, running.entered:
+            value = self._caller.function(*self._args, **self._kwargs)
+        self._keep(self._call, value, running, reason)
+        return value
+
+    async def run_async(self) -> Any:
+        """As `run`, of an `async def` function."""
+        if self._call is None:
+            return await self._caller.function(*self._args, **self._kwargs)
+        reason = self._reason(self._call)
+        with Running(self._call.place) as running, running.entered:
+            value = await self._caller.function(*self._args, **self._kwargs)
+        self._keep(self._call, value, running, reason)
+        return value
+
+    def _reason(self, call: Call) -> Explanation:
+        try:
+            return explain_run(call.place, self._wanted(call), self._cause(call))
+        except CacheError:  # Then it cannot be kept either, which is told.
+            return Explanation(self._caller.symbol, Cause.FIRST)
+
+    def explain(self, kept: Kept | None) -> Explanation:
+        """Why the function runs, or that it need not, since this is kept."""
+        symbol, call = self._caller.symbol, self._call
+        if kept is not None:
+            return Explanation(symbol, Cause.HIT, accepted=str(kept.evaluation.code) if kept.words else "")
+        if call is None:
+            return Explanation(symbol, Cause.FIRST)
+        return explain_miss(call.place, self._wanted(call), self._cause(call))
+
+    @staticmethod
+    def _cause(call: Call) -> Cause | None:
+        """Why it runs, as far as that is known without a look at other evaluations."""
+        return Cause.FRESH if call.fresh else Cause.LOST if call.lost else Cause.CODE if call.outdated else None
+
+    def _wanted(self, call: Call) -> Wanted:
+        code, arguments = Digest(call.fingerprint.digest), Digest(call.bound.digest)
+        symbol, outdated = self._caller.symbol, tuple(call.outdated)
+        return Wanted(symbol, code, arguments, call.dependencies, lambda: _shown(call), outdated)
+
+    # -- keeping
+
+    def _keep(self, call: Call, value: object, running: Running, reason: Explanation) -> None:
+        """Publish what has run. Whatever fails costs a warning; a generator is an error, since nothing has run yet."""
+        caller = self._caller
+        call.fingerprint.note_changes(caller.aliases)
+        try:
+            pickled = pickle_result(value)
+            kept = publish(call.place, self._finished(call, pickled, running, reason), call.passed_over)
+            if call.lost:
+                discard(call.place, call.lost)
+            if kept is not None:
+                caller.keep_warm(call.key, kept, value, pickled)
+                if caller.settings.remote == "readwrite":
+                    self._send(call, kept)
+                if caller.settings.keep is not None:
+                    from hitsave.memoisation.eviction import after_publish  # Few functions need it.
+
+                    after_publish(call.place.cache, caller.symbol, caller.settings.keep, kept.digest)
+        except GeneratorResult:
+            raise
+        except Unpicklable as error:
+            warn(f"{caller.symbol}: its result is not kept: {error}")
+        except (HitsaveError, OSError) as error:
+            warn_once(f"{caller.symbol}: its result is not kept: {error}")
+
+    def _extras(self, call: Call, running: Running) -> tuple[Extra, ...]:
+        """What was needed beside what could be told before: code that was entered, here and in calls within this."""
+        entries = unknown(running.entered.entries, [*call.fingerprint.codes, *call.codes])
+        root, sensitivity = call.place.config.workspace, self._caller.settings.version_sensitivity
+        found = {**running.entered.adopted, **DEFINITIONS.record(entries, root, sensitivity)}
+        return tuple(Extra(name, Digest(digest)) for name, digest in sorted(found.items()))
+
+    @staticmethod
+    def _send(call: Call, kept: Kept) -> None:
+        from hitsave.memoisation.sharing import send
+
+        if (ref := call.place.cache.ref(kept.name)) is not None:
+            send(call.place, ref)
+
+    def _finished(self, call: Call, pickled: Pickled, running: Running, reason: Explanation) -> Finished:
+        return Finished(
+            function=self._caller.symbol,
+            file=self._caller.file,
+            shared=self._caller.settings.remote != "off",
+            code=Digest(call.fingerprint.digest),
+            arguments=Digest(call.bound.digest),
+            dependencies=call.dependencies,
+            shown=_shown(call),
+            extras=self._extras(call, running),
+            reason=reason,
+            pickled=pickled,
+            taken=running.recorder.taken,
+            release=running.release,
+            experiment=self._caller.settings.experiment,
+            started=running.started,
+            elapsed=running.elapsed,
+            python=f"{sys.version_info.major}.{sys.version_info.minor}",
+        )
+
+
+def _shown(call: Call) -> tuple[ShownArgument, ...]:
+    def text(value: object) -> str:
+        return describe(value, _SHOWN).encode("utf-8", "replace").decode()
+
+    return tuple(ShownArgument(each.name, Digest(each.digest), text(each.value)) for each in call.bound.arguments)

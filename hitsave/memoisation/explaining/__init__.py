@@ -1,0 +1,1 @@
+"""Why a function ran: what differs from the nearest earlier evaluation."""

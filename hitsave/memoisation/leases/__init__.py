@@ -1,0 +1,1 @@
+"""One computes, the others wait."""

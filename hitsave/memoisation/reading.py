@@ -1,0 +1,45 @@
+"""Evaluations that the cache has, and their results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hitsave.errors import HitsaveError, ObjectError
+from hitsave.memoisation.results import open_result
+from hitsave.objects.digest import Digest
+from hitsave.objects.evaluation import Acceptance, Evaluation, decode_evaluation
+from hitsave.objects.refs import RefName
+
+if TYPE_CHECKING:
+    from hitsave.memoisation.place import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An evaluation that the cache has, with the ref that owns it; `words` are the acceptances by which it counts."""
+
+    name: RefName
+    digest: Digest
+    evaluation: Evaluation
+    words: tuple[RefName, ...] = ()
+
+
+def load_evaluation(place: Place, name: RefName, digest: Digest) -> Kept:
+    """An evaluation by its ref. Raises ObjectError."""
+    found = decode_evaluation(place.cache.read(digest))
+    if isinstance(found, Acceptance):
+        raise ObjectError(f"{name} holds no evaluation")
+    return Kept(name, digest, found)
+
+
+def load_result(place: Place, evaluation: Evaluation) -> object:
+    """What a call gave. Raises ObjectNotFound, CorruptObject, ResultUnreadable."""
+    return open_result(place.cache, evaluation.result.digest, [buffer.digest for buffer in evaluation.buffers])
+
+
+def set_aside(place: Place, error: HitsaveError) -> None:
+    """Let what was found damaged not stand in the way of a good copy."""
+    digest = getattr(error, "digest", None)
+    if isinstance(digest, str):
+        place.cache.set_aside(Digest(bytes.fromhex(digest)))
