@@ -21,7 +21,7 @@ from hitsave.repository import Repository
 from hitsave.snapshots.datasets import count_files, left_out_of
 from hitsave.snapshots.diff import Change, ChangeKind, bring_differing, diff_trees
 from hitsave.snapshots.pointer import is_pointer, load_pointer, pointer_path
-from hitsave.snapshots.renames import find_renames
+from hitsave.snapshots.renames import Difference, find_renames
 
 _LARGEST_AT_HAND = 1 << 20
 
@@ -32,7 +32,7 @@ class Comparison:
 
     old: Side
     new: Side
-    changes: tuple[Change, ...]
+    changes: tuple[Difference, ...]
     absent: int = 0
 
 

@@ -22,18 +22,12 @@ class ChangeKind(StrEnum):
 
 
 class Change(NamedTuple):
-    """One path that differs, with its entries before and after.
-
-    Of a file that was renamed, which `renames` finds, `old_path` is where it stood, and `alike` how much of its content
-    is the same, in per cent.
-    """
+    """One path that differs, with its entries before and after."""
 
     path: bytes
     kind: ChangeKind
     old: TreeEntry | None
     new: TreeEntry | None
-    old_path: bytes = b""
-    alike: int = 100
 
 
 #: Gives the content of a tree.

@@ -9,10 +9,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
+from typing import NamedTuple
 
 from hitsave.objects.digest import Digest, blob_digest
 from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.snapshots.diff import Change, ChangeKind
+
+
+class Difference(NamedTuple):
+    """A change; of a file that was renamed also where it stood, and how much of its content is the same (per cent)."""
+
+    path: bytes
+    kind: ChangeKind
+    old: TreeEntry | None
+    new: TreeEntry | None
+    old_path: bytes = b""
+    alike: int = 100
+
 
 #: The content of what went or came; None where it is not at hand.
 Content = Callable[[Change], bytes | None]
@@ -25,16 +38,17 @@ _EMPTY = blob_digest(b"")
 _Key = tuple[Digest, bool]
 
 
-def find_renames(changes: Iterable[Change], content: Content) -> list[Change]:
+def find_renames(changes: Iterable[Change], content: Content) -> list[Difference]:
     """The changes by path, with a file that went and one that came put together where they are the same, or alike."""
     rest = list(changes)
     renamed = [*_by_digest(rest)]
     rest = _without(rest, renamed)
     renamed += _by_likeness(rest, content)
-    return sorted([*_without(rest, renamed), *renamed], key=attrgetter("path"))
+    others = [Difference(*change) for change in _without(rest, renamed)]
+    return sorted([*others, *renamed], key=attrgetter("path"))
 
 
-def _without(changes: list[Change], renamed: list[Change]) -> list[Change]:
+def _without(changes: list[Change], renamed: list[Difference]) -> list[Change]:
     gone = {change.old_path for change in renamed}
     new = {change.path for change in renamed}
     return [
@@ -57,8 +71,8 @@ def _added(changes: Iterable[Change]) -> list[Change]:
     return [change for change in changes if change.kind is ChangeKind.ADDED and change.new]
 
 
-def _renamed(old: Change, new: Change, alike: int = 100) -> Change:
-    return Change(new.path, ChangeKind.RENAMED, old.old, new.new, old.path, alike)
+def _renamed(old: Change, new: Change, alike: int = 100) -> Difference:
+    return Difference(new.path, ChangeKind.RENAMED, old.old, new.new, old.path, alike)
 
 
 def _key(entry: TreeEntry) -> _Key | None:
@@ -68,7 +82,7 @@ def _key(entry: TreeEntry) -> _Key | None:
     return entry.digest, entry.kind is EntryKind.SYMLINK
 
 
-def _by_digest(changes: list[Change]) -> Iterator[Change]:
+def _by_digest(changes: list[Change]) -> Iterator[Difference]:
     """Same content; where several have it, one that keeps its name goes first."""
     gone: dict[_Key, list[Change]] = {}
     for change in _removed(changes):
@@ -96,7 +110,7 @@ def _name(change: Change) -> bytes:
     return change.path.rpartition(b"/")[2]
 
 
-def _by_likeness(changes: list[Change], content: Content) -> list[Change]:
+def _by_likeness(changes: list[Change], content: Content) -> list[Difference]:
     """The likest first; each file is in one pair at most."""
     gone = [change for change in _removed(changes) if _is_file(change.old)]
     came = [change for change in _added(changes) if _is_file(change.new)]
@@ -110,7 +124,7 @@ def _by_likeness(changes: list[Change], content: Content) -> list[Change]:
         for new in came
         if old.path in old_pieces and new.path in new_pieces and _may_be_alike(old.old, new.new)
     ]
-    found: list[Change] = []
+    found: list[Difference] = []
     taken: set[tuple[str, bytes]] = set()
     for alike, _, old, new in sorted(pairs, key=lambda pair: (-pair[0], not pair[1], pair[2].path, pair[3].path)):
         if alike >= _LEAST_ALIKE and not taken & {("old", old.path), ("new", new.path)}:

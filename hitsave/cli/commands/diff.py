@@ -13,7 +13,7 @@ from hitsave.cli.session import Session, pass_session
 if TYPE_CHECKING:
     from hitsave.looking.comparing import Compare, Comparison
     from hitsave.objects.model import TreeEntry
-    from hitsave.snapshots.diff import Change
+    from hitsave.snapshots.renames import Difference
 
 
 @click.command("diff")
@@ -76,7 +76,7 @@ def _shown(found: Comparison, above: os.PathLike[str] | None, path: bytes) -> by
     return os.path.join(os.fsencode(above), path) if found.new.kind is ObjectKind.TREE else os.fsencode(above)
 
 
-def _grown(change: Change) -> int:
+def _grown(change: Difference) -> int:
     return (change.new.size if change.new else 0) - (change.old.size if change.old else 0)
 
 
@@ -84,7 +84,7 @@ def _difference(size: int) -> str:
     return f"{'-' if size < 0 else '+'}{show_size(abs(size))}"
 
 
-def _show_lines(compare: Compare, found: Comparison, change: Change) -> None:
+def _show_lines(compare: Compare, found: Comparison, change: Difference) -> None:
     from hitsave.objects.model import EntryKind
     from hitsave.snapshots.textdiff import LARGEST_SHOWN, is_text, unified
 
@@ -119,7 +119,7 @@ def _as_json(found: Comparison) -> dict[str, Any]:
     }
 
 
-def _change_as_json(change: Change) -> dict[str, Any]:
+def _change_as_json(change: Difference) -> dict[str, Any]:
     shown: dict[str, Any] = {"kind": change.kind.value, "path": os.fsdecode(change.path)}
     if change.old_path:
         shown |= {"old_path": os.fsdecode(change.old_path), "alike": change.alike}
