@@ -6,6 +6,9 @@ command -v b3sum >/dev/null || missing+=(b3sum)
 command -v git >/dev/null || missing+=(git)
 PATH="$PATH:/usr/sbin" command -v sshd >/dev/null || missing+=(openssh-server)
 command -v ssh-keygen >/dev/null || missing+=(openssh-client)
+# Imports are tried on what the tools themselves make; DVC is installed by the test that uses it.
+command -v git-lfs >/dev/null || missing+=(git-lfs)
+command -v git-annex >/dev/null || missing+=(git-annex)
 # Azurite and s3rver, which stand for Azure and for a careless store, are installed by the tests that use them.
 command -v npm >/dev/null || missing+=(npm)
 [ ${#missing[@]} -eq 0 ] && exit 0

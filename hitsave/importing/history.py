@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Container, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pygit2
 from pygit2.enums import FileMode, SortMode
@@ -132,26 +132,26 @@ class History:
 
     def folder(self, commit: pygit2.Commit, path: bytes) -> str | None:
         """The hex name of the tree at a path of a commit; None where there is no directory."""
-        tree: Any = commit.tree
-        for name in path.split(b"/"):
-            try:
-                tree = tree / os.fsdecode(name)
-            except KeyError:
-                return None
-            if not isinstance(tree, pygit2.Tree):
-                return None
-        return str(tree.id)
+        try:
+            found = commit.tree[os.fsdecode(path)]
+        except KeyError:
+            return None
+        return str(found.id) if found.filemode == FileMode.TREE else None
+
+    def entries(self, tree: str) -> Iterator[tuple[bytes, str, int]]:
+        """What a tree holds: names, hex names, and modes."""
+        return ((name, str(oid), mode) for name, oid, mode in _entries(self._tree(pygit2.Oid(hex=tree))))
 
     def walk(self, tree: str) -> Iterator[tuple[bytes, str, int]]:
         """Every file, link and submodule beneath a tree: its path, its blob's hex name, and its mode."""
-        pending = [(b"", pygit2.Oid(hex=tree))]
+        pending = [(b"", tree)]
         while pending:
             prefix, place = pending.pop()
-            for name, oid, mode in _entries(self._tree(place)):
+            for name, oid, mode in self.entries(place):
                 if mode == FileMode.TREE:
                     pending.append((prefix + name + b"/", oid))
                 else:
-                    yield prefix + name, str(oid), mode
+                    yield prefix + name, oid, mode
 
 
 def _entries(tree: pygit2.Tree) -> Iterator[tuple[bytes, pygit2.Oid, int]]:

@@ -79,7 +79,7 @@ class Skipped(NamedTuple):
 class Source(Protocol):
     """Another tool's way to keep datasets in a git repository."""
 
-    #: What `versions` came across and left out.
+    #: What `versions` and `contents` came across and left out.
     skipped: list[Skipped]
     #: Whether git does not know of the datasets' own paths, so that pointer files can take them over at once.
     leaves_git_alone: bool

@@ -1,8 +1,9 @@
 """An import: versions that are not owned yet are taken and published, some at a time, each under its own ref.
 
-A ref carries the commit that brought the version in, and that commit's time, so that a later run knows what is done
-without reading anything. Refs are published when everything that they need is in the cache; a run that is interrupted
-keeps what it published, and goes on there. Pointer files come last. Nothing of the other tool's is written to.
+A ref carries the commit that brought the version in, and that commit's time and author, so that a later run knows what
+is done without reading anything. Refs are published when everything that they need is in the cache; a run that is
+interrupted keeps what it published, and goes on there. Pointer files come last. Nothing of the other tool's is written
+to.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 from hitsave.cache.intake import Intake
 from hitsave.cache.store import Cache
 from hitsave.errors import HitsaveError, ReliedOnLost, WorkspaceError
-from hitsave.importing.model import Imported, ListMissing, Outcome, Skipped, Source, State, Version
+from hitsave.importing.model import Imported, ListMissing, Origin, Outcome, Skipped, Source, State, Version
 from hitsave.importing.taking import Blob, Lacking, Taking, missing_parts, refuse_clashes
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.encoding import decode_tree
@@ -59,7 +60,7 @@ class Import:
         self._batch_bytes = batch_bytes
         self._new_size = 0
         self._done = {
-            (ref.path, ref.git_commit, ref.created): ref for ref in cache.refs(Namespace.DATASETS) if ref.git_commit
+            (ref.path, Origin(ref.git_commit, ref.created, ref.by)): ref for ref in cache.refs(Namespace.DATASETS)
         }
 
     def run(self, beneath: Path, dry_run: bool = False) -> Imported:
@@ -73,10 +74,9 @@ class Import:
         workspace = self._project.workspace.root
         outside = {version.path for version in every if not self._place(version).is_relative_to(workspace)}
         versions = [version for version in every if version.path not in outside]
-        done = Imported(skipped=[one for one in self._source.skipped if self._concerns(one, beneath)])
-        done.skipped += [Skipped(path, f"lies outside of the workspace {workspace}") for path in sorted(outside)]
-        if not versions and not done.skipped:
+        if not every and not any(self._concerns(skipped, beneath) for skipped in self._source.skipped):
             raise WorkspaceError(f"{beneath}: no commit has a dataset there")
+        done = Imported()
         self._progress.start("importing")
         if dry_run:
             done.outcomes = [self._look(version) for version in versions]
@@ -84,6 +84,8 @@ class Import:
             done.outcomes = list(self._take_all(versions))
             done.new_size = self._new_size
             done.pointers = list(self._write_pointers(done.outcomes))
+        done.skipped = [skipped for skipped in self._source.skipped if self._concerns(skipped, beneath)]
+        done.skipped += [Skipped(path, f"lies outside of the workspace {workspace}") for path in sorted(outside)]
         return done
 
     def _concerns(self, skipped: Skipped, beneath: Path) -> bool:
@@ -96,8 +98,7 @@ class Import:
     # -- what is there already
 
     def _known(self, version: Version) -> Outcome | None:
-        key = self._project.path_in(self._place(version)), version.origin.commit, version.origin.time
-        ref = self._done.get(key)
+        ref = self._done.get((self._project.path_in(self._place(version)), version.origin))
         if ref is None or not self._cache.owns_whole(ref.digest):
             return None
         outcome = Outcome(version, State.KNOWN, ref.digest, ref.kind)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.world import User, World, git
-from tests.importing.projects import DvcProject
+from tests.importing.projects import AnnexProject, DvcProject, LfsProject
 
 
 @pytest.fixture
@@ -77,3 +77,36 @@ def test_what_is_no_repository_is_refused(user: User, tmp_path: Path) -> None:
     assert "no commit has a .dvc file" in user.refused("import", "dvc", empty)
     assert "missing: no commit has a dataset there" in user.refused("import", "dvc", "missing")
     user.refused("import", "svn", code=2)
+
+
+def test_going_over_from_git_lfs(world: World) -> None:
+    user = world.user()
+    project = LfsProject(user.workspace, user.cache)
+    project.write(".gitattributes", "data/** filter=lfs\n")
+    project.track("data/a.bin", b"content")
+    project.track("single.bin", b"single")
+    project.track("more/b.bin", b"more")
+    project.commit()
+    done = user.do("import", "git-lfs", "--dataset", "more")
+    assert sorted(line.split()[-1] for line in done.lines) == ["data", "more", "single.bin"]
+    # As git-lfs would have checked it out, and as the command says how to go on.
+    project.write("data/a.bin", b"content")
+    git(user.workspace, "rm", "-r", "--cached", "--quiet", "data")
+    user.do("add", "data")
+    assert user.state()["state"] == "clean"
+    assert git(user.workspace, "check-ignore", "data").strip() == "data"
+
+
+def test_going_over_from_git_annex(world: World) -> None:
+    user = world.user()
+    project = AnnexProject(user.workspace, user.cache)
+    project.lock("data/a.bin", project.put(b"content"))
+    project.commit()
+    user.do("import", "git-annex", "--dataset", "data")
+    git(user.workspace, "rm", "-r", "--quiet", "data")
+    user.do("checkout", "data")
+    user.do("add", "data")
+    assert (user.data / "a.bin").read_bytes() == b"content"
+    assert not (user.data / "a.bin").is_symlink()
+    assert "no commit has a folder there" in user.refused("import", "git-annex", "--dataset", "src")
+    assert "is no folder within" in user.refused("import", "git-annex", "--dataset", "..", code=2)

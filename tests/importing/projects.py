@@ -144,3 +144,51 @@ def everything(folder: Path, but: str = ".hitsave") -> dict[str, tuple[bytes, in
             if not name.endswith(but) and os.path.isfile(path):
                 found[path] = Path(path).read_bytes(), os.stat(path).st_mode
     return found
+
+
+@dataclass(frozen=True)
+class LfsProject(GitProject):
+    """git-lfs's pointers, written as they are, and its objects."""
+
+    def object_path(self, oid: str) -> Path:
+        """Where a content is kept."""
+        return self.root / ".git/lfs/objects" / oid[:2] / oid[2:4] / oid
+
+    def track(self, path: str, content: bytes) -> str:
+        """A pointer in the working folder, where git-lfs would put the content, and the content; its name."""
+        oid = hashlib.sha256(content).hexdigest()
+        self.write(path, f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {len(content)}\n")
+        place = self.object_path(oid)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+        return oid
+
+
+@dataclass(frozen=True)
+class AnnexProject(GitProject):
+    """git-annex's links and pointer files, and its objects."""
+
+    def object_path(self, key: str) -> Path:
+        """Where a content is kept; the first two folders are a hash of the key, which nothing here depends on."""
+        return self.root / ".git/annex/objects/Gq/4J" / key / key
+
+    def put(self, content: bytes, key: str = "") -> str:
+        """Keep a content, by its SHA-256 unless a key is given; the key."""
+        key = key or f"SHA256E-s{len(content)}--{hashlib.sha256(content).hexdigest()}.bin"
+        place = self.object_path(key)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+        place.chmod(0o444)
+        return key
+
+    def lock(self, path: str, key: str) -> None:
+        """A link to a content."""
+        place = self.root / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.unlink(missing_ok=True)
+        place.symlink_to(os.path.relpath(self.object_path(key), place.parent))
+
+    def unlock(self, path: str, key: str) -> None:
+        """A pointer file in its place."""
+        (self.root / path).unlink(missing_ok=True)
+        self.write(path, f"/annex/objects/{key}\n")

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from hitsave.importing.annex import AnnexFormat
 from hitsave.importing.dvc import DvcSource
+from hitsave.importing.lfs import LfsFormat
 from hitsave.importing.model import State
+from hitsave.importing.tracked import TrackedSource
 from tests.cli.world import git_environment
-from tests.importing.programs import dvc_program
+from tests.importing.programs import dvc_program, program
 from tests.importing.projects import GitProject, everything
 
 LARGE = os.urandom(300_000)
@@ -25,6 +28,11 @@ class Tool:
         self._environment = {**git_environment(), "HOME": str(home), "LC_ALL": "C.UTF-8", "DVC_NO_ANALYTICS": "1"}
         for scope in ("GLOBAL_CONFIG", "SYSTEM_CONFIG", "SITE_CACHE"):
             self._environment[f"DVC_{scope}_DIR"] = str(home / scope)
+
+    def commit(self, message: str) -> None:
+        """Commit all there is, with the tool's filters and hooks."""
+        self.run("git", "add", "--all")
+        self.run("git", "commit", "--quiet", "-m", message)
 
     def run(self, *command: str) -> None:
         subprocess.run(command, cwd=self._project.root, env=self._environment, check=True, capture_output=True)
@@ -79,3 +87,56 @@ def test_dvc(project: GitProject, tmp_path: Path) -> None:
         # `out` was made from what `data` was then, so that it matches; nothing was checked out since.
         told = {status.path.name: status.state.value for status in repository.status(repository.find_datasets([]))}
     assert told == {"data": "clean", "out": "clean", "run.sh": "clean"}
+
+
+def test_git_lfs(project: GitProject, tmp_path: Path) -> None:
+    program("git-lfs", "version")
+    tool = Tool(project, tmp_path)
+    tool.run("git", "lfs", "install", "--local")
+    tool.run("git", "lfs", "track", "my data/**", "*.psd")
+    project.write("my data/sub/big.bin", LARGE)
+    project.write("my data/a.txt", b"one\r\n")
+    project.write("art/logo.psd", b"logo")
+    tool.commit("first")
+    project.write("my data/a.txt", b"two")
+    tool.commit("second")
+    before = everything(project.root)
+    done = project.run(lambda history: TrackedSource(history, LfsFormat(history), (), False))
+    assert [(outcome.version.path, outcome.state) for outcome in done.outcomes] == [
+        (b"my data", State.IMPORTED),
+        (b"my data", State.IMPORTED),
+        (b"art/logo.psd", State.IMPORTED),
+    ]
+    held = [project.files(ref) for ref in project.refs().values()]
+    for content in (b"one\r\n", b"two"):
+        assert {b"a.txt": content, b"sub/big.bin": LARGE} in held
+    assert everything(project.root) == before
+    with project.repository() as repository:
+        told = [status.state.value for status in repository.status(repository.find_datasets([]))]
+    assert told == ["clean", "clean"]
+
+
+def test_git_annex(project: GitProject, tmp_path: Path) -> None:
+    program("git-annex", "version")
+    tool = Tool(project, tmp_path)
+    tool.run("git", "annex", "init", "-q", "here")
+    project.write("data/sub/big.bin", LARGE)
+    project.write("data/a.txt", b"one")
+    tool.run("git", "annex", "add", "-q", ".")
+    tool.run("git", "annex", "unlock", "-q", "data/a.txt")
+    tool.commit("first")
+    project.write("data/a.txt", b"two")
+    for backend in ("SHA1E", "BLAKE2B512", "WORM", "SKEIN256"):
+        project.write(f"data/{backend}", backend)
+        tool.run("git", "annex", "add", "-q", "--backend", backend, f"data/{backend}")
+    tool.run("git", "annex", "add", "-q", ".")
+    tool.commit("second")
+    before = everything(project.root)
+    done = project.run(lambda history: TrackedSource(history, AnnexFormat(history), [b"data"], False))
+    assert [outcome.state for outcome in done.outcomes] == [State.IMPORTED] * 2
+    held = [project.files(ref) for ref in project.refs().values()]
+    first = {b"a.txt": b"one", b"sub/big.bin": LARGE}
+    added = {name.encode(): name.encode() for name in ("SHA1E", "BLAKE2B512", "WORM", "SKEIN256")}
+    assert first in held
+    assert {**first, **added, b"a.txt": b"two"} in held
+    assert everything(project.root) == before
