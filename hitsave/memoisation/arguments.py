@@ -90,8 +90,11 @@ class Binder:
 class ArgumentCode:
     """The code that arrives in arguments: of functions, and of the classes of instances."""
 
-    def __init__(self, fingerprints: Fingerprints, ignored: Ignored, sensitivity: str, aliases: Aliases) -> None:
+    def __init__(
+        self, fingerprints: Fingerprints, ignored: Ignored, sensitivity: str, aliases: Aliases, project: str
+    ) -> None:
         self._fingerprints = fingerprints
+        self._project = project
         self._ignored = ignored
         self._sensitivity = sensitivity
         self._aliases = aliases
@@ -105,7 +108,11 @@ class ArgumentCode:
         known = self._known.get(id(value))
         if known is None or not known[1].holds(self._aliases):
             found = self._fingerprints.make(
-                value, ignored=self._ignored, sensitivity=self._sensitivity, aliases=self._aliases
+                value,
+                project=self._project,
+                ignored=self._ignored,
+                sensitivity=self._sensitivity,
+                aliases=self._aliases,
             )
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hitsave.config import find_workspace
 from hitsave.errors import CacheError, CorruptObject, ObjectError, ObjectNotFound
 from hitsave.memoisation.accepting import accepted_codes
 from hitsave.memoisation.arguments import ArgumentCode, Binder, Bound, digest_arguments
@@ -91,6 +92,7 @@ class Caller:
         self.symbol = f"{canonical_module(self._module)}.{name}"
         self.file = _file_of(function)
         self._start = self.file.parent if self.file is not None else Path.cwd()
+        self._project = os.fspath(find_workspace(self._start))
         self._ignored = Ignored(settings.ignore)
         self.aliases = Aliases()
         self._lock = threading.RLock()
@@ -185,6 +187,7 @@ class Caller:
                     self.function,
                     own=self._module,
                     folder=self._start,
+                    project=self._project,
                     depends_on=self.settings.depends_on,
                     ignored=self._ignored,
                     sensitivity=self.settings.version_sensitivity,
@@ -223,7 +226,7 @@ class Caller:
         found: ArgumentCode | None = getattr(self._argument_code, "found", None)
         if found is None:
             found = self._argument_code.found = ArgumentCode(
-                FINGERPRINTS, self._ignored, self.settings.version_sensitivity, self.aliases
+                FINGERPRINTS, self._ignored, self.settings.version_sensitivity, self.aliases, self._project
             )
         return found
 

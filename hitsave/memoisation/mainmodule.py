@@ -11,6 +11,8 @@ import sys
 MAIN_NAMES = ("__main__", "__mp_main__")
 
 
+#: What runs a script as `__main__` without making a module of it.
+_RUNNERS = ("cProfile", "profile")
 #: The name that another program's `__main__` goes by, where functions of it came here in a pickle.
 _stands_for: list[str] = []
 
@@ -21,6 +23,8 @@ def main_name() -> str | None:
         return _stands_for[0]
     main = sys.modules.get("__mp_main__") or sys.modules.get("__main__")
     spec = getattr(main, "__spec__", None)
+    if spec is not None and spec.name in _RUNNERS and sys.argv[0].endswith(".py"):
+        return _name_of(sys.argv[0])
     if spec is not None and spec.name not in MAIN_NAMES:
         return str(spec.name)
     file = getattr(main, "__file__", None)

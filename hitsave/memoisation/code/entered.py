@@ -5,8 +5,8 @@ they lead. So while a body runs, the project's own code that begins to run is no
 that is seen depends on the version of Python: `monitoring` and `profiling`.
 
 Which evaluation a call belongs to is told by the context variable `entered_here`: tasks have it by themselves, threads
-where `hitsave.memoisation.recording.carry` was told of it. A thread of which nothing is known counts for all evaluations
-that run, unless it is the main one. What an inner evaluation enters belongs to the outer ones as well.
+where `hitsave.memoisation.recording.carry` was told of it. A thread of which nothing is known counts for all
+evaluations that run, unless it is the main one. What an inner evaluation enters belongs to the outer ones as well.
 
 Not followed: other processes, code without a file that is run in a namespace of its own, and names that are computed
 and never called (`getattr(module, name)` of a constant). Where a profiler runs, or all tools have owners, nothing is

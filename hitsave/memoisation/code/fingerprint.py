@@ -18,6 +18,7 @@ from hitsave.memoisation.code.graph import Walk, unwrapped
 from hitsave.memoisation.code.ignoring import Ignored
 from hitsave.memoisation.code.normal import Attention
 from hitsave.memoisation.code.origin import Origins
+from hitsave.memoisation.code.places import Places
 from hitsave.memoisation.code.readings import Readings
 from hitsave.memoisation.code.source import Sources
 from hitsave.memoisation.code.watch import Aliases
@@ -58,7 +59,7 @@ class Fingerprint:
         self.walk.watch.note_changes(self._redigest, aliases)
 
     def _redigest(self, value: object) -> bytes:
-        return digest_value(value, self._known_label)
+        return digest_value(self.walk.places.relocate(value), self._known_label)
 
     def _known_label(self, value: object) -> str:
         return self.walk.labels[id(unwrapped(value))]
@@ -78,6 +79,7 @@ class Fingerprints:
         *,
         own: str = "",
         folder: Path | None = None,
+        project: str | None = None,
         depends_on: Iterable[object] = (),
         ignored: Ignored | None = None,
         sensitivity: str = "minor",
@@ -87,9 +89,11 @@ class Fingerprints:
         """The fingerprint of a function or class, or of whatever else can be called.
 
         The package of the module `own` counts as the project's, wherever it lies. Relative paths of `depends_on` are
-        looked for in `folder`. `readings` spare it to read sources that an earlier process has read.
+        looked for in `folder`; paths in globals count as seen from the folder `project`. `readings` spare it to read
+        sources that an earlier process has read.
         """
         attention = Attention()
+        places = Places(project)
         with self._lock:
             if own and self.origins.own(own):
                 reconsider()
@@ -97,7 +101,13 @@ class Fingerprints:
             try:
                 while True:
                     walk = Walk(
-                        self._sources, self.origins, ignored or Ignored(), aliases or Aliases(), sensitivity, attention
+                        self._sources,
+                        self.origins,
+                        ignored or Ignored(),
+                        aliases or Aliases(),
+                        sensitivity,
+                        attention,
+                        places,
                     )
                     walk.begin(root)
                     for number, each in enumerate(depends_on):

@@ -28,6 +28,7 @@ from hitsave.memoisation.code.ignoring import Ignored
 from hitsave.memoisation.code.names import Chain, Import, Uses, uses_of
 from hitsave.memoisation.code.normal import Attention
 from hitsave.memoisation.code.origin import Origin, Origins, package_of
+from hitsave.memoisation.code.places import Places
 from hitsave.memoisation.code.source import Sources
 from hitsave.memoisation.code.watch import MISSING, Aliases, Watch, cell_contents
 from hitsave.memoisation.mainmodule import canonical_module
@@ -80,6 +81,7 @@ class Walk:
         aliases: Aliases,
         sensitivity: str,
         attention: Attention,
+        places: Places,
     ) -> None:
         self.sources = sources
         self._origins = origins
@@ -87,6 +89,7 @@ class Walk:
         self._aliases = aliases
         self._sensitivity = sensitivity
         self.attention = attention
+        self.places = places
         self.watch = Watch()
         self.dependencies: dict[tuple[DependencyKind, str], Dependency] = {}
         self.mentions: set[str] = set()
@@ -360,7 +363,7 @@ class Walk:
             self._name(dotted, self.refer(code))
             return
         try:
-            digest = digest_value(value, self.refer, name=dotted)
+            digest = digest_value(self.places.relocate(value), self.refer, name=dotted)
         except Undigestable:
             self._untracked(dotted, value)
             return
