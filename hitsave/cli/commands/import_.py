@@ -47,7 +47,7 @@ def command() -> None:
     """
 
 
-@command.command("dvc")
+@command.command("dvc", short_help="outputs of .dvc files and dvc.lock")
 @_path
 @_dry_run
 @json_option
@@ -72,7 +72,7 @@ def dvc(session: Session, path: Path, dry_run: bool, as_json: bool) -> None:
         )
 
 
-@command.command("git-lfs")
+@command.command("git-lfs", short_help="files and folders that git-lfs keeps")
 @_path
 @_datasets
 @_dry_run
@@ -100,7 +100,7 @@ def git_lfs(session: Session, path: Path, datasets: tuple[Path, ...], dry_run: b
         )
 
 
-@command.command("git-annex")
+@command.command("git-annex", short_help="files that git-annex keeps")
 @_path
 @_datasets
 @_dry_run
