@@ -145,7 +145,6 @@ def _import_module(name: str) -> tuple[ModuleType, list[str]]:
     """The longest beginning of a name that is a module, imported, and the rest of the name."""
     from hitsave.errors import WorkspaceError
 
-    _ = sys.modules["hitsave"].experiment  # `from hitsave import memo` is to give the function, and not our package.
     parts = name.split(".")
     for length in range(len(parts) - 1, 0, -1):
         module = ".".join(parts[:length])
