@@ -93,7 +93,7 @@ class Caller:
         self.file = _file_of(function)
         self._start = self.file.parent if self.file is not None else Path.cwd()
         self._project = os.fspath(find_workspace(self._start))
-        self._ignored = Ignored(settings.ignore)
+        self.ignored = Ignored(settings.ignore)
         self.aliases = Aliases()
         self._lock = threading.RLock()
         self._fingerprint: Fingerprint | None = None
@@ -189,7 +189,7 @@ class Caller:
                     folder=self._start,
                     project=self._project,
                     depends_on=self.settings.depends_on,
-                    ignored=self._ignored,
+                    ignored=self.ignored,
                     sensitivity=self.settings.version_sensitivity,
                     aliases=self.aliases,
                     readings=self._readings(),
@@ -226,7 +226,7 @@ class Caller:
         found: ArgumentCode | None = getattr(self._argument_code, "found", None)
         if found is None:
             found = self._argument_code.found = ArgumentCode(
-                FINGERPRINTS, self._ignored, self.settings.version_sensitivity, self.aliases, self._project
+                FINGERPRINTS, self.ignored, self.settings.version_sensitivity, self.aliases, self._project
             )
         return found
 

@@ -202,6 +202,7 @@ class Computation:
     def _extras(self, call: Call, running: Running) -> tuple[Extra, ...]:
         """What was needed beside what could be told before: code that was entered, here and in calls within this."""
         entries = unknown(running.entered.entries, [*call.fingerprint.codes, *call.codes])
+        entries = [each for each in entries if not self._caller.ignored.entry(each.code, each.namespace, each.qualname)]
         root, sensitivity = call.place.config.workspace, self._caller.settings.version_sensitivity
         found = {**running.entered.adopted, **DEFINITIONS.record(entries, root, sensitivity)}
         return tuple(Extra(name, Digest(digest)) for name, digest in sorted(found.items()))

@@ -84,7 +84,7 @@ class MemoFunction(_Typed[P, R]):
         self.__wrapped__ = function
         for name in _COPIED:
             value = getattr(function, name, None)
-            if value is not None:
+            if value is not None or name == "__doc__":
                 setattr(self, name, value)
         self._settings = settings
         self._caller: Caller | None = None

@@ -10,7 +10,7 @@ _told: set[str] = set()
 
 def warn(message: str) -> None:
     """Warn."""
-    level, frame = 1, sys._getframe(1)
+    level, frame = 2, sys._getframe(1)  # That is how `warnings.warn` counts who called this.
     while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith("hitsave."):
         frame = frame.f_back
         level += 1

@@ -22,7 +22,6 @@ from hitsave.memoisation.code.places import Places
 from hitsave.memoisation.code.readings import Readings
 from hitsave.memoisation.code.source import Sources
 from hitsave.memoisation.code.watch import Aliases
-from hitsave.memoisation.values.digest import digest_value
 
 #: Names whose use means that the code looks at docstrings, or at annotations, of what it can reach.
 _DOCSTRING_READERS = frozenset(("__doc__", "getdoc", "getsource", "getsourcelines"))
@@ -59,7 +58,7 @@ class Fingerprint:
         self.walk.watch.note_changes(self._redigest, aliases)
 
     def _redigest(self, value: object) -> bytes:
-        return digest_value(self.walk.places.relocate(value), self._known_label)
+        return self.walk.digest(value, self._known_label)
 
     def _known_label(self, value: object) -> str:
         return self.walk.labels[id(unwrapped(value))]

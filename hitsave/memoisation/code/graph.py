@@ -28,6 +28,7 @@ from hitsave.memoisation.code.ignoring import Ignored
 from hitsave.memoisation.code.names import Chain, Import, Uses, uses_of
 from hitsave.memoisation.code.normal import Attention
 from hitsave.memoisation.code.origin import Origin, Origins, package_of
+from hitsave.memoisation.code.peeking import peek
 from hitsave.memoisation.code.places import Places
 from hitsave.memoisation.code.source import Sources
 from hitsave.memoisation.code.watch import MISSING, Aliases, Watch, cell_contents
@@ -43,6 +44,7 @@ _ATOMS = (int, float, complex, bool, str, bytes, type(None), type(Ellipsis), typ
 _CODE_TYPES = (FunctionType, type, ModuleType)
 
 _MANY = 1000
+_HEAP_TYPE = 1 << 9  # In the flags of types that Python code has made.
 
 
 def unwrapped(value: object) -> object:
@@ -68,6 +70,14 @@ def is_plain(value: object, depth: int = 3) -> bool:
     else:
         return is_atom(value)
     return depth > 0 and len(value) < _MANY and all(is_plain(each, depth - 1) for each in members)
+
+
+def attribute_or_none(module: object, qualname: str) -> object:
+    """What a qualified name stands for in a module."""
+    found = module
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    return found
 
 
 class Walk:
@@ -154,7 +164,7 @@ class Walk:
             return self._enter_function(value)
         if isinstance(value, type):
             module = str(value.__module__)
-            own = self._note_package(module) is Origin.OWN
+            own = self._note_package(module) is Origin.OWN or self._is_stray(value, module)
             label = f"{canonical_module(module)}.{value.__qualname__}"
             return label, (lambda label: members.walk_class(self, value, label)) if own else None
         if isinstance(value, MethodType):
@@ -165,14 +175,22 @@ class Walk:
             return f"{module}.{value.__qualname__}", None
         name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None) or "object"
         kind = self.refer(type(value))
-        return f"{kind} {module}.{name}", lambda label: self._wrapping(value, label)
+        return f"{kind} {canonical_module(str(module))}.{name}", lambda label: self._wrapping(value, label)
+
+    def _is_stray(self, cls: type, module: str) -> bool:
+        """Whether a class is not where it says it is from: somebody made it, who did not say so."""
+        if not cls.__flags__ & _HEAP_TYPE or attribute_or_none(sys.modules.get(module), cls.__qualname__) is cls:
+            return False
+        if self._origins.of_module(module) is Origin.PYTHON:
+            return "<locals>" not in cls.__qualname__
+        return any(self._is_own_code(getattr(each, "__func__", each)) for each in vars(cls).values())
 
     def _enter_function(self, function: FunctionType) -> tuple[str, Callable[[str], None] | None]:
         module = str(function.__globals__.get("__name__", "?"))
         if self._note_package(module) is Origin.OWN:
             label = f"{canonical_module(module)}.{function.__code__.co_qualname}"
             return label, lambda label: self._function(function, label)
-        label = f"{function.__module__}.{function.__qualname__}"
+        label = f"{canonical_module(str(function.__module__))}.{function.__qualname__}"
         if function.__closure__ or "__wrapped__" in function.__dict__:
             return label, lambda label: self._wrapping(function, label)
         return label, None
@@ -258,7 +276,10 @@ class Walk:
             return
         value = namespace.get(name, MISSING)
         self._bound(namespace, name, value, dotted)
-        if value is MISSING and hasattr(builtins, name):
+        if value is MISSING and (builtin := vars(builtins).get(name, MISSING)) is not MISSING:
+            self._bound(vars(builtins), name, builtin, "")
+            if self._is_own_code(builtin):  # Somebody has put his own in its place.
+                self._take(builtin, tuple(rest), dotted)
             return
         self._take(value, tuple(rest), dotted)
 
@@ -363,7 +384,7 @@ class Walk:
             self._name(dotted, self.refer(code))
             return
         try:
-            digest = digest_value(self.places.relocate(value), self.refer, name=dotted)
+            digest = self.digest(value, self.refer, dotted)
         except Undigestable:
             self._untracked(dotted, value)
             return
@@ -371,6 +392,10 @@ class Walk:
         self.add(Dependency(DependencyKind.VALUE, dotted, counted, describe(value)))
         if not is_atom(value):
             self.watch.value(dotted, value, digest)
+
+    def digest(self, value: object, refer: Callable[[object], str], dotted: str = "value") -> bytes:
+        """The digest of a value that a name holds. Raises Undigestable."""
+        return digest_value(self.places.relocate(peek(value)), refer, name=dotted)
 
     def _untracked(self, dotted: str, value: object) -> None:
         """A lock, a connection, a logger: nothing tells whether it has changed, but its class and functions do."""

@@ -11,6 +11,7 @@ different trees never give the same bytes.
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -31,11 +32,12 @@ _BODIES = frozenset(("body", "orelse", "finalbody"))
 
 
 class Attention(NamedTuple):
-    """What else counts, because the code at hand looks at it."""
+    """What else counts, because the code at hand looks at it; and how far Python optimises, for assertions."""
 
     docstrings: bool = False
     annotations: bool = False
     subclasses: bool = False
+    optimize: int = sys.flags.optimize
 
 
 def definition_digest(node: Definition, attention: Attention, is_ours: IsOurs = lambda decorator: False) -> bytes:
@@ -94,10 +96,12 @@ class _Writer:
         if isinstance(node, ast.Lambda):
             return [*self.function_parts(node), *_default_parts(node.args)]
         if isinstance(node, ast.AnnAssign) and not self._attention.annotations:
-            if node.value is None:
-                return [_Text("Declared"), node.target]
+            if node.value is None:  # It says that a name is local, which shows in what the code uses.
+                return []
             return [_Text("Assign"), [node.target], node.value]
         parts: list[Any] = [_Text(type(node).__name__)]
+        if isinstance(node, ast.Assert) or (isinstance(node, ast.Name) and node.id == "__debug__"):
+            parts.append(_Text(f"optimize {self._attention.optimize}"))
         for name, value in ast.iter_fields(node):
             if name not in _SKIPPED_FIELDS:
                 parts.append(_Body(value) if name in _BODIES and isinstance(value, list) else value)
@@ -110,6 +114,8 @@ class _Writer:
     def _is_idle(self, statement: ast.stmt) -> bool:
         if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
             return not (self._attention.docstrings and isinstance(statement.value.value, str))
+        if isinstance(statement, ast.AnnAssign) and statement.value is None:
+            return not self._attention.annotations
         if isinstance(statement, ast.If) and not statement.orelse:
             return _name_of(statement.test) == "TYPE_CHECKING"
         return isinstance(statement, ast.Pass)

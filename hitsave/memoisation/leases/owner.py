@@ -25,6 +25,9 @@ class Owner(NamedTuple):
     began: str
 
 
+_DEAD = ("Z", "X", "x")
+_STOPPED = ("T", "t")
+
 _known: Owner | None = None
 
 
@@ -37,11 +40,16 @@ def this_process() -> Owner:
 
 
 def life_of(owner: Owner) -> Life:
-    """Whether a process lives. A dead one whose parent has not asked for its status yet is gone."""
+    """Whether a process lives. A dead one whose parent has not asked for its status yet is gone.
+
+    Of one that was stopped nobody knows whether it will ever go on.
+    """
     if owner.host != this_process().host or sys.platform == "win32":
         return Life.UNKNOWN
     if sys.platform == "linux":
-        return Life.ALIVE if owner.began and _began(owner.pid) == owner.began else Life.GONE
+        if not owner.began or _began(owner.pid) != owner.began:
+            return Life.GONE
+        return Life.UNKNOWN if _state(owner.pid) in _STOPPED else Life.ALIVE
     try:
         os.kill(owner.pid, 0)
     except ProcessLookupError:
@@ -63,9 +71,19 @@ def _host() -> str:
 
 def _began(pid: int) -> str | None:
     """When a process began, in ticks since the system did; None where there is none, or nobody can tell."""
+    fields = _fields(pid)
+    return None if not fields or fields[0] in _DEAD else fields[19]
+
+
+def _state(pid: int) -> str:
+    """What a process does, as Linux tells it; empty where there is none."""
+    fields = _fields(pid)
+    return fields[0] if fields else ""
+
+
+def _fields(pid: int) -> list[str]:
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            fields = file.read().rpartition(")")[2].split()  # The name before it may hold anything.
+            return file.read().rpartition(")")[2].split()  # The name before it may hold anything.
     except OSError:
-        return None
-    return None if fields[0] in "ZXx" else fields[19]
+        return []
