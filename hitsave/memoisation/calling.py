@@ -16,7 +16,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hitsave.config import find_workspace
-from hitsave.errors import CacheError, CorruptObject, ObjectError, ObjectNotFound
+from hitsave.errors import CacheError, CorruptObject, HitsaveError, ObjectError, ObjectNotFound
 from hitsave.memoisation.accepting import accepted_codes
 from hitsave.memoisation.arguments import ArgumentCode, Binder, Bound, digest_arguments
 from hitsave.memoisation.code.definitions import Definitions
@@ -131,7 +131,10 @@ class Caller:
         call = self._prepare(args, kwargs)
         if call is not None:
             call.fresh = True
-            call.passed_over += [name for name, _ in call.place.cache.evaluations.find(self.symbol, call.key)]
+            try:
+                call.passed_over += [name for name, _ in call.place.cache.evaluations.find(self.symbol, call.key)]
+            except HitsaveError as error:
+                warn_once(f"{self.symbol}: no result can be looked up ({error})")
         return self._computation(call, args, kwargs)
 
     def _computation(self, call: Call | None, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Computation:
@@ -185,6 +188,7 @@ class Caller:
             if found is None or not found.holds(self.aliases):
                 found = self._fingerprint = FINGERPRINTS.make(
                     self.function,
+                    memoised=True,
                     own=self._module,
                     folder=self._start,
                     project=self._project,
@@ -235,12 +239,12 @@ class Caller:
     def _find_or_warn(self, call: Call) -> Found | None:
         try:
             return self.find(call)
-        except CacheError as error:
+        except HitsaveError as error:
             warn_once(f"{self.symbol}: no result can be looked up ({error})")
             return None
 
     def find(self, call: Call) -> Found | None:
-        """The result, from this process or the cache. Raises CacheError."""
+        """The result, from this process or the cache. Raises CacheError, and CorruptObject where an index is damaged."""
         warm = self._warm.get(call.key)
         if warm is not None and self._still_there(call.place, warm):
             return Found(warm.value())
@@ -341,12 +345,12 @@ class Caller:
             self._warm.put(key, WarmResult((kept.name, *kept.words), value, (pickled or pickle_result(value)).pickle))
 
     def _pass_over(self, call: Call, name: RefName, error: ObjectError | ResultUnreadable) -> None:
-        """An evaluation that cannot be used: tell why, and let a good one take its place."""
+        """An evaluation that cannot be used: tell why, and let a good one take its place. Raises HitsaveError."""
         call.passed_over.append(name)
         if isinstance(error, CorruptObject):
+            set_aside(call.place, error)  # Raises where no object is damaged, but the index that leads to it.
             call.lost.append(name)
             warn(f"{self.symbol}: a kept result is damaged, and is computed again ({error})")
-            set_aside(call.place, error)
         elif isinstance(error, ObjectNotFound):
             call.lost.append(name)
         else:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
-from hitsave.errors import CacheError, HitsaveError
+from hitsave.errors import HitsaveError
 from hitsave.memoisation.calling import DEFINITIONS, FINGERPRINTS, Call, Caller, Found
 from hitsave.memoisation.code.describe import describe
 from hitsave.memoisation.code.entered import Entered, entered_here, own_code, unknown
@@ -58,7 +58,7 @@ class Running:
         self.elapsed = (time.perf_counter_ns() - self._begun) // 1000
         self.recorder.__exit__(kind, error, trace)
         if error is not None and self.release is not None:
-            with suppress(CacheError):
+            with suppress(HitsaveError):
                 self._place.cache.release(self.release)
 
     @property
@@ -104,7 +104,7 @@ class Computation:
         assert self._call is not None
         try:
             return self._caller.find(self._call)
-        except CacheError:  # It was told at the first look.
+        except HitsaveError:  # It was told at the first look.
             return None
 
     def _find_away(self) -> Found | None:
@@ -122,7 +122,7 @@ class Computation:
                 found = self._find() if find_away(call.place, caller.symbol, caller.codes(call), keys) else None
                 if found is not None:
                     return found
-        except CacheError:  # It was told at the first look.
+        except HitsaveError:  # It was told at the first look.
             pass
         return None
 
@@ -151,7 +151,7 @@ class Computation:
     def _reason(self, call: Call) -> Explanation:
         try:
             return explain_run(call.place, self._wanted(call), self._cause(call))
-        except CacheError:  # Then it cannot be kept either, which is told.
+        except HitsaveError:  # Then it cannot be kept either, which is told.
             return Explanation(self._caller.symbol, Cause.FIRST)
 
     def explain(self, kept: Kept | None) -> Explanation:
