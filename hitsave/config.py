@@ -22,7 +22,7 @@ from hitsave.limits import Limits, parse_age, parse_count, parse_limits, parse_s
 SYMLINKS = ("ignore", "store", "follow")
 LINKS = ("reflink", "hardlink", "symlink", "copy")
 DEFAULT_LINKS = ("reflink", "copy")
-#: The name of the remote that HITSAVE_REMOTE stands for.
+#: The name of the remote that HITSAVE_REMOTE stands for, where it holds a URL or a folder and not another's name.
 ENVIRONMENT_REMOTE = "HITSAVE_REMOTE"
 
 _MARKERS = ("hitsave.toml", "pyproject.toml", ".git")
@@ -182,8 +182,6 @@ def resolve(
     """Put sources together, the first one that says something holding. `project` is used where none names one."""
     values: dict[str, Any] = {}
     remotes: dict[str, RemoteConfig] = {}
-    if url := environ.get("HITSAVE_REMOTE"):
-        remotes[ENVIRONMENT_REMOTE] = RemoteConfig(ENVIRONMENT_REMOTE, url)
     if folder := environ.get("HITSAVE_LOCAL_CACHE_DIR"):
         values["cache_dir"] = folder
     for source in sources:
@@ -193,6 +191,10 @@ def resolve(
             values.setdefault(key, value)
         for remote in source.remotes:
             remotes.setdefault(remote.name, remote)
+    if chosen := environ.get("HITSAVE_REMOTE"):
+        named = None if "://" in chosen or "/" in chosen else remotes.get(chosen)
+        first = named or RemoteConfig(ENVIRONMENT_REMOTE, chosen)
+        remotes = {first.name: first} | {name: remote for name, remote in remotes.items() if name != first.name}
     return Config(
         workspace=workspace,
         project=values.get("project", project),

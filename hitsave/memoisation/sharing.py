@@ -5,8 +5,10 @@ A remote that cannot be reached costs one warning, and the function runs here.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
+from hitsave.config import ENVIRONMENT_REMOTE
 from hitsave.errors import HitsaveError
 from hitsave.maintenance.collect import forgotten
 from hitsave.memoisation.place import Place
@@ -19,8 +21,9 @@ def find_away(place: Place, function: str, codes: Sequence[Digest], keys: Sequen
     """Bring the evaluations of these keys, and what was accepted for these codes; whether there was anything new."""
     prefixes = [evaluation_prefix(function, key) for key in keys]
     prefixes += [acceptance_prefix(function, code) for code in codes]
-    exchange = place.repository.exchange
+    _warn_of_no_such_remote(place)
     try:
+        exchange = place.repository.exchange
         found = exchange.find_evaluations(prefixes)
         new = [ref for ref in found if place.cache.ref(ref.name) is None]
         if new:  # Who forgets a result wants it computed again.
@@ -32,6 +35,17 @@ def find_away(place: Place, function: str, codes: Sequence[Digest], keys: Sequen
         warn_once(f"no result can be taken from the remote ({error})")
         return False
     return bool(new)
+
+
+def _warn_of_no_such_remote(place: Place) -> None:
+    """A folder that is not there is a remote to which nothing was pushed yet, or a slip of the pen."""
+    first, *others = place.config.remotes
+    if first.name == ENVIRONMENT_REMOTE and "://" not in first.url and not os.path.isdir(os.path.expanduser(first.url)):
+        known = ", ".join(remote.name for remote in others) or "none"
+        warn_once(
+            f"HITSAVE_REMOTE is {first.url!r}, which is no URL, no folder that is there, "
+            f"and no name of a remote in the settings (there: {known})"
+        )
 
 
 def fetch_result(place: Place, name: RefName) -> bool:

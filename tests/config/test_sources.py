@@ -91,6 +91,19 @@ def test_remotes_are_joined_and_the_first_one_is_the_default(places: Places) -> 
     assert first == RemoteConfig("HITSAVE_REMOTE", "file:///x")
 
 
+def test_the_environment_may_name_a_remote_of_the_settings(places: Places) -> None:
+    places.shared("[remotes]\norigin = '/ours'\nbackup = '/backup'\n'a/b' = '/odd'\n")
+    origin, backup, odd = places.load().remotes
+    assert places.load(HITSAVE_REMOTE="backup").remotes == (backup, origin, odd)
+    for value in ("other", "./backup", "a/b", "file:///backup"):
+        assert places.load(HITSAVE_REMOTE=value).remotes == (
+            RemoteConfig("HITSAVE_REMOTE", value),
+            origin,
+            backup,
+            odd,
+        )
+
+
 @pytest.mark.parametrize(
     ("value", "offline"), [("1", True), ("yes", True), ("true", True), ("", False), ("0", False), ("false", False)]
 )
@@ -144,7 +157,7 @@ def test_limits_of_what_is_kept_are_ones_own(places: Places) -> None:
     ("text", "says"),
     [
         ("evaluations = 3", "evaluations: must be a table of age, count and size"),
-        ("evaluations.age = 30", "evaluations.age: must be a time such as \"30d\" or \"12h\", not 30"),
+        ("evaluations.age = 30", 'evaluations.age: must be a time such as "30d" or "12h", not 30'),
         ("evaluations.count = 0", "evaluations.count: must be a whole number of at least 1, not 0"),
         ("evaluations.size = '1 pound'", "evaluations.size: must be a size such as"),
         ("evaluations.counts = 1", "did you mean 'evaluations.count'?"),
