@@ -76,6 +76,7 @@ class Fingerprints:
         self,
         root: object,
         *,
+        memoised: bool = False,
         own: str = "",
         folder: Path | None = None,
         project: str | None = None,
@@ -87,6 +88,7 @@ class Fingerprints:
     ) -> Fingerprint:
         """The fingerprint of a function or class, or of whatever else can be called.
 
+        Defaults of one that is `memoised` are arguments, and do not count here.
         The package of the module `own` counts as the project's, wherever it lies. Relative paths of `depends_on` are
         looked for in `folder`; paths in globals count as seen from the folder `project`. `readings` spare it to read
         sources that an earlier process has read.
@@ -108,7 +110,7 @@ class Fingerprints:
                         attention,
                         places,
                     )
-                    walk.begin(root)
+                    walk.begin(root, memoised)
                     for number, each in enumerate(depends_on):
                         _depend(walk, each, number, folder)
                     walk.finish()

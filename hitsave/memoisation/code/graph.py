@@ -109,13 +109,17 @@ class Walk:
         self._seen: set[tuple[int, str]] = set()
         self._pending: deque[Callable[[], None]] = deque()
         self.root: object = None
+        self._called: object = None
 
-    def begin(self, root: object) -> None:
-        """Walk from a memoised function, whose own defaults are arguments, and so do not count here."""
+    def begin(self, root: object, memoised: bool = False) -> None:
+        """Walk from something that is called. The defaults of a memoised function are arguments, and do not count."""
         self.root = unwrapped(root)
+        self._called = self.root if memoised else None
         python = f"{sys.implementation.name} {sys.version_info.major}.{sys.version_info.minor}"
         self.add(text_dependency(DependencyKind.PYTHON, "python", python))
-        self.refer(root)
+        label = self.refer(root)
+        if not isinstance(self.root, _CODE_TYPES):  # A bound method, or an instance: what it holds counts as well.
+            self.value(f"{label}()", self.root)
         self.finish()
 
     def finish(self) -> None:
@@ -223,7 +227,7 @@ class Walk:
         self.watch.function(function)
         found = uses_of(code)
         self.mentions |= found.mentions
-        if function is not self.root:
+        if function is not self._called:
             self._defaults(function, label)
         self._attributes(function, label)
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
@@ -250,6 +254,7 @@ class Walk:
             self.value(f"{label}({name}=)", value)
 
     def _attributes(self, function: FunctionType, label: str) -> None:
+        self.watch.size(function.__dict__)
         for name, value in sorted(function.__dict__.items()):
             if name == "__wrapped__":
                 self.refer(value)
@@ -290,6 +295,8 @@ class Walk:
 
     def _take(self, value: object, rest: Chain, dotted: str) -> None:
         """Follow attributes as long as they are a module's, and depend on where they lead."""
+        if rest and value is not unwrapped(value):
+            self._of_memoised(value, rest[0], dotted)
         if isinstance(value, ModuleType) and rest:
             self._name(dotted, canonical_module(value.__name__))
         while isinstance(value, ModuleType) and rest:
@@ -313,6 +320,13 @@ class Walk:
             self._name(dotted, canonical_module(value.__name__))
             return
         self.value(dotted, value)
+
+    def _of_memoised(self, function: object, name: str, dotted: str) -> None:
+        """An attribute that somebody has given to a memoised function."""
+        found = vars(function).get(name, MISSING)
+        if not hasattr(type(function), name):
+            self._bound(vars(function), name, found, f"{dotted}.{name}")
+            self.value(f"{dotted}.{name}", found)
 
     def _name(self, dotted: str, label: str) -> None:
         """What a name stands for, where that does not say it itself."""
@@ -359,7 +373,9 @@ class Walk:
             return
         loaded = self._load(name)
         if isinstance(loaded, ModuleType) and found.from_top:
-            loaded = sys.modules.get(name.partition(".")[0], MISSING)
+            name = name.partition(".")[0]
+            loaded = sys.modules.get(name, MISSING)
+        self._bound(sys.modules, name, sys.modules.get(name, MISSING), "")
         self._take(loaded, found.attributes, name)
 
     @staticmethod

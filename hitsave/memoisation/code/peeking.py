@@ -11,7 +11,11 @@ import warnings
 import weakref
 from contextvars import ContextVar
 from dataclasses import dataclass
+from types import CodeType
 from typing import Any
+
+from hitsave.memoisation.code.normal import Attention
+from hitsave.memoisation.code.source import code_digest
 
 _ITERATORS = (itertools.count, itertools.cycle, itertools.repeat, itertools.chain, itertools.islice)
 
@@ -41,6 +45,8 @@ def peek(value: Any) -> object:
         return Inside(kind.__name__, dict(value))
     if isinstance(value, weakref.WeakSet):
         return Inside("WeakSet", set(value))
+    if kind is CodeType:
+        return Inside("code", code_digest(value, Attention()))
     if kind in _ITERATORS:
         return _state_of(value)
     return value

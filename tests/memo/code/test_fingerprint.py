@@ -41,7 +41,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
 
 
 def make(module: ModuleType, **settings: object) -> Fingerprint:
-    return Fingerprints().make(module.f, **settings)  # type: ignore[arg-type]
+    return Fingerprints().make(module.f, memoised=True, **settings)  # type: ignore[arg-type]
 
 
 _SIDE = (
