@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hitsave.config import find_workspace
 from hitsave.errors import CacheError, CorruptObject, HitsaveError, ObjectError, ObjectNotFound
+from hitsave.memoisation import withheld
 from hitsave.memoisation.accepting import accepted_codes
 from hitsave.memoisation.arguments import ArgumentCode, Binder, Bound, digest_arguments
 from hitsave.memoisation.code.definitions import Definitions
@@ -105,6 +106,8 @@ class Caller:
 
     def call(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """The result: a kept one, or else the function runs."""
+        if withheld.here is not None:
+            withheld.withhold()
         call = self._prepare(args, kwargs)
         found = None if call is None else self._find_or_warn(call)
         if found is not None:
@@ -113,6 +116,8 @@ class Caller:
 
     async def call_async(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """As `call`, of an `async def` function."""
+        if withheld.here is not None:
+            withheld.withhold()
         call = self._prepare(args, kwargs)
         found = None if call is None else self._find_or_warn(call)
         if found is not None:
@@ -128,6 +133,7 @@ class Caller:
         return await self._fresh(args, kwargs).run_async()
 
     def _fresh(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Computation:
+        withheld.withhold()
         call = self._prepare(args, kwargs)
         if call is not None:
             call.fresh = True
@@ -244,7 +250,7 @@ class Caller:
             return None
 
     def find(self, call: Call) -> Found | None:
-        """The result, from this process or the cache. Raises CacheError, and CorruptObject where an index is damaged."""
+        """The result, from this process or the cache. Raises CacheError, or CorruptObject for a damaged index."""
         warm = self._warm.get(call.key)
         if warm is not None and self._still_there(call.place, warm):
             return Found(warm.value())

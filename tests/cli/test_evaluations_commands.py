@@ -264,6 +264,61 @@ def test_nothing_to_accept(tom: User) -> None:
     assert (done.out, done.said) == (b"", "train.unused: nothing to accept: no other version of its code is kept\n")
 
 
+SCRIPT = """\
+from hitsave import memo
+
+@memo
+def train(rate):
+    open("ran", "a").write("x")
+    return rate * 2
+
+print(train(0.1))
+
+@memo
+def later(rate):
+    return rate
+"""
+
+
+def test_accept_runs_nothing_that_a_script_calls(tom: User) -> None:
+    (tom.workspace / "script.py").write_text(SCRIPT)
+    python(tom, "import script")
+    edit(tom, "rate * 2", "2 * rate", "script.py")
+    dry = tom.do("accept", "script.train", "--dry-run")
+    assert " would count for code " in dry.text
+    assert "      +    return 2 * rate" in dry.said
+    assert tom.do("accept", "script.train").said.rpartition("\n1 evaluation by that")[1]
+    assert python(tom, "import script") == "0.2\n"
+    assert (tom.workspace / "ran").read_text() == "x"
+    says = "hitsave: script calls a memoised function while it is imported, before later is defined; put such calls"
+    assert tom.refused("accept", "script.later").startswith(says)
+
+
+@pytest.mark.parametrize("call", ["train.fresh(0.1)", "import asyncio; asyncio.run(wait(0.1))"])
+def test_accept_runs_nothing_in_any_way(tom: User, call: str) -> None:
+    wait = "@memo\nasync def wait(rate):\n    return train(rate)\n\n"
+    (tom.workspace / "script.py").write_text(SCRIPT.replace("print(train(0.1))", wait + call))
+    python(tom, "import script")
+    edit(tom, "rate * 2", "2 * rate", "script.py")
+    tom.do("accept", "script.train")
+    assert (tom.workspace / "ran").read_text() == "x"
+
+
+def test_accept_where_a_module_calls_that_is_imported_in_turn(tom: User) -> None:
+    package = tom.workspace / "models"
+    package.mkdir()
+    (package / "__init__.py").write_text("from models.inner import train\n")
+    (package / "inner.py").write_text(SCRIPT)
+    (package / "other.py").write_text(SCRIPT.replace("print(train(0.1))", "import models.inner"))
+    python(tom, "import models.other; models.other.train(1)")
+    edit(tom, "rate * 2", "2 * rate", "models/inner.py")
+    edit(tom, "rate * 2", "2 * rate", "models/other.py")
+    assert " count for code " in tom.do("accept", "models.inner.train").text
+    assert " count for code " in tom.do("accept", "models.other.train").text
+    assert (tom.workspace / "ran").read_text() == "xx"
+    assert "before later is defined" in tom.refused("accept", "models.inner.later")
+
+
 def test_functions_that_cannot_be_found(tom: User) -> None:
     assert tom.refused("accept", "train.scale") == "hitsave: train has no memoised function scale"
     assert tom.refused("accept", "train.nope") == "hitsave: train has no memoised function nope"

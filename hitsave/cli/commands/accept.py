@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hitsave.cache.evaluations import EvaluationRow
     from hitsave.memoisation.calling import Caller
     from hitsave.memoisation.place import Place
+    from hitsave.memoisation.withheld import Withheld
 
 
 @click.command("accept")
@@ -35,16 +36,18 @@ def command(session: Session, function: str, code: str | None, note: str, dry_ru
     """Declare a change of a memoised function compatible, so that results of its code before count for the present one.
 
     FUNCTION is its module and name, as in train.fit, or the end of that where it is the only one. Its module is
-    imported, as the programs of the workspace would import it. 'hitsave push' shares what was accepted with the team;
-    'hitsave forget' of the digest that is told takes it back.
+    imported, as the programs of the workspace would import it, up to where that calls a memoised function: nothing is
+    computed. 'hitsave push' shares what was accepted with the team; 'hitsave forget' of the digest that is told takes
+    it back.
     """
     from hitsave.memoisation.accepting import accept, accepted_codes, count_of
     from hitsave.memoisation.place import place_for
+    from hitsave.memoisation.withheld import calls_withheld
 
     place = place_for(Path.cwd())
     name = _name(place, function)
-    with contextlib.redirect_stdout(sys.stderr):
-        caller = _find(place, name)
+    with contextlib.redirect_stdout(sys.stderr), calls_withheld() as withheld:
+        caller = _find(place, name, withheld)
         present = caller.fingerprint()
     symbol = one_line(caller.symbol)
     row = _version(place, caller, present.digest, code)
@@ -105,7 +108,7 @@ def _show_change(place: Place, caller: Caller, row: EvaluationRow) -> None:
 # -- finding the function
 
 
-def _find(place: Place, name: str) -> Caller:
+def _find(place: Place, name: str, withheld: Withheld) -> Caller:
     """What calls a function, by its module and name. Raises WorkspaceError."""
     from hitsave.errors import WorkspaceError
 
@@ -113,13 +116,18 @@ def _find(place: Place, name: str) -> Caller:
         raise WorkspaceError(f"{name} is made by a function; call its accept() where it is made")
     sys.path[:0] = [str(folder) for folder in _folders(place, name)]
     sys.argv = [name]
-    module, rest = _import_module(name)
+    module, rest = _import_module(name, withheld)
     found: Any = module
     for part in rest:
         found = getattr(found, part, None)
     found = getattr(found, "__func__", found)
     while found is not None and not getattr(type(found), "_keeps_results", False):
         found = getattr(found, "__wrapped__", None)
+    if found is None and withheld.modules:
+        raise WorkspaceError(
+            f"{module.__name__} calls a memoised function while it is imported, before {'.'.join(rest)} is defined; "
+            "put such calls under: if __name__ == '__main__'"
+        )
     if found is None:
         raise WorkspaceError(f"{module.__name__} has no memoised function {'.'.join(rest)}")
     caller: Caller = found._begin()
@@ -141,19 +149,34 @@ def _folders(place: Place, name: str) -> Iterator[Path]:
                 yield inner.parents[name.split(".").index(inner.with_suffix("").name)]
 
 
-def _import_module(name: str) -> tuple[ModuleType, list[str]]:
-    """The longest beginning of a name that is a module, imported, and the rest of the name."""
+def _import_module(name: str, withheld: Withheld) -> tuple[ModuleType, list[str]]:
+    """The longest beginning of a name that is a module, imported, and the rest of the name.
+
+    An import that calls a memoised function ends there; its modules have what they had defined by then.
+    """
     from hitsave.errors import WorkspaceError
 
     parts = name.split(".")
     for length in range(len(parts) - 1, 0, -1):
         module = ".".join(parts[:length])
         try:
-            if importlib.util.find_spec(module) is not None:
-                return importlib.import_module(module), parts[length:]
+            found = _import_up_to_a_call(module, withheld)
+            if found is not None:
+                return found, parts[length:]
         except ModuleNotFoundError as error:
             if error.name is not None and not f"{module}.".startswith(f"{error.name}."):
                 raise WorkspaceError(f"{module} cannot be imported here ({error})") from None
         except (Exception, SystemExit) as error:
             raise WorkspaceError(f"{module} cannot be imported here ({type(error).__name__}: {error})") from None
     raise WorkspaceError(f"there is no module {'.'.join(parts[:-1]) or name} here; run this where its programs run")
+
+
+def _import_up_to_a_call(name: str, withheld: Withheld) -> ModuleType | None:
+    """A module; None where there is none of that name."""
+    from hitsave.memoisation.withheld import CallWithheld
+
+    while True:
+        try:
+            return importlib.import_module(name) if importlib.util.find_spec(name) is not None else None
+        except CallWithheld:
+            withheld.restore()  # What is there already is not imported again: each round gets further.
