@@ -17,6 +17,7 @@ from hitsave.errors import HitsaveError
 from hitsave.memoisation.calling import DEFINITIONS, FINGERPRINTS, Call, Caller, Found
 from hitsave.memoisation.code.describe import describe
 from hitsave.memoisation.code.entered import Entered, entered_here, own_code, unknown
+from hitsave.memoisation.depth import RAISED_LIMIT
 from hitsave.memoisation.explaining.explanation import Cause, Explanation
 from hitsave.memoisation.explaining.nearest import Wanted, explain_miss, explain_run
 from hitsave.memoisation.keeping import Finished, discard, publish
@@ -43,6 +44,7 @@ class Running:
         self.recorder = Recorder()
         self.entered = Entered(_is_own)
         self._begun = 0
+        self._level = 0
         self.started = 0
         self.elapsed = 0
 
@@ -50,11 +52,13 @@ class Running:
         self.started = time.time_ns() // 1000
         self.recorder.__enter__()
         self._begun = time.perf_counter_ns()
+        self._level = RAISED_LIMIT.enter()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        RAISED_LIMIT.leave(self._level)
         self.elapsed = (time.perf_counter_ns() - self._begun) // 1000
         self.recorder.__exit__(kind, error, trace)
         if error is not None and self.release is not None:
