@@ -31,7 +31,7 @@ $(VENV)/try: $(VENV)/python pyproject.toml
 test: $(VENV)/test
 	@bash scripts/system-packages.sh
 	$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto -rs
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .
