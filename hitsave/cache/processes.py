@@ -1,7 +1,7 @@
 """Which process did something, and whether it is still there.
 
 A number alone does not name a process, since it is given again: with it goes when the process was started, where the
-system tells. What cannot be told of a process, as on another machine, counts as if it were there.
+system tells. Nor does it mean anything on another machine, or in a container that counts its own processes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,19 @@ import functools
 import os
 import platform
 import sys
+from enum import Enum, auto
 from typing import NamedTuple
+
+_DEAD = ("Z", "X", "x")
+_STOPPED = ("T", "t")
+
+
+class Life(Enum):
+    """What can be said about a process from here."""
+
+    ALIVE = auto()
+    GONE = auto()
+    UNKNOWN = auto()
 
 
 class Process(NamedTuple):
@@ -28,39 +40,60 @@ def this_process() -> Process:
 
 @functools.lru_cache(maxsize=1)
 def _this(pid: int) -> Process:
-    return Process(platform.node(), pid, _started(pid) or "")
+    return Process(_host(), pid, _started(pid) or "")
+
+
+def _host() -> str:
+    """The machine, with the name space of its process numbers."""
+    try:
+        return f"{platform.node()}/{os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return platform.node()
 
 
 def is_gone(process: Process) -> bool:
-    """Whether it has certainly ended. One that has ended, and that nobody has waited for, is gone as well."""
-    if process.host != platform.node():
-        return False
+    """Whether it has certainly ended."""
+    return life_of(process) is Life.GONE
+
+
+def life_of(process: Process) -> Life:
+    """Whether a process lives. One that has ended, and that nobody has waited for, is gone as well.
+
+    Of one that was stopped nobody knows whether it will ever go on.
+    """
+    if process.host != this_process().host or sys.platform == "win32":  # A signal would end it there.
+        return Life.UNKNOWN
     if sys.platform == "linux":
-        return _started(process.pid) != process.started
-    return not _exists(process.pid)
+        if not process.started or _started(process.pid) != process.started:
+            return Life.GONE
+        return Life.UNKNOWN if next(iter(_fields(process.pid)), "") in _STOPPED else Life.ALIVE
+    try:
+        os.kill(process.pid, 0)
+    except ProcessLookupError:
+        return Life.GONE
+    except OSError:
+        return Life.UNKNOWN
+    return Life.ALIVE
 
 
 def _started(pid: int) -> str | None:
     """When a process was started, in ticks since this boot of the machine, with the boot's name; None without one."""
     if sys.platform != "linux":
         return ""
+    fields = _fields(pid)
+    if not fields or fields[0] in _DEAD:
+        return None
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()  # The name before it may hold anything.
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            boot = file.read().strip()
+            return f"{file.read().strip()} {int(fields[19])}"
     except OSError:
         return None
-    return None if fields[0] in (b"Z", b"X") else f"{boot} {int(fields[19])}"
 
 
-def _exists(pid: int) -> bool:
-    if sys.platform == "win32":  # A signal would end it there.
-        return True
+def _fields(pid: int) -> list[str]:
+    """What Linux tells of a process, from its state on; nothing where there is none."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()  # The name before it may hold anything.
     except OSError:
-        return True
-    return True
+        return []

@@ -26,7 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from hitsave.memoisation.leases.owner import Life, life_of, this_process
+from hitsave.cache.processes import Life, life_of, this_process
 from hitsave.memoisation.leases.table import Held, LeaseTable
 from hitsave.memoisation.leases.waiting import Waiter, pause, pause_async
 

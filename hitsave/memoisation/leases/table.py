@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hitsave.cache.files import is_network_folder
-from hitsave.memoisation.leases.owner import Owner
+from hitsave.cache.processes import Process
 
 _WAIT_SECONDS = 10.0
 _SCHEMA = (
@@ -35,7 +35,7 @@ class Held(NamedTuple):
     """A lease as the table has it. `beat` grows while its owner's process runs."""
 
     token: bytes
-    owner: Owner
+    owner: Process
     beat: int
 
 
@@ -49,12 +49,12 @@ class LeaseTable:
 
     # -- leases
 
-    def insert(self, key: bytes, token: bytes, owner: Owner) -> bool:
+    def insert(self, key: bytes, token: bytes, owner: Process) -> bool:
         """Take a key that nobody holds; False where somebody does."""
         statement = "INSERT INTO leases VALUES (?, ?, ?, ?, ?, 0) ON CONFLICT DO NOTHING"
         return self._change(statement, key, token, *owner) == 1
 
-    def replace(self, key: bytes, seen: Held, token: bytes, owner: Owner) -> bool:
+    def replace(self, key: bytes, seen: Held, token: bytes, owner: Process) -> bool:
         """Take a key over from a holder who did not stir since it was `seen`; False where it did, or is another."""
         owned = "token = ?, host = ?, pid = ?, began = ?, beat = 0"
         statement = f"UPDATE leases SET {owned} WHERE key = ? AND token = ? AND beat = ?"
@@ -63,7 +63,7 @@ class LeaseTable:
     def held(self, key: bytes) -> Held | None:
         """Who holds a key."""
         rows = self._rows("SELECT token, host, pid, began, beat FROM leases WHERE key = ?", key)
-        return Held(rows[0][0], Owner(*rows[0][1:4]), rows[0][4]) if rows else None
+        return Held(rows[0][0], Process(*rows[0][1:4]), rows[0][4]) if rows else None
 
     def delete(self, key: bytes, token: bytes) -> None:
         """Let go of a key, unless it was taken over."""

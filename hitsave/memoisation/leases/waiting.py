@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from hitsave.memoisation.leases.owner import Life, life_of
+from hitsave.cache.processes import Life, life_of
 from hitsave.memoisation.leases.table import Held
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from hitsave.cache.processes import Process, this_process
 from hitsave.memoisation.leases.leases import Lease, Leases
-from hitsave.memoisation.leases.owner import Owner, this_process
 from hitsave.memoisation.leases.table import LeaseTable
 from hitsave.memoisation.leases.waiting import pause, pause_async
 
-ELSEWHERE = Owner("elsewhere", 1, "1")
+ELSEWHERE = Process("elsewhere", 1, "1")
 
 
 def nothing() -> None:
@@ -273,7 +273,7 @@ class Time:
         return self.now
 
 
-def attempts_until_taken(path: Path, owner: Owner, step: float, stirs: int = 0) -> int:
+def attempts_until_taken(path: Path, owner: Process, step: float, stirs: int = 0) -> int:
     """How often somebody who waits asks for a result before it takes over; the clock moves by `step` each time."""
     table = LeaseTable(path)
     table.insert(b"k", b"token", owner)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from hitsave.cache.processes import Life, Process, life_of, this_process
 from hitsave.memoisation.leases.leases import Lease, Leases
-from hitsave.memoisation.leases.owner import Life, Owner, life_of, this_process
 from tests.memo.leases.worker import KEY, OTHER, wait_for
 
 ROOT = Path(__file__).parents[3]
@@ -106,9 +106,9 @@ def test_who_lives(tmp_path: Path) -> None:
     wait_for(tmp_path / "holds-0")
     child.kill()
     child.communicate()
-    assert life_of(Owner(me.host, child.pid, "1")) is Life.GONE
+    assert life_of(Process(me.host, child.pid, "1")) is Life.GONE
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody can tell")
 def test_another_process_under_a_used_number_is_not_the_owner() -> None:
-    assert life_of(this_process()._replace(began="1")) is Life.GONE
+    assert life_of(this_process()._replace(started="1")) is Life.GONE
