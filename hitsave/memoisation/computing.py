@@ -26,6 +26,7 @@ from hitsave.memoisation.reading import Kept
 from hitsave.memoisation.recording import carry, follow_threads
 from hitsave.memoisation.results import GeneratorResult, Pickled, Unpicklable, pickle_result
 from hitsave.memoisation.telling import warn, warn_once
+from hitsave.objects.canonical import unicode_text
 from hitsave.objects.digest import Digest
 from hitsave.objects.evaluation import Extra, ShownArgument
 from hitsave.recording import Recorder
@@ -240,7 +241,7 @@ class Computation:
 
 
 def _shown(call: Call) -> tuple[ShownArgument, ...]:
-    def text(value: object) -> str:
-        return describe(value, _SHOWN).encode("utf-8", "replace").decode()
-
-    return tuple(ShownArgument(each.name, Digest(each.digest), text(each.value)) for each in call.bound.arguments)
+    return tuple(
+        ShownArgument(each.name, Digest(each.digest), unicode_text(describe(each.value, _SHOWN)))
+        for each in call.bound.arguments
+    )

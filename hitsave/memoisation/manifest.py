@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from hitsave.errors import MalformedObject
 from hitsave.memoisation.code.dependency import Dependency, DependencyKind
-from hitsave.objects.canonical import decode_json, encode_json
+from hitsave.objects.canonical import decode_json, encode_json, unicode_text
 
 _WHAT = "manifest"
 
@@ -17,7 +17,10 @@ _WHAT = "manifest"
 def encode_manifest(dependencies: Iterable[Dependency]) -> bytes:
     """The bytes of a manifest. What stands twice is written once."""
     unique = {(each.kind, each.name): each for each in dependencies}
-    rows = [[_text(each.kind), _text(each.name), each.digest.hex(), _text(each.text)] for each in unique.values()]
+    rows = [
+        [unicode_text(each.kind), unicode_text(each.name), each.digest.hex(), unicode_text(each.text)]
+        for each in unique.values()
+    ]
     return encode_json({"dependencies": sorted(rows)})
 
 
@@ -30,8 +33,3 @@ def decode_manifest(data: bytes) -> dict[tuple[str, str], Dependency]:
     except (KeyError, ValueError, TypeError) as error:
         raise MalformedObject(_WHAT, f"is none ({error})") from None
     return found
-
-
-def _text(text: str) -> str:
-    """Text that can be written as Unicode: names of files and texts of values may hold what cannot."""
-    return text.encode("utf-8", "replace").decode()

@@ -37,6 +37,11 @@ def decode_json(data: bytes, what: str) -> dict[str, Any]:
     return value
 
 
+def unicode_text(text: str) -> str:
+    """A text as a record can hold it: names of files and values may have in them what is not Unicode."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _spells(data: bytes, value: Any) -> bool:
     try:
         return encode_json(value) == data

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import os
-
 from blake3 import blake3
 
-_known: dict[str, tuple[tuple[int, int, int, int], bytes]] = {}
+from hitsave.memoisation.code.loading import Signature, signature_of
+
+_known: dict[str, tuple[Signature, bytes]] = {}
 _ABSENT = blake3(b"no such file").digest()
 
 
 def digest_file(path: str) -> bytes:
     """The digest of a file's content; one of its own where there is none."""
-    try:
-        found = os.stat(path)
-        signature = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
-        known = _known.get(path)
-        if known is None or known[0] != signature:
-            known = _known[path] = (signature, blake3().update_mmap(path).digest())
+    signature = signature_of(path)
+    if signature is None:
+        return _ABSENT
+    known = _known.get(path)
+    if known is not None and known[0] == signature:
         return known[1]
+    try:
+        digest = blake3().update_mmap(path).digest()
     except (OSError, ValueError):
         return _ABSENT
+    _known[path] = (signature, digest)
+    return digest

@@ -12,7 +12,7 @@ from dataclasses import replace
 from hitsave.errors import MalformedObject
 from hitsave.memoisation.explaining.differences import Difference, focused
 from hitsave.memoisation.explaining.explanation import Cause, Explanation
-from hitsave.objects.canonical import decode_json, encode_json
+from hitsave.objects.canonical import decode_json, encode_json, unicode_text
 
 #: In characters: all texts together, and one of them.
 LARGEST = 64 * 1024
@@ -32,7 +32,7 @@ def encode_reason(explanation: Explanation) -> bytes | None:
 def _encode(explanation: Explanation) -> bytes:
     small = bounded(explanation)
     rows = [
-        {"kind": each.kind, "name": _text(each.name)}
+        {"kind": each.kind, "name": unicode_text(each.name)}
         | _texts({"new": each.new, "old": each.old, "was": each.was or None})
         for each in small.differences
     ]
@@ -40,7 +40,7 @@ def _encode(explanation: Explanation) -> bytes:
         {
             "cause": small.cause.value,
             "differences": rows,
-            "function": _text(small.function),
+            "function": unicode_text(small.function),
             "omitted": small.omitted,
             "since": small.since,
         }
@@ -48,11 +48,7 @@ def _encode(explanation: Explanation) -> bytes:
 
 
 def _texts(texts: dict[str, str | None]) -> dict[str, str]:
-    return {name: _text(text) for name, text in texts.items() if text is not None}
-
-
-def _text(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
+    return {name: unicode_text(text) for name, text in texts.items() if text is not None}
 
 
 def decode_reason(data: bytes) -> Explanation:
