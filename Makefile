@@ -40,7 +40,8 @@ lint: $(VENV)/test
 	$(BIN)/lint-imports
 
 soak: $(VENV)/test
-	$(BIN)/python -m pytest -m soak -n auto
+	$(BIN)/python -m pytest -m soak -n auto --hypothesis-profile default
+	$(BIN)/python -m pytest -m hypothesis -n auto --hypothesis-profile default
 
 try: $(VENV)/try
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python scripts/try.py

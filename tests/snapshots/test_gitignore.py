@@ -83,6 +83,7 @@ def neighbours(name: bytes) -> set[bytes]:
 @needs_git
 @modest
 @given(names)
+@example(b"x")
 @example(b"#data")
 @example(b"!data")
 @example(b"data ")
@@ -105,7 +106,7 @@ def test_a_line_ignores_its_name_and_no_other(shared_repository: Path, name: byt
     line = ignore_line(name)
     assert line is not None
     (shared_repository / ".gitignore").write_bytes(line + b"\n")
-    others = {*neighbours(name), b"x/" + name}
+    others = {*neighbours(name), b"another directory/" + name}
     assert ignored(shared_repository, [name, *others]) == {name}
     assert ignored(shared_repository, [name + b"/inner"]) == {name + b"/inner"}
 
