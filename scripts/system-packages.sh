@@ -9,6 +9,9 @@ command -v ssh-keygen >/dev/null || missing+=(openssh-client)
 # Imports are tried on what the tools themselves make; DVC is installed by the test that uses it.
 command -v git-lfs >/dev/null || missing+=(git-lfs)
 command -v git-annex >/dev/null || missing+=(git-annex)
+# Completion is tried in each shell that it is made for.
+command -v zsh >/dev/null || missing+=(zsh)
+command -v fish >/dev/null || missing+=(fish)
 # Azurite and s3rver, which stand for Azure and for a careless store, are installed by the tests that use them.
 command -v npm >/dev/null || missing+=(npm)
 [ ${#missing[@]} -eq 0 ] && exit 0

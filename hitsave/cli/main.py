@@ -9,12 +9,15 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hitsave._version import __version__
-from hitsave.cli.session import Session
+from hitsave.cli.session import QUIET, VERBOSE, Session, add_talk_options
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 #: Every command with its line in `hitsave --help`; `hash-object` lives in commands/hash_object.py, `import` in
 #: commands/import_.py.
@@ -41,11 +44,23 @@ COMMANDS = {
     "remote": "name the stores that are shared with others",
     "config": "read and change settings",
     "fsck": "verify every byte and every ref",
+    "serve": "share a store over HTTP, with keys and pages",
     "hash-object": "print the digest of files and directories",
     "cat-file": "show an object, its kind or its size",
     "ls-tree": "list a directory in the store",
     "show-ref": "list refs",
     "rev-parse": "print the digest that a name stands for",
+    "completion": "print the script by which a shell completes commands and names",
+}
+
+#: What `hitsave --help` lists beneath each title; a command that is in none is for other programs alone.
+SECTIONS = {
+    "A day's work": "add status diff checkout push pull fetch",
+    "Looking": "ls cat du log mount",
+    "Cleaning up": "forget gc undo fsck",
+    "Functions": "evals why accept",
+    "Sharing and setting up": "remote snapshot import install config completion",
+    "Plumbing": "hash-object cat-file ls-tree show-ref rev-parse",
 }
 
 
@@ -63,6 +78,7 @@ class CommandTable(click.Group):
         file = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name.replace("-", "_")
         module = importlib.import_module(f"hitsave.cli.commands.{file}")
         command: click.Command = module.command
+        add_talk_options(command)
         return command
 
     def resolve_command(
@@ -85,24 +101,48 @@ class CommandTable(click.Group):
         except KeyboardInterrupt:
             raise click.Abort from None
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands and options that begin so, without loading a command."""
+        from click.shell_completion import CompletionItem
+
+        listed = {name for names in SECTIONS.values() for name in names.split()}
+        found = [name for name in COMMANDS if name in listed and name.startswith(incomplete)]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(CompletionItem(name, help=COMMANDS[name]) for name in found), *options]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The table, without loading a command."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        """The table by what commands are for, without loading one."""
+        widest = max(map(len, COMMANDS))
+        for title, names in SECTIONS.items():
+            with formatter.section(title):
+                rows = [(name.ljust(widest), COMMANDS[name]) for name in names.split() if name in COMMANDS]
+                formatter.write_dl(rows)
 
 
 @click.command(cls=CommandTable, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="hitsave %(version)s")
 @click.option("-C", "folder", metavar="PATH", type=click.Path(path_type=Path), help="Run as if started in PATH.")
-@click.option("-q", "--quiet", is_flag=True, help="No progress and no notes; results and errors only.")
+@click.option("-q", "--quiet", is_flag=True, help=QUIET)
+@click.option("-v", "--verbose", is_flag=True, help=VERBOSE)
 @click.pass_context
-def hitsave(ctx: click.Context, folder: Path | None, quiet: bool) -> None:
-    """Keep large files and slow results in a content-addressed store, with git's manners."""
-    ctx.obj = ctx.with_resource(Session(folder, quiet))
+def hitsave(ctx: click.Context, folder: Path | None, quiet: bool, verbose: bool) -> None:
+    """Keep large files and slow results in a content-addressed store, with git's manners.
+
+    'hitsave COMMAND --help' tells more of each, with examples. Output is coloured on a terminal, unless NO_COLOR is
+    set; FORCE_COLOR colours it elsewhere, as for 'hitsave log | less -R'.
+
+    \b
+    Examples:
+      hitsave add data/images
+      hitsave remote add origin s3://my-bucket/datasets
+      hitsave push
+      hitsave -C ../other-project status
+    """
+    ctx.obj = ctx.with_resource(Session(folder, quiet, verbose))
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command line; its exit code: 0 done, 1 refused or failed, 2 wrong usage."""
+    """Run a command line; its exit code: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted."""
     try:
         outcome: Any = hitsave.main(args=list(arguments), prog_name="hitsave", standalone_mode=False)
         sys.stdout.flush()
@@ -116,6 +156,11 @@ def run(arguments: Sequence[str]) -> int:
 def main() -> None:
     """The `hitsave` script."""
     _open_streams()
+    if shell := os.environ.get("_HITSAVE_COMPLETE"):
+        from hitsave.cli.completing.shells import answer
+
+        answer(hitsave, shell, sys.argv[1:])
+        return
     sys.exit(run(sys.argv[1:]))
 
 

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import click
 
+from hitsave.cli.completing import Kind, completes
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _CONTROL_ALONE = re.compile(r"[\x00-\x1f\x7f]")
 _CONTROL = re.compile(r'[\x00-\x1f\x7f"\\]')
@@ -22,7 +24,20 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 #: What `--remote` without a name gives: the default remote.
 DEFAULT_REMOTE = ""
 #: One or more paths, none of which need exist.
-paths_argument = click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
+paths_argument = click.argument(
+    "paths",
+    nargs=-1,
+    type=click.Path(path_type=Path),
+    metavar="[PATH]...",
+    shell_complete=completes(Kind.DATASET),
+)
+#: `--remote NAME`, of the default remote without it.
+named_remote_option = click.option(
+    "--remote",
+    metavar="NAME",
+    help="The remote; the first one where none is named.",
+    shell_complete=completes(Kind.REMOTE),
+)
 
 
 def part_options(command: _Command) -> _Command:
@@ -36,7 +51,14 @@ def part_options(command: _Command) -> _Command:
 
 def remote_option(help_text: str) -> Callable[[_Command], _Command]:
     """`--remote [NAME]`: None where it is not given, DEFAULT_REMOTE without a name."""
-    return click.option("--remote", metavar="[NAME]", is_flag=False, flag_value=DEFAULT_REMOTE, help=help_text)
+    return click.option(
+        "--remote",
+        metavar="[NAME]",
+        is_flag=False,
+        flag_value=DEFAULT_REMOTE,
+        help=help_text,
+        shell_complete=completes(Kind.REMOTE),
+    )
 
 
 def emit(text: str) -> None:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 class Session:
     """One run. As a context manager, closes what it opened."""
 
-    def __init__(self, folder: Path | None, quiet: bool) -> None:
+    def __init__(self, folder: Path | None, quiet: bool, verbose: bool = False) -> None:
         self.quiet = quiet
+        self.verbose = verbose
         self._repository: Repository | None = None
         self._progress: Terminal | None = None
         if folder is not None:
@@ -68,3 +69,25 @@ class Session:
 
 
 pass_session = click.make_pass_decorator(Session)
+
+
+QUIET = "No progress and no notes; results and errors only."
+VERBOSE = "Say also which cache and remotes are used and what was asked of them, and where an error came from."
+
+
+def add_talk_options(command: click.Command) -> None:
+    """Let `--quiet` and `--verbose` also stand after the command's name, of a group after those of its commands."""
+
+    def told(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+        session = context.find_object(Session)
+        if value and session is not None:
+            setattr(session, str(parameter.name), True)
+
+    if any(parameter.name == "verbose" for parameter in command.params):
+        return
+    for short, long, text in (("-q", "--quiet", QUIET), ("-v", "--verbose", VERBOSE)):
+        option = click.Option([short, long], is_flag=True, expose_value=False, callback=told, help=text)
+        command.params.append(option)
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            add_talk_options(inner)

@@ -13,7 +13,7 @@ from hitsave.objects.refs import RefName, dataset_ref
 from hitsave.snapshots.pointer import SUFFIX, is_pointer, pointer_path, target_path
 
 #: Folders of tools, which hold no pointer files of the user's.
-_PASSED_OVER = frozenset((b".git", b".hg", b".svn", b".venv", b"venv", b"node_modules", b"__pycache__", b".tox"))
+PASSED_OVER = frozenset((b".git", b".hg", b".svn", b".venv", b"venv", b"node_modules", b"__pycache__", b".tox"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def find_pointers(folder: Path) -> Iterator[Path]:
         datasets = {item.name.removesuffix(suffix) for item in items if item.name.endswith(suffix)}
         for item in items:
             if item.is_dir(follow_symlinks=False):
-                if item.name not in _PASSED_OVER and item.name not in datasets:
+                if item.name not in PASSED_OVER and item.name not in datasets:
                     pending.append(item.path)
             elif item.name.endswith(suffix) and item.name != suffix:
                 yield Path(os.fsdecode(item.path))

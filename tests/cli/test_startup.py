@@ -17,7 +17,7 @@ sys.stdout = sys.stderr
 code = run(sys.argv[1:])
 print(json.dumps([code, sorted(sys.modules)]), file=sys.__stdout__)
 """
-_DEAR = (
+DEAR = (
     "sqlite3",
     "blake3",
     "zstandard",
@@ -49,7 +49,7 @@ def imported(user: User, *arguments: str) -> set[str]:
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["-h"], ["unknown"], []])
 def test_what_needs_no_repository_loads_none(world: World, arguments: list[str]) -> None:
     modules = imported(world.user(), *arguments)
-    assert not modules.intersection(_DEAR)
+    assert not modules.intersection(DEAR)
     own = {name for name in modules if name.startswith("hitsave")}
     assert not {name for name in own if name.startswith(("hitsave.cache", "hitsave.cli.commands."))}
     assert "hitsave.repository" not in own
@@ -59,7 +59,7 @@ def test_what_needs_no_repository_loads_none(world: World, arguments: list[str])
 @pytest.mark.parametrize("command", ["add", "status", "push", "pull", "gc", "fsck", "snapshot", "remote", "config"])
 def test_help_of_a_command_loads_no_repository(world: World, command: str) -> None:
     modules = imported(world.user(), command, "--help")
-    assert not modules.intersection(_DEAR)
+    assert not modules.intersection(DEAR)
     assert "hitsave.repository" not in modules
     assert {name for name in modules if name.startswith("hitsave.cli.commands.")} == {f"hitsave.cli.commands.{command}"}
 

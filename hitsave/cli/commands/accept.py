@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hitsave.cli.completing import Kind, completes
 from hitsave.cli.evaluations import find_function, show_differences, show_moment
 from hitsave.cli.output import count, emit, one_line
 from hitsave.cli.session import Session, pass_session
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @click.command("accept")
-@click.argument("function")
+@click.argument("function", shell_complete=completes(Kind.FUNCTION))
 @click.option(
     "--from", "code", metavar="CODE", help="The version whose results count, instead of the newest other one."
 )
@@ -39,6 +40,12 @@ def command(session: Session, function: str, code: str | None, note: str, dry_ru
     imported, as the programs of the workspace would import it, up to where that calls a memoised function: nothing is
     computed. 'hitsave push' shares what was accepted with the team; 'hitsave forget' of the digest that is told takes
     it back.
+
+    \b
+    Examples:
+      hitsave accept train.fit --dry-run
+      hitsave accept train.fit --note "only renamed a variable"
+      hitsave accept train.fit --from 90a1f5c
     """
     from hitsave.memoisation.accepting import accept, accepted_codes, count_of
     from hitsave.memoisation.place import place_for

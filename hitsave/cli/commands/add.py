@@ -27,6 +27,12 @@ def command(session: Session, paths: tuple[Path, ...], target: str | None, as_js
 
     With --to, adds or replaces files of a dataset, whose data need not be on this machine: in SUBPATH where that is a
     directory or ends with '/', as SUBPATH otherwise. Prints the digest and the path of the dataset.
+
+    \b
+    Examples:
+      hitsave add data/images
+      hitsave add train.parquet data/images
+      hitsave add --to data/images.hitsave:new/ ~/photos/*.png
     """
     if target is not None:
         _add_to(session, target, paths, as_json)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hitsave.cli.completing import Kind, completes
 from hitsave.cli.output import count, part_options, show_path, show_size
 from hitsave.cli.session import Session, pass_session
 
@@ -16,7 +17,13 @@ if TYPE_CHECKING:
 
 
 @click.command("checkout")
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[REV] [PATH]...")
+@click.argument(
+    "paths",
+    nargs=-1,
+    type=click.Path(path_type=Path),
+    metavar="[REV] [PATH]...",
+    shell_complete=completes(Kind.DATASET),
+)
 @part_options
 @click.option("-f", "--force", is_flag=True, help="Give up changes that were not added.")
 @pass_session
@@ -27,6 +34,13 @@ def command(
 
     With REV, what is missing is fetched. A first word that is the path of something here is no REV; REV:PATH cannot be
     mistaken. What was changed and not added is never overwritten without --force.
+
+    \b
+    Examples:
+      hitsave checkout
+      hitsave checkout --force data/images
+      hitsave checkout v1.2 data/images
+      hitsave checkout --include 'train/*.png' data/images
     """
     from hitsave.looking.returning import revision_among
     from hitsave.snapshots.partial import include_globs

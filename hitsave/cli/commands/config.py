@@ -6,6 +6,7 @@ import os
 
 import click
 
+from hitsave.cli.completing import Kind, completes
 from hitsave.cli.output import emit, emit_json, json_option
 from hitsave.cli.session import Session, pass_session
 
@@ -18,6 +19,11 @@ def command() -> None:
     own config.toml. Keys: cache_dir, project, symlinks (ignore, store, follow), links (reflink, hardlink, symlink,
     copy), remotes.NAME, and what 'hitsave gc' keeps of the results of functions: evaluations.age (30d),
     evaluations.count (100000), evaluations.size (50GB).
+
+    \b
+    Examples:
+      hitsave config list
+      hitsave config set links hardlink,copy
     """
 
 
@@ -42,10 +48,16 @@ def _show(value: str | list[str]) -> str:
 
 
 @command.command("get")
-@click.argument("key")
+@click.argument("key", shell_complete=completes(Kind.SETTING))
 @pass_session
 def get(session: Session, key: str) -> None:
-    """Print the value that holds here."""
+    """Print the value that holds here.
+
+    \b
+    Examples:
+      hitsave config get cache_dir
+      hitsave config get remotes.origin
+    """
     from hitsave.config import check_key
     from hitsave.errors import ConfigError
 
@@ -60,7 +72,13 @@ def get(session: Session, key: str) -> None:
 @json_option
 @pass_session
 def list_(session: Session, as_json: bool) -> None:
-    """Print every setting that holds here."""
+    """Print every setting that holds here.
+
+    \b
+    Examples:
+      hitsave config list
+      hitsave config list --json
+    """
     values = _values(session)
     if as_json:
         emit_json(values)
@@ -69,12 +87,19 @@ def list_(session: Session, as_json: bool) -> None:
 
 
 @command.command("set")
-@click.argument("key")
-@click.argument("value")
+@click.argument("key", shell_complete=completes(Kind.SETTING))
+@click.argument("value", shell_complete=completes(Kind.VALUE))
 @click.option("--global", "personal", is_flag=True, help="In your own settings, for all workspaces.")
 @pass_session
 def set_(session: Session, key: str, value: str, personal: bool) -> None:
-    """Set a value, in the workspace's settings unless it is of this machine only."""
+    """Set a value, in the workspace's settings unless it is of this machine only.
+
+    \b
+    Examples:
+      hitsave config set symlinks store
+      hitsave config set --global links hardlink,copy
+      hitsave config set evaluations.size 50GB
+    """
     from hitsave.config import PERSONAL_KEYS, change, parse_value, writable_source
 
     config = session.config
@@ -87,11 +112,17 @@ def set_(session: Session, key: str, value: str, personal: bool) -> None:
 
 
 @command.command("unset")
-@click.argument("key")
+@click.argument("key", shell_complete=completes(Kind.SETTING))
 @click.option("--global", "personal", is_flag=True, help="In your own settings.")
 @pass_session
 def unset(session: Session, key: str, personal: bool) -> None:
-    """Take a value out of the settings."""
+    """Take a value out of the settings.
+
+    \b
+    Examples:
+      hitsave config unset symlinks
+      hitsave config unset --global links
+    """
     from hitsave.config import PERSONAL_KEYS, change, sources
     from hitsave.errors import ConfigError
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hitsave.cli.completing import Kind, completes
 from hitsave.cli.output import count, emit, emit_json, emit_line, json_option, show_path, show_size
 from hitsave.cli.session import Session, pass_session
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("diff")
-@click.argument("words", nargs=-1, metavar="[A] [B]")
+@click.argument("words", nargs=-1, metavar="[A] [B]", shell_complete=completes(Kind.OBJECT))
 @click.option("--stat", is_flag=True, help="Also how many bytes each takes more or less, and totals.")
 @click.option("--content", is_flag=True, help="Also the lines that differ, of text files.")
 @json_option
@@ -28,6 +29,13 @@ def command(session: Session, words: tuple[str, ...], stat: bool, content: bool,
     Each is a digest or its beginning, a ref, a pointer file, a working path, DIGEST:PATH or REV:PATH. A alone is
     compared with the working files; without A, the working files of all datasets are compared with their pointer files.
     No files are fetched but those whose lines --content shows.
+
+    \b
+    Examples:
+      hitsave diff
+      hitsave diff --stat HEAD~3:data/images
+      hitsave diff --content 32684bfa28c 90a1f5c77de
+      hitsave diff data/images ../other/images
     """
     from hitsave.looking.comparing import Compare
 

@@ -29,6 +29,12 @@ def command(session: Session, paths: tuple[Path, ...], versions: bool, everythin
 
     Apparent: what copies of all versions would take. Stored: what they do take. Shared: what of it others own too.
     Freed: what the next 'hitsave gc' would free if they were forgotten, and nothing else was. The largest come first.
+
+    \b
+    Examples:
+      hitsave du
+      hitsave du --versions data/images
+      hitsave du --all --json
     """
     from hitsave.looking.owners import all_owners, own_datasets
     from hitsave.maintenance.usage import usage

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hitsave.cli.completing import Kind, completes
 from hitsave.cli.evaluations import emit_table, find_function, show_arguments, show_duration, show_moment
 from hitsave.cli.output import count, emit_json, json_option, one_line, show_size
 from hitsave.cli.session import Session, pass_session
@@ -32,7 +33,7 @@ def _since(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
 
 
 @click.command("evals")
-@click.argument("function", required=False)
+@click.argument("function", required=False, shell_complete=completes(Kind.FUNCTION))
 @click.option(
     "--sort", type=click.Choice(_SORTS), default=None, help="The newest, slowest or largest first, or by name."
 )
@@ -57,6 +58,12 @@ def command(
     Without anything, a line for each function: how many evaluations there are, how long they took to compute, how large
     their results are, and when it last ran. With FUNCTION (or the end of its name, where it is the only one), or with
     any option, a line for each evaluation.
+
+    \b
+    Examples:
+      hitsave evals
+      hitsave evals train.fit --sort elapsed -n 5
+      hitsave evals --since 7d --experiments
     """
     from hitsave.cache.evaluations import Chosen, Order
     from hitsave.memoisation.place import place_for

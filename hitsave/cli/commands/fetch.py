@@ -6,14 +6,22 @@ from pathlib import Path
 
 import click
 
-from hitsave.cli.output import count, emit_json, json_option, part_options, paths_argument, show_size
+from hitsave.cli.output import (
+    count,
+    emit_json,
+    json_option,
+    named_remote_option,
+    part_options,
+    paths_argument,
+    show_size,
+)
 from hitsave.cli.session import Session, pass_session
 
 
 @click.command("fetch")
 @paths_argument
 @part_options
-@click.option("--remote", metavar="NAME", help="The remote; the first one where none is named.")
+@named_remote_option
 @json_option
 @pass_session
 def command(
@@ -27,6 +35,11 @@ def command(
     """Fetch what pointer files name into the cache; working files stay as they are.
 
     Without PATH, evaluations of this project's functions come as well; a result comes when it is first asked for.
+
+    \b
+    Examples:
+      hitsave fetch
+      hitsave fetch data/images --exclude '*.tif'
     """
     from hitsave.exchange import PulledEvaluations
     from hitsave.snapshots.partial import include_globs

@@ -41,6 +41,12 @@ def command(session: Session, remote: str | None, sample: float | None, repair: 
 
     With it, the cache is repaired from the remotes; damaged files of it are set aside, never deleted. A remote is
     repaired from the cache and from the other remotes. Exit code 1 where anything is wrong that could not be repaired.
+
+    \b
+    Examples:
+      hitsave fsck
+      hitsave fsck --repair
+      hitsave fsck --remote origin --sample 5%
     """
     if sample is not None and remote is None:
         raise click.UsageError("--sample is for --remote; the cache is always verified as a whole")

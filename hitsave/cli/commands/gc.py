@@ -52,6 +52,12 @@ def command(session: Session, dry_run: bool, keep: int, remote: str | None, as_j
 
     In a remote, refs that you made and forgot on this machine are dropped first; other people's stay. What they owned
     stays, too, until it has been dropped for as long as --keep says. Others may push and pull meanwhile.
+
+    \b
+    Examples:
+      hitsave gc --dry-run
+      hitsave gc --keep 30d
+      hitsave gc --remote origin --dry-run
     """
     if remote is not None:
         _collect_remote(session, remote, keep, dry_run, as_json)

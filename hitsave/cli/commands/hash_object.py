@@ -16,7 +16,13 @@ from hitsave.cli.session import Session, pass_session
 @click.option("--stdin", is_flag=True, help="Read a blob from stdin.")
 @pass_session
 def command(session: Session, paths: tuple[Path, ...], stdin: bool) -> None:
-    """Print the digest of files (as b3sum does) and directories. Nothing is stored."""
+    """Print the digest of files (as b3sum does) and directories. Nothing is stored.
+
+    \b
+    Examples:
+      hitsave hash-object train.parquet
+      hitsave hash-object --stdin
+    """
     if not paths and not stdin:
         raise click.UsageError("name a path, or use --stdin")
     if stdin:

@@ -25,6 +25,11 @@ def command(session: Session, paths: tuple[Path, ...], most: int | None, as_json
 
     The newest comes first; a star marks the one that the pointer file names. Versions are known from the refs of the
     cache and of the remote, and from the git history of the pointer file. No files are fetched.
+
+    \b
+    Examples:
+      hitsave log
+      hitsave log -n 3 data/images
     """
     from hitsave.looking.owners import own_datasets
     from hitsave.looking.versions import Log

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from hitsave.cli.completing import Kind, completes
 from hitsave.cli.output import emit, emit_json, json_option, show_path
 from hitsave.cli.session import Session, pass_session
 
 
 @click.command("ls")
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=completes(Kind.OBJECT))
 @click.option(
     "-l", "--long", is_flag=True, help="Also kind, size in bytes (of a directory, of all beneath) and digest."
 )
@@ -20,6 +21,12 @@ def command(session: Session, name: str, long: bool, recursive: bool, as_json: b
     """List a directory of the store, without fetching its files.
 
     NAME is a digest or its beginning, a ref, a pointer file, a dataset, a path in one, DIGEST:PATH or REV:PATH.
+
+    \b
+    Examples:
+      hitsave ls data/images
+      hitsave ls -l 32684bfa28c:train
+      hitsave ls -R HEAD~1:data/images
     """
     from hitsave.looking.listing import entries
     from hitsave.objects.model import EntryKind

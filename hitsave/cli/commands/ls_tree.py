@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from hitsave.cli.completing import Kind, completes
 from hitsave.cli.output import json_option
 from hitsave.cli.session import Session, pass_session
 
 
 @click.command("ls-tree")
-@click.argument("name", metavar="TREE")
+@click.argument("name", metavar="TREE", shell_complete=completes(Kind.OBJECT))
 @click.option("-r", "recursive", is_flag=True, help="Also what is in sub-directories; only files are listed.")
 @click.option("-z", "nul", is_flag=True, help="End lines with NUL, and quote no names.")
 @json_option
@@ -18,6 +19,11 @@ def command(session: Session, name: str, recursive: bool, nul: bool, as_json: bo
     """List a directory in the store: mode, kind, digest, size in bytes, name.
 
     TREE is a digest or its beginning, a ref, a pointer file, a dataset, DIGEST:PATH or REV:PATH.
+
+    \b
+    Examples:
+      hitsave ls-tree 32684bfa28c
+      hitsave ls-tree -r -z data/images
     """
     from hitsave.cli.listing import show_tree
     from hitsave.errors import ObjectError

@@ -6,14 +6,23 @@ from pathlib import Path
 
 import click
 
-from hitsave.cli.output import count, emit_json, json_option, part_options, paths_argument, show_path, show_size
+from hitsave.cli.output import (
+    count,
+    emit_json,
+    json_option,
+    named_remote_option,
+    part_options,
+    paths_argument,
+    show_path,
+    show_size,
+)
 from hitsave.cli.session import Session, pass_session
 
 
 @click.command("pull")
 @paths_argument
 @part_options
-@click.option("--remote", metavar="NAME", help="The remote; the first one where none is named.")
+@named_remote_option
 @click.option("-f", "--force", is_flag=True, help="Give up changes that were not added.")
 @json_option
 @pass_session
@@ -29,6 +38,12 @@ def command(
     """Fetch what pointer files name, or a part of it, and check it out.
 
     Without PATH, evaluations of this project's functions come as well; a result comes when it is first asked for.
+
+    \b
+    Examples:
+      hitsave pull
+      hitsave pull data/images --include 'train/**'
+      hitsave pull --remote backup --force data/labels.csv
     """
     from hitsave.exchange import PulledEvaluations
     from hitsave.snapshots.partial import include_globs

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from hitsave.cli.output import count, emit_json, json_option, paths_argument, show_size
+from hitsave.cli.output import count, emit_json, json_option, named_remote_option, paths_argument, show_size
 from hitsave.cli.session import Session, pass_session
 
 
 @click.command("push")
 @paths_argument
-@click.option("--remote", metavar="NAME", help="The remote; the first one where none is named.")
+@named_remote_option
 @json_option
 @pass_session
 def command(session: Session, paths: tuple[Path, ...], remote: str | None, as_json: bool) -> None:
@@ -20,6 +20,12 @@ def command(session: Session, paths: tuple[Path, ...], remote: str | None, as_js
 
     Without PATH these are all versions of its datasets, the snapshots taken in it, and the evaluations of its
     functions; with PATH, what the pointer files name. Nothing else leaves this machine.
+
+    \b
+    Examples:
+      hitsave push
+      hitsave push data/images --remote origin
+      hitsave push --verbose
     """
     repository = session.repository
     done = repository.push(repository.find_datasets(paths) if paths else None, remote)

@@ -7,18 +7,25 @@ from pathlib import Path
 
 import click
 
+from hitsave.cli.completing import Kind, completes
 from hitsave.cli.output import emit, emit_json, json_option
 from hitsave.cli.session import Session, pass_session
 
 
 @click.group("remote")
 def command() -> None:
-    """Name the stores that are shared with others. The first one is the default."""
+    """Name the stores that are shared with others. The first one is the default.
+
+    \b
+    Examples:
+      hitsave remote add origin s3://my-bucket/datasets
+      hitsave remote list
+    """
 
 
 @command.command("add")
 @click.argument("name")
-@click.argument("url")
+@click.argument("url", shell_complete=completes(Kind.FILE))
 @click.option("--endpoint", metavar="URL", help="Where a bucket is that is not at AWS, Google or Azure.")
 @click.option("--region", metavar="REGION", help="The region of a bucket at AWS.")
 @click.option("--profile", metavar="PROFILE", help="The profile of ~/.aws with which to sign in.")
@@ -30,6 +37,12 @@ def add(session: Session, /, name: str, url: str, personal: bool, **options: str
 
     It is tried first, and refused where it would lose data. Credentials come from where your other tools find them;
     settings hold none.
+
+    \b
+    Examples:
+      hitsave remote add origin s3://my-bucket/datasets --region eu-central-1
+      hitsave remote add backup ssh://host/srv/hitsave
+      hitsave remote add local /mnt/share/hitsave --global
     """
     from hitsave.config import change, check_key, writable_source
     from hitsave.errors import ConfigError
@@ -56,7 +69,13 @@ def add(session: Session, /, name: str, url: str, personal: bool, **options: str
 @json_option
 @pass_session
 def list_(session: Session, as_json: bool) -> None:
-    """List the remotes, the default first."""
+    """List the remotes, the default first.
+
+    \b
+    Examples:
+      hitsave remote list
+      hitsave remote list --json
+    """
     remotes = session.config.remotes
     if as_json:
         emit_json([remote._asdict() for remote in remotes])
@@ -65,10 +84,16 @@ def list_(session: Session, as_json: bool) -> None:
 
 
 @command.command("remove")
-@click.argument("name")
+@click.argument("name", shell_complete=completes(Kind.REMOTE))
 @pass_session
 def remove(session: Session, name: str) -> None:
-    """Forget the name of a remote; what is in it stays."""
+    """Forget the name of a remote; what is in it stays.
+
+    \b
+    Examples:
+      hitsave remote remove backup
+      hitsave --quiet remote remove origin
+    """
     from hitsave.config import change, sources
     from hitsave.errors import ConfigError
 

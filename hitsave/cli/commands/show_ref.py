@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from hitsave.cli.completing import Kind, completes
 from hitsave.cli.output import emit, emit_json, json_option, remote_option
 from hitsave.cli.session import Session, pass_session
 
 
 @click.command("show-ref")
-@click.argument("prefixes", nargs=-1, metavar="[PREFIX]...")
+@click.argument("prefixes", nargs=-1, metavar="[PREFIX]...", shell_complete=completes(Kind.REF))
 @remote_option("List the refs of a remote (the default one, without a name) instead.")
 @json_option
 @pass_session
@@ -17,6 +18,12 @@ def command(session: Session, prefixes: tuple[str, ...], remote: str | None, as_
     """List the refs of the cache, those of all projects: digest and name.
 
     With PREFIX, those whose name begins so, as in 'datasets/cats/'. Exit code 1 where there is none.
+
+    \b
+    Examples:
+      hitsave show-ref
+      hitsave show-ref datasets/
+      hitsave show-ref --remote origin --json
     """
     repository = session.repository
     held = repository.cache.refs() if remote is None else repository.upkeep(remote).refs()

@@ -6,12 +6,19 @@ from pathlib import Path
 
 import click
 
+from hitsave.cli.completing import Kind, completes
 from hitsave.cli.output import count, emit, show_path, show_size
 from hitsave.cli.session import Session, pass_session
 
 
 @click.command("snapshot")
-@click.argument("words", nargs=-1, required=True, metavar="PATH | --restore DIGEST OUT_PATH")
+@click.argument(
+    "words",
+    nargs=-1,
+    required=True,
+    metavar="PATH | --restore DIGEST OUT_PATH",
+    shell_complete=completes(Kind.SNAPSHOT),
+)
 @click.option("--restore", is_flag=True, help="Write the file or directory that DIGEST names at OUT_PATH.")
 @click.option("--public", is_flag=True, help="Own it as a public snapshot, readable without a key.")
 @click.option("-f", "--force", is_flag=True, help="With --restore: replace what stands at OUT_PATH; it is kept first.")
@@ -20,6 +27,12 @@ def command(session: Session, words: tuple[str, ...], restore: bool, public: boo
     """Keep a file or directory, upload it where a remote is set, and print its digest.
 
     With --restore, the other way round; DIGEST may be abbreviated, and is looked up in the cache, then in the remote.
+
+    \b
+    Examples:
+      hitsave snapshot results/
+      hitsave snapshot --public figure.png
+      hitsave snapshot --restore 32684bfa28c results/
     """
     if restore:
         if len(words) != 2:

@@ -12,7 +12,13 @@ from hitsave.cli.session import Session, pass_session
 @remote_option("Bring back what was last dropped from a remote (the default one, without a name), by whomever.")
 @pass_session
 def command(session: Session, remote: str | None) -> None:
-    """Bring back what the last forget or gc dropped, while it is still kept."""
+    """Bring back what the last forget or gc dropped, while it is still kept.
+
+    \b
+    Examples:
+      hitsave undo
+      hitsave undo --remote origin
+    """
     if remote is not None:
         there = session.repository.upkeep(remote).undo()
         for ref in there.refs:

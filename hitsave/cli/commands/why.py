@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hitsave.cli.completing import Kind, completes
 from hitsave.cli.evaluations import find_function, show_arguments, show_differences, show_duration, show_moment
 from hitsave.cli.output import emit, emit_json, json_option, one_line
 from hitsave.cli.session import Session, pass_session
@@ -20,7 +21,7 @@ _LONGEST = 100
 
 
 @click.command("why")
-@click.argument("function")
+@click.argument("function", shell_complete=completes(Kind.FUNCTION))
 @click.option("--last", metavar="N", type=click.IntRange(min=1), default=1, help="Of the newest N runs.")
 @json_option
 @pass_session
@@ -29,6 +30,11 @@ def command(session: Session, function: str, last: int, as_json: bool) -> None:
 
     FUNCTION is its module and name, as in train.fit, or the end of that where it is the only one. Nothing is imported
     or run, so this works on machines to which the evaluations were pulled.
+
+    \b
+    Examples:
+      hitsave why train.fit
+      hitsave why fit --last 3
     """
     from hitsave.memoisation.explaining.nearest import reason_of
     from hitsave.memoisation.place import place_for
