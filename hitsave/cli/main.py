@@ -45,6 +45,7 @@ COMMANDS = {
     "config": "read and change settings",
     "fsck": "verify every byte and every ref",
     "serve": "share a store over HTTP, with keys and pages",
+    "serve": "share a store over HTTP, with keys and pages",
     "hash-object": "print the digest of files and directories",
     "cat-file": "show an object, its kind or its size",
     "ls-tree": "list a directory in the store",

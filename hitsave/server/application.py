@@ -1,0 +1,62 @@
+"""Puts the parts of a server together."""
+
+from __future__ import annotations
+
+import logging
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hitsave.errors import RemoteError, RemoteUnavailable
+from hitsave.server import pages, public, store
+from hitsave.server.access import Access
+from hitsave.server.answers import Refusal, refusal_response
+from hitsave.server.headers import SecurityHeaders
+from hitsave.server.site import Site
+
+_log = logging.getLogger("hitsave.server")
+
+
+def create_application(site: Site) -> Starlette:
+    """The application of a site; a local one has only pages."""
+    shared = [] if site.local else [*store.routes, *public.routes]
+    application = Starlette(
+        routes=[*shared, *pages.routes],
+        middleware=[Middleware(SecurityHeaders), Middleware(Access, site=site)],
+        exception_handlers={
+            Refusal: _refused,
+            HTTPException: _not_routed,
+            RemoteError: _store_failed,
+            Exception: _failed,
+        },
+    )
+    application.state.site = site
+    return application
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    return refusal_response(request, error)
+
+
+async def _not_routed(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    kind = {404: "not found", 405: "method"}.get(error.status_code, "refused")
+    return refusal_response(request, Refusal(error.status_code, kind, error.detail, error.headers))
+
+
+async def _store_failed(request: Request, error: Exception) -> Response:
+    """What is behind the server fails. The reason may name places that are none of a client's business."""
+    _log.error("%s %s: %s", request.method, request.url.path, error)
+    if isinstance(error, RemoteUnavailable):
+        refusal = Refusal(503, "unavailable", "the store behind this server does not answer", {"Retry-After": "2"})
+    else:
+        refusal = Refusal(502, "store", "the store behind this server has failed; its log says why")
+    return refusal_response(request, refusal)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    return refusal_response(request, Refusal(500, "fault", "a fault of the server; its log says more"))

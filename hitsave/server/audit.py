@@ -1,0 +1,47 @@
+"""Who did what that cannot be undone, or that others have to be able to ask about."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import sqlalchemy as sql
+
+from hitsave.server.database import Database, audit
+
+
+class AuditEntry(NamedTuple):
+    """One deed: `time` in seconds since 1970, by which key (its id and label) and from where, and what."""
+
+    id: int
+    time: int
+    key_id: str
+    label: str
+    address: str
+    action: str
+    detail: dict[str, Any]
+
+
+class Audit:
+    """The audit log. It is only ever added to."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def note(self, key_id: str, label: str, address: str, action: str, detail: Mapping[str, Any]) -> None:
+        """Write down a deed."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                sql.insert(audit).values(
+                    time=int(time.time()), key_id=key_id, label=label, address=address, action=action, detail={**detail}
+                )
+            )
+
+    def entries(self, before: int | None = None, limit: int = 100) -> list[AuditEntry]:
+        """The latest entries, newest first; with `before`, those that were written before the one with that id."""
+        chosen = sql.select(audit).order_by(audit.c.id.desc()).limit(limit)
+        if before is not None:
+            chosen = chosen.where(audit.c.id < before)
+        with self._database.transaction() as connection:
+            return [AuditEntry(*row) for row in connection.execute(chosen)]

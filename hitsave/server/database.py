@@ -1,0 +1,142 @@
+"""Keys, sessions of browsers, and the audit log, in SQLite or PostgreSQL alike.
+
+Times are whole seconds since 1970. Several servers may use one database; whatever must happen once is decided by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sql
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
+
+from hitsave.errors import ConfigError
+
+#: What the tables look like. A database with another number is refused.
+SCHEMA_VERSION = 1
+_PATIENCE = 30
+
+metadata = sql.MetaData()
+
+versions = sql.Table("hitsave_schema", metadata, sql.Column("version", sql.Integer, primary_key=True))
+
+keys = sql.Table(
+    "hitsave_keys",
+    metadata,
+    sql.Column("id", sql.String(8), primary_key=True),
+    sql.Column("hash", sql.String(64), nullable=False),
+    sql.Column("label", sql.Text, nullable=False),
+    sql.Column("role", sql.String(8), nullable=False),
+    sql.Column("created", sql.BigInteger, nullable=False),
+    sql.Column("expires", sql.BigInteger),
+    sql.Column("revoked", sql.BigInteger),
+    sql.Column("last_used", sql.BigInteger),
+)
+
+browser_sessions = sql.Table(
+    "hitsave_sessions",
+    metadata,
+    sql.Column("hash", sql.String(64), primary_key=True),
+    sql.Column("key_id", sql.String(8), sql.ForeignKey("hitsave_keys.id"), nullable=False, index=True),
+    sql.Column("csrf", sql.String(64), nullable=False),
+    sql.Column("created", sql.BigInteger, nullable=False),
+    sql.Column("expires", sql.BigInteger, nullable=False),
+)
+
+audit = sql.Table(
+    "hitsave_audit",
+    metadata,
+    sql.Column("id", sql.BigInteger().with_variant(sql.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sql.Column("time", sql.BigInteger, nullable=False, index=True),
+    sql.Column("key_id", sql.String(8), nullable=False),
+    sql.Column("label", sql.Text, nullable=False),
+    sql.Column("address", sql.Text, nullable=False),
+    sql.Column("action", sql.String(32), nullable=False),
+    sql.Column("detail", sql.JSON, nullable=False),
+)
+
+
+class Database:
+    """One database. Connections are pooled; `transaction` commits at its end."""
+
+    def __init__(self, engine: sql.Engine) -> None:
+        self.engine = engine
+
+    @classmethod
+    def open(cls, url: str) -> Database:
+        """Open a database, and make its tables where it is new. Raises ConfigError."""
+        database = cls(_engine(url))
+        try:
+            database._make_tables()
+        except OperationalError as error:
+            database.close()
+            raise ConfigError(f"{database.name}: cannot be opened ({_first_line(error)})") from None
+        return database
+
+    @property
+    def name(self) -> str:
+        """The URL without its password."""
+        return self.engine.url.render_as_string(hide_password=True)
+
+    def _make_tables(self) -> None:
+        with self._only_maker() as connection:
+            metadata.create_all(connection)
+            found = connection.execute(sql.select(versions.c.version)).scalars().all()
+            if not found:
+                connection.execute(sql.insert(versions).values(version=SCHEMA_VERSION))
+            elif found != [SCHEMA_VERSION]:
+                raise ConfigError(
+                    f"{self.name}: has the tables of version {max(found)}, and this hitsave those of {SCHEMA_VERSION}"
+                )
+
+    @contextmanager
+    def _only_maker(self) -> Iterator[sql.Connection]:
+        """A transaction in which no other server makes tables."""
+        with self.transaction() as connection:
+            if self.engine.dialect.name == "postgresql":
+                connection.execute(sql.text("SELECT pg_advisory_xact_lock(8321)"))
+            elif self.engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[sql.Connection]:
+        """A connection whose changes hold together, at the end."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """End connections."""
+        self.engine.dispose()
+
+
+def _engine(url: str) -> sql.Engine:
+    # Without a driver, PostgreSQL means the one that the extra installs.
+    for plain in ("postgresql://", "postgres://"):
+        if url.startswith(plain):
+            url = f"postgresql+psycopg://{url.removeprefix(plain)}"
+    try:
+        parsed = sql.make_url(url)
+        backend = parsed.get_backend_name()
+        if backend not in ("sqlite", "postgresql"):
+            raise ConfigError(f"--database: {backend} is not known here; use SQLite or PostgreSQL")
+        options: dict[str, Any] = {"pool_pre_ping": True} if backend == "postgresql" else {}
+        engine = sql.create_engine(parsed, **options)
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{error.name} is missing; for PostgreSQL, run: pip install 'hitsave[postgres]'") from None
+    except (ArgumentError, NoSuchModuleError):
+        raise ConfigError("--database: write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME") from None
+    if engine.dialect.name == "sqlite":
+        sql.event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    for pragma in ("journal_mode=WAL", f"busy_timeout={_PATIENCE * 1000}", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _first_line(error: SQLAlchemyError) -> str:
+    return str(getattr(error, "orig", None) or error).splitlines()[0]

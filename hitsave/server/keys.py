@@ -1,0 +1,120 @@
+"""API keys: made, checked, listed and revoked. At rest there is only a hash; a key is shown once, when it is made.
+
+A key reads `hsk_<id>_<secret>`. The secret has 256 bits of chance, so that one round of BLAKE3 hides it well enough.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+import string
+import time
+from typing import NamedTuple
+
+import sqlalchemy as sql
+from blake3 import blake3
+
+from hitsave.server.access import Principal, Role
+from hitsave.server.database import Database, browser_sessions, keys
+
+#: How long a label may be, in characters.
+LONGEST_LABEL = 200
+_KEY = re.compile(r"hsk_([A-Za-z0-9]{8})_([A-Za-z0-9_-]{32,64})")
+_LETTERS = string.ascii_letters + string.digits
+_ID_LENGTH = 8
+#: Seconds for which a use of a key is not noted again.
+_NOTED_FOR = 60
+_NOBODY = "0" * 64
+
+
+class KeyRecord(NamedTuple):
+    """What is kept of a key; times in seconds since 1970."""
+
+    id: str
+    label: str
+    role: Role
+    created: int
+    expires: int | None
+    revoked: int | None
+    last_used: int | None
+
+    def holds_at(self, now: int) -> bool:
+        """Whether the key opens anything."""
+        return self.revoked is None and (self.expires is None or now < self.expires)
+
+
+class Keys:
+    """The keys of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def make(self, role: Role, label: str, expires: int | None = None) -> tuple[str, KeyRecord]:
+        """A new key, and what is kept of it."""
+        key_id = "".join(secrets.choice(_LETTERS) for _ in range(_ID_LENGTH))
+        secret = secrets.token_urlsafe(32)
+        made = KeyRecord(key_id, label, role, int(time.time()), expires, None, None)
+        values = {**made._asdict(), "role": role.name.lower(), "hash": hash_secret(secret)}
+        with self._database.transaction() as connection:
+            connection.execute(sql.insert(keys).values(values))
+        return f"hsk_{key_id}_{secret}", made
+
+    def check(self, key: str) -> Principal | None:
+        """Whose key it is; None where it is none, was revoked or has expired."""
+        parts = _KEY.fullmatch(key)
+        if parts is None:
+            return None
+        now = int(time.time())
+        with self._database.transaction() as connection:
+            found = connection.execute(sql.select(keys).where(keys.c.id == parts[1])).mappings().first()
+            right = hmac.compare_digest(hash_secret(parts[2]), found["hash"] if found else _NOBODY)
+            if found is None or not right or not _record(found).holds_at(now):
+                return None
+            if (found["last_used"] or 0) + _NOTED_FOR <= now:
+                connection.execute(sql.update(keys).where(keys.c.id == parts[1]).values(last_used=now))
+        record = _record(found)
+        return Principal(record.id, record.label, record.role, record.expires)
+
+    def get(self, key_id: str) -> KeyRecord | None:
+        """What is kept of a key."""
+        with self._database.transaction() as connection:
+            found = connection.execute(sql.select(keys).where(keys.c.id == key_id)).mappings().first()
+        return _record(found) if found else None
+
+    def list(self) -> list[KeyRecord]:
+        """All keys that were ever made, the oldest first."""
+        with self._database.transaction() as connection:
+            found = connection.execute(sql.select(keys).order_by(keys.c.created, keys.c.id)).mappings().all()
+        return [_record(row) for row in found]
+
+    def revoke(self, key_id: str) -> KeyRecord | None:
+        """Take a key and its sessions out of use; what is kept of it, None where there is none."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                sql.update(keys).where(keys.c.id == key_id, keys.c.revoked.is_(None)).values(revoked=int(time.time()))
+            )
+            connection.execute(sql.delete(browser_sessions).where(browser_sessions.c.key_id == key_id))
+        return self.get(key_id)
+
+    def any(self) -> bool:
+        """Whether a key was ever made."""
+        with self._database.transaction() as connection:
+            return connection.execute(sql.select(keys.c.id).limit(1)).first() is not None
+
+
+def hash_secret(secret: str) -> str:
+    """What is kept of a secret that has full entropy."""
+    return blake3(secret.encode()).hexdigest()
+
+
+def _record(row: sql.RowMapping) -> KeyRecord:
+    return KeyRecord(
+        row["id"],
+        row["label"],
+        Role[row["role"].upper()],
+        row["created"],
+        row["expires"],
+        row["revoked"],
+        row["last_used"],
+    )

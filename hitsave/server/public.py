@@ -1,0 +1,7 @@
+"""Routes under /public."""
+
+from __future__ import annotations
+
+from starlette.routing import BaseRoute
+
+routes: list[BaseRoute] = []

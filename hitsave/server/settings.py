@@ -1,0 +1,71 @@
+"""What a server is started with. Values come in; nothing here looks at the environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """What one client may ask for; sizes in bytes, times in seconds.
+
+    `pack`, `index`, `refs` and `small` bound the values that are put: clients close a pack at 64 MiB, plus one block
+    and the table, and an index of four million entries has 200 MB. `decoded` bounds what a compressed block or segment
+    may say that it holds. `uploads` values are received at once, with `temporary` bytes under DATA/tmp; who comes
+    then waits for `patience`. Requests are counted by key and by address, a minute each; `failures` are the keys that
+    an address may get wrong in a minute. A request's head must be there after `head_time`, and of a body at least
+    64 KiB have to come in each `body_time`.
+    """
+
+    pack: int = 256 << 20
+    index: int = 512 << 20
+    refs: int = 256 << 20
+    small: int = 4 << 20
+    decoded: int = 1 << 30
+    json: int = 1 << 20
+    uploads: int = 32
+    temporary: int = 4 << 30
+    patience: float = 60.0
+    requests_by_key: int = 60_000
+    requests_by_address: int = 60_000
+    failures: int = 20
+    head_time: float = 15.0
+    body_time: float = 30.0
+    connections: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One server.
+
+    `data` holds what belongs to this machine: temporary files, a cache, `admin.key`, and without settings of their own
+    the store and the database. `store` is a folder or the URL of a remote, `database` a URL of SQLAlchemy. `url` is how
+    clients call the server where a proxy stands before it; `proxies` are the addresses, separated by commas, whose
+    X-Forwarded-For is believed.
+    """
+
+    data: Path
+    host: str = "127.0.0.1"
+    port: int = 8321
+    store: str = ""
+    database: str = ""
+    url: str = ""
+    proxies: str = ""
+    limits: ServerLimits = field(default_factory=ServerLimits)
+
+    @property
+    def store_url(self) -> str:
+        """Where the store is."""
+        return self.store or str(self.data / "store")
+
+    @property
+    def database_url(self) -> str:
+        """Where the database is."""
+        return self.database or f"sqlite:///{(self.data / 'server.sqlite').as_posix()}"
+
+    @property
+    def public_url(self) -> str:
+        """How clients call this server, without a slash at its end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return (self.url or f"http://{host}:{self.port}").rstrip("/")

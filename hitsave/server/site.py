@@ -1,0 +1,130 @@
+"""What a server works with, opened once and passed along as `request.app.state.site`."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hitsave.cache.store import Cache
+from hitsave.config import Config, RemoteConfig
+from hitsave.errors import ConfigError
+from hitsave.progress import Silent
+from hitsave.remotes.opening import open_transport
+from hitsave.remotes.transports.protocol import Transport
+from hitsave.repository import Repository
+from hitsave.server.access import Role
+from hitsave.server.audit import Audit
+from hitsave.server.database import Database
+from hitsave.server.keys import Keys
+from hitsave.server.rates import Rate
+from hitsave.server.sessions import Sessions
+from hitsave.server.settings import Settings
+
+#: Where, under the data folder, the first key is written.
+ADMIN_KEY_FILE = "admin.key"
+#: The name of the store among the repository's remotes.
+STORE = "store"
+
+
+@dataclass(frozen=True)
+class Site:
+    """One server.
+
+    `transport` is the store, `repository` has it as its only remote and a cache of its own. `failures` counts keys that
+    an address got wrong. A `local` site is one person's own repository: no keys, and only for this machine.
+    """
+
+    settings: Settings
+    database: Database
+    keys: Keys
+    sessions: Sessions
+    audit: Audit
+    failures: Rate
+    transport: Transport
+    repository: Repository
+    local: bool = False
+
+    @property
+    def temporary(self) -> Path:
+        """Where uploads lie until they are checked."""
+        return self.settings.data / "tmp"
+
+
+@contextmanager
+def open_site(settings: Settings) -> Iterator[Site]:
+    """The site of a server that shares a store. Raises ConfigError, RemoteError, CacheError."""
+    _make_folders(settings.data)
+    if settings.store_url.startswith(("http://", "https://")):
+        raise ConfigError(f"--store: {settings.store_url} is a server itself; name a folder, a bucket or an ssh:// URL")
+    transport = open_transport(settings.store_url)
+    database = Database.open(settings.database_url)
+    repository = _open_repository(settings)
+    try:
+        yield _put_together(settings, database, transport, repository, local=False)
+    finally:
+        repository.cache.close()
+        database.close()
+        transport.close()
+
+
+@contextmanager
+def open_local_site(settings: Settings, repository: Repository, transport: Transport) -> Iterator[Site]:
+    """The site of one person's own repository, which stays open; its database is in memory."""
+    database = Database.open("sqlite://")
+    try:
+        yield _put_together(settings, database, transport, repository, local=True)
+    finally:
+        database.close()
+
+
+def _put_together(
+    settings: Settings, database: Database, transport: Transport, repository: Repository, local: bool
+) -> Site:
+    keys = Keys(database)
+    failures = Rate(settings.limits.failures, time.monotonic)
+    sessions = Sessions(database, keys)
+    return Site(settings, database, keys, sessions, Audit(database), failures, transport, repository, local)
+
+
+def _make_folders(data: Path) -> None:
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (data / "tmp").mkdir(exist_ok=True)
+        trial = data / "tmp" / f"trial-{secrets.token_hex(6)}"
+        trial.touch(exist_ok=False)
+        trial.unlink()
+    except OSError as error:
+        raise ConfigError(f"{data}: cannot be written ({error.strerror}); name another folder with --data") from None
+
+
+def _open_repository(settings: Settings) -> Repository:
+    data = Path(os.path.abspath(settings.data))
+    url = settings.store_url
+    remote = RemoteConfig(STORE, url if "://" in url else os.path.abspath(os.path.expanduser(url)))
+    config = Config(data, "server", data / "cache", data, remotes=(remote,))
+    return Repository(config, Cache.open(config.cache_dir), Silent())
+
+
+def make_first_key(site: Site) -> Path | None:
+    """Make an admin key where none was ever made; the file that it was written to, for its owner alone.
+
+    Raises ConfigError.
+    """
+    if site.keys.any():
+        return None
+    path = site.settings.data / ADMIN_KEY_FILE
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        reason = "is there already, and this database has no keys" if error.errno == errno.EEXIST else error.strerror
+        raise ConfigError(f"{path}: {reason}; the first key is to be written there, move it away") from None
+    with open(fd, "w", encoding="ascii") as file:
+        key, _ = site.keys.make(Role.ADMIN, "the first key")
+        file.write(f"{key}\n")
+    return path
