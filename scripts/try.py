@@ -43,7 +43,7 @@ def scale(values):
 @experiment
 def train(rate, epochs=10):
     print("training ...")
-    time.sleep(2)
+    time.sleep(1)
     weights = scale([rate * epoch for epoch in range(1, epochs + 1)])
     return {"loss": round(1 - weights[-1], 4)}
 
