@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import traceback
 
 import click
 
 from hitsave.cli.output import one_line
+from hitsave.cli.signals import exit_code, outcome
 from hitsave.errors import HitsaveError
 
 FAILED = 1
 WRONG_USAGE = 2
-INTERRUPTED = 130
 
 _HINTS = {
     errno.ENOSPC: "the disk is full; nothing was half-written, free some space and run it again",
@@ -41,10 +42,11 @@ def _explain(error: BaseException) -> int:
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        number = next((each for each in error.args if isinstance(each, int)), signal.SIGINT)
         if sys.stderr.isatty():
             click.echo(err=True)  # The terminal has shown ^C.
-        _say("interrupted; what was finished is kept, run it again to go on")
-        return INTERRUPTED
+        _say(outcome(number))
+        return exit_code(number)
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)
         return WRONG_USAGE

@@ -15,6 +15,7 @@ import click
 
 from hitsave._version import __version__
 from hitsave.cli.session import QUIET, VERBOSE, Session, add_talk_options
+from hitsave.cli.signals import obey
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -45,7 +46,6 @@ COMMANDS = {
     "config": "read and change settings",
     "fsck": "verify every byte and every ref",
     "serve": "share a store over HTTP, with keys and pages",
-    "serve": "share a store over HTTP, with keys and pages",
     "hash-object": "print the digest of files and directories",
     "cat-file": "show an object, its kind or its size",
     "ls-tree": "list a directory in the store",
@@ -63,6 +63,9 @@ SECTIONS = {
     "Sharing and setting up": "remote snapshot import install config completion",
     "Plumbing": "hash-object cat-file ls-tree show-ref rev-parse",
 }
+
+#: Exit codes beyond this one are of processes that a signal has ended.
+_SIGNALLED = 128
 
 
 class CommandTable(click.Group):
@@ -99,8 +102,8 @@ class CommandTable(click.Group):
         """As click does, which would say something of its own about an interruption."""
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise click.Abort from None
+        except KeyboardInterrupt as error:
+            raise click.Abort(*error.args) from None
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Commands and options that begin so, without loading a command."""
@@ -162,7 +165,11 @@ def main() -> None:
 
         answer(hitsave, shell, sys.argv[1:])
         return
-    sys.exit(run(sys.argv[1:]))
+    obey()
+    code = run(sys.argv[1:])
+    if code > _SIGNALLED:
+        os._exit(code)  # Everything is said and flushed. Threads that wait for a network would be waited for.
+    sys.exit(code)
 
 
 def _open_streams() -> None:
