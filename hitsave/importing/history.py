@@ -17,6 +17,7 @@ from pygit2.enums import FileMode, SortMode
 
 from hitsave.errors import WorkspaceError
 from hitsave.importing.model import Origin
+from hitsave.snapshots.gitobjects import Trees, common_folder, read_object, size_of
 
 #: Branches in which git-annex keeps its own records.
 _RECORDS = "git-annex"
@@ -52,11 +53,7 @@ class History:
     @property
     def git_folder(self) -> Path:
         """Where git, and tools that extend it, keep things; one for all work trees."""
-        folder = Path(self._git.path)
-        try:
-            return folder / (folder / "commondir").read_text().strip()
-        except FileNotFoundError:
-            return folder
+        return common_folder(self._git)
 
     def setting(self, name: str) -> str | None:
         """A setting of git's."""
@@ -64,14 +61,14 @@ class History:
 
     def read(self, blob: str) -> bytes:
         """The content of a blob."""
-        return bytes(self._git[blob].read_raw())
+        return read_object(self._git, pygit2.Oid(hex=blob))
 
     def _tree(self, oid: pygit2.Oid) -> pygit2.Tree:
         return self._git[oid].peel(pygit2.Tree)
 
     def size(self, blob: str) -> int:
         """Bytes of a blob, which is not read for it."""
-        return int(self._git.odb.read_header(pygit2.Oid(hex=blob))[1])
+        return size_of(self._git, pygit2.Oid(hex=blob))
 
     @cached_property
     def head(self) -> pygit2.Commit | None:
@@ -102,33 +99,23 @@ class History:
 
         What lies beneath the paths of `leave_out` is not looked at.
         """
-        seen: set[tuple[bytes, pygit2.Oid]] = set()
+        trees = Trees(self._git)
         for commit in self.commits:
-            yield from self._files_of(commit, wanted, leave_out, seen)
+            yield from self._files_of(commit, wanted, leave_out, trees)
 
     def head_files(self, wanted: Wanted, leave_out: Container[bytes] = ()) -> Iterator[Found]:
         """Every wanted file of the commit that is checked out."""
         if self.head is not None:
-            yield from self._files_of(self.head, wanted, leave_out, set())
+            yield from self._files_of(self.head, wanted, leave_out, Trees(self._git))
 
     def _files_of(
-        self, commit: pygit2.Commit, wanted: Wanted, leave_out: Container[bytes], seen: set[tuple[bytes, pygit2.Oid]]
+        self, commit: pygit2.Commit, wanted: Wanted, leave_out: Container[bytes], trees: Trees
     ) -> Iterator[Found]:
-        pending = [(b"", commit.tree_id)]
-        while pending:
-            place = pending.pop()
-            if place in seen:
-                continue
-            seen.add(place)
-            prefix, tree = place[0], self._tree(place[1])
-            for name, oid, mode in _entries(tree):
-                path = prefix + name
-                if path in leave_out:
-                    continue
-                if mode == FileMode.TREE:
-                    pending.append((path + b"/", oid))
-                elif mode != FileMode.COMMIT and wanted(name):
-                    yield Found(origin_of(commit), path, str(oid), mode, tree)
+        for prefix, tree, entries in trees.new(commit.tree_id, leave_out):
+            for octal, name, oid in entries:
+                mode, path = int(octal, 8), prefix + name
+                if mode not in (FileMode.TREE, FileMode.COMMIT) and wanted(name) and path not in leave_out:
+                    yield Found(origin_of(commit), path, oid.hex(), mode, self._tree(tree))
 
     def folder(self, commit: pygit2.Commit, path: bytes) -> str | None:
         """The hex name of the tree at a path of a commit; None where there is no directory."""
