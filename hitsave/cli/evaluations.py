@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import click
-
-from hitsave.cli.output import emit, one_line
+from hitsave.cli.output import Tone, emit, one_line, paint
 
 if TYPE_CHECKING:
     from hitsave.objects.evaluation import ShownArgument
@@ -81,8 +79,8 @@ def show_differences(lines: Sequence[str], to_stderr: bool = False) -> None:
     for line in lines:
         text = one_line(line.expandtabs(4))
         signed = _SIGNED.match(text)
-        colour = None if signed is None else "green" if signed[1] == "+" else "red"
-        click.secho(text, fg=colour, err=to_stderr)
+        tone = None if signed is None else Tone.GOOD if signed[1] == "+" else Tone.BAD
+        emit(paint(text, tone, to_stderr), to_stderr)
 
 
 def emit_table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> None:
@@ -93,4 +91,5 @@ def emit_table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequen
             cell.rjust(width) if at in right else cell.ljust(width)
             for at, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
-        emit("  ".join(cells).rstrip())
+        line = "  ".join(cells).rstrip()
+        emit(paint(line, Tone.HEAD) if row is head else line)

@@ -36,6 +36,12 @@ def explain(error: BaseException) -> int:
     return code
 
 
+def show_origin(error: Exception) -> None:
+    """Show where an error came from that `explain` shows in one line."""
+    if isinstance(error, (HitsaveError, OSError, MemoryError)) and not isinstance(error, BrokenPipeError):
+        traceback.print_exception(error)
+
+
 def _explain(error: BaseException) -> int:
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else FAILED

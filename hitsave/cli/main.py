@@ -27,6 +27,7 @@ COMMANDS = {
     "status": "show what differs between pointer files, working files, cache and remote",
     "diff": "show which files differ between two versions, or from the working files",
     "checkout": "make working files match their pointer files",
+    "resolve": "merge pointer files that git left in conflict",
     "ls": "list a directory of the store, without fetching its files",
     "cat": "print a file of the store, without fetching anything else",
     "du": "show what datasets take, and what of it would be freed",
@@ -43,6 +44,7 @@ COMMANDS = {
     "snapshot": "keep a file or directory by its digest alone, or restore one",
     "import": "take over datasets and their history from DVC, git-lfs or git-annex",
     "remote": "name the stores that are shared with others",
+    "install": "set up git: data is pushed before commits, and pointer files are merged",
     "config": "read and change settings",
     "fsck": "verify every byte and every ref",
     "serve": "share a store over HTTP, with keys and pages",
@@ -51,12 +53,14 @@ COMMANDS = {
     "ls-tree": "list a directory in the store",
     "show-ref": "list refs",
     "rev-parse": "print the digest that a name stands for",
+    "pre-push": "push the data of commits that git is about to push",
+    "merge-driver": "merge pointer files for git",
     "completion": "print the script by which a shell completes commands and names",
 }
 
 #: What `hitsave --help` lists beneath each title; a command that is in none is for other programs alone.
 SECTIONS = {
-    "A day's work": "add status diff checkout push pull fetch",
+    "A day's work": "add status diff checkout resolve push pull fetch",
     "Looking": "ls cat du log mount",
     "Cleaning up": "forget gc undo fsck",
     "Functions": "evals why accept",
@@ -104,6 +108,13 @@ class CommandTable(click.Group):
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
             raise click.Abort(*error.args) from None
+        except Exception as error:
+            session = ctx.find_object(Session)
+            if session is not None and session.verbose:
+                from hitsave.cli.failures import show_origin
+
+                show_origin(error)
+            raise
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Commands and options that begin so, without loading a command."""

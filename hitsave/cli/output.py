@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,9 +62,57 @@ def remote_option(help_text: str) -> Callable[[_Command], _Command]:
     )
 
 
-def emit(text: str) -> None:
-    """One line on stdout."""
-    click.echo(text)
+class Tone(Enum):
+    """How a piece of text is meant; the value is what a terminal shows it in."""
+
+    GOOD = "green"
+    BAD = "red"
+    CHANGED = "yellow"
+    MOVED = "cyan"
+    NAME = "blue"
+    HEAD = "bold"
+    ASIDE = "dim"
+
+
+#: The tones of the kinds of change, and of the states of a dataset, as commands name them.
+TONES = {
+    "added": Tone.GOOD,
+    "removed": Tone.BAD,
+    "missing": Tone.BAD,
+    "changed": Tone.CHANGED,
+    "modified": Tone.CHANGED,
+    "mode": Tone.CHANGED,
+    "partial": Tone.CHANGED,
+    "renamed": Tone.MOVED,
+}
+
+
+def is_coloured(err: bool = False) -> bool:
+    """Whether stdout (with `err`, stderr) is to be coloured: a terminal that can, unless the user says otherwise.
+
+    NO_COLOR says no; CLICOLOR_FORCE and FORCE_COLOR say yes, also for what is no terminal.
+    """
+    if os.environ.get("NO_COLOR"):
+        return False
+    if any(os.environ.get(name, "0") not in ("", "0") for name in ("CLICOLOR_FORCE", "FORCE_COLOR")):
+        return True
+    if os.environ.get("TERM") == "dumb" or os.environ.get("CLICOLOR") == "0":
+        return False
+    return (sys.stderr if err else sys.stdout).isatty()
+
+
+def paint(text: str, tone: Tone | None, err: bool = False) -> str:
+    """Text in a tone, where stdout (with `err`, stderr) is coloured; as it is elsewhere. For `emit`, not for JSON."""
+    if tone is None or not text or not is_coloured(err):
+        return text
+    if tone in (Tone.HEAD, Tone.ASIDE):
+        return click.style(text, bold=tone is Tone.HEAD or None, dim=tone is Tone.ASIDE or None)
+    return click.style(text, fg=tone.value, bold=tone is Tone.NAME or None)
+
+
+def emit(text: str, err: bool = False) -> None:
+    """One line on stdout, or stderr."""
+    click.echo(text, err=err, color=is_coloured(err))
 
 
 def emit_line(text: str) -> None:

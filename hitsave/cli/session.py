@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 import click
 
+from hitsave.cli.output import count, one_line, show_size
+
 if TYPE_CHECKING:
     from hitsave.cli.progress import Terminal
     from hitsave.config import Config
+    from hitsave.remotes.transports.traffic import Traffic
     from hitsave.repository import Repository
 
 
@@ -20,7 +25,8 @@ class Session:
 
     def __init__(self, folder: Path | None, quiet: bool, verbose: bool = False) -> None:
         self.quiet = quiet
-        self.verbose = verbose
+        self._traffic: Traffic | None = None
+        self._began = time.monotonic()
         self._repository: Repository | None = None
         self._progress: Terminal | None = None
         if folder is not None:
@@ -28,6 +34,8 @@ class Session:
                 os.chdir(folder)
             except OSError as error:
                 raise click.UsageError(f"-C {folder}: {error.strerror}") from None
+        if verbose:
+            self.be_verbose()
 
     def __enter__(self) -> Session:
         return self
@@ -38,6 +46,36 @@ class Session:
         if self._repository is not None:
             self.end_progress()
             self._repository.cache.close()
+        if self._traffic is not None:
+            self._tell(self._traffic)
+
+    @property
+    def verbose(self) -> bool:
+        """Whether it is told what is used, and where errors come from."""
+        return self._traffic is not None
+
+    def be_verbose(self) -> None:
+        """Tell what is used from now on."""
+        from hitsave.remotes.transports.traffic import Traffic
+
+        if self._traffic is None:
+            self._traffic = Traffic(lambda url: self._note(f"asking {url}"))
+            self._traffic.watch()
+
+    def _tell(self, traffic: Traffic) -> None:
+        from hitsave.errors import ConfigError
+
+        with contextlib.suppress(ConfigError):
+            config = self.config
+            self._note(f"workspace {config.workspace} (project {config.project}), cache {config.cache_dir}")
+        for url, counts in traffic.counts.items():
+            sent, received = show_size(counts.sent), show_size(counts.received)
+            self._note(f"{url}: {count(counts.requests, 'request')}, {sent} sent, {received} received")
+        self._note(f"{time.monotonic() - self._began:.2f} s")
+
+    def _note(self, text: str) -> None:
+        self.end_progress()
+        click.echo(f"hitsave: {one_line(text)}", err=True)
 
     @property
     def config(self) -> Config:
@@ -80,8 +118,12 @@ def add_talk_options(command: click.Command) -> None:
 
     def told(context: click.Context, parameter: click.Parameter, value: bool) -> None:
         session = context.find_object(Session)
-        if value and session is not None:
-            setattr(session, str(parameter.name), True)
+        if not value or session is None:
+            return
+        if parameter.name == "quiet":
+            session.quiet = True
+        else:
+            session.be_verbose()
 
     if any(parameter.name == "verbose" for parameter in command.params):
         return

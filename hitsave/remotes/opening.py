@@ -14,6 +14,7 @@ from hitsave.remotes.transports.bucketurls import is_bucket, open_bucket
 from hitsave.remotes.transports.folder import FolderTransport
 from hitsave.remotes.transports.protocol import Transport
 from hitsave.remotes.transports.retrying import BackOff, Retrying
+from hitsave.remotes.transports.traffic import counted
 
 #: So many try to create one key at once when a store is tried.
 _CONTENDERS = 4
@@ -32,15 +33,15 @@ def open_transport(url: str, patient: bool = True, hasty: bool = False) -> Trans
     if parts.scheme == "file":
         if parts.netloc not in ("", "localhost"):
             raise RemoteUnsuitable(f"{url}: a file URL names a folder of this machine, as in file:///data/remote")
-        return FolderTransport(Path(unquote(parts.path)))
+        return counted(FolderTransport(Path(unquote(parts.path))))
     if parts.scheme == "ssh" or is_bucket(url):
-        transport = _open_sftp(url, hasty) if parts.scheme == "ssh" else open_bucket(url, hasty=hasty)
+        transport = counted(_open_sftp(url, hasty) if parts.scheme == "ssh" else open_bucket(url, hasty=hasty))
         return Retrying(transport, _HASTY if hasty else None) if patient else transport
     if "://" in url:
         raise RemoteUnsuitable(
             f"{url}: there are remotes at s3://, gs://, az://, ssh:// and file:// URLs, and in folders, named by a path"
         )
-    return FolderTransport(Path(os.path.abspath(os.path.expanduser(url))))
+    return counted(FolderTransport(Path(os.path.abspath(os.path.expanduser(url)))))
 
 
 def _open_sftp(url: str, hasty: bool) -> Transport:

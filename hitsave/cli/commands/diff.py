@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hitsave.cli.completing import Kind, completes
-from hitsave.cli.output import count, emit, emit_json, emit_line, json_option, show_path, show_size
+from hitsave.cli.output import TONES, Tone, count, emit, emit_json, emit_line, json_option, paint, show_path, show_size
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
     from hitsave.looking.comparing import Compare, Comparison
     from hitsave.objects.model import TreeEntry
     from hitsave.snapshots.renames import Difference
+
+_LINES = {"+": Tone.GOOD, "-": Tone.BAD, "@": Tone.MOVED}
 
 
 @click.command("diff")
@@ -64,6 +66,7 @@ def _show(
             line = (
                 f"{change.kind.value:<8} {show_path(_shown(found, above, change.old_path))} -> {show_path(new)}{alike}"
             )
+        line = paint(line, TONES.get(change.kind.value))
         emit(f"{line}  {_difference(_grown(change))}" if stat else line)
         if content:
             _show_lines(compare, found, change)
@@ -112,8 +115,8 @@ def _show_lines(compare: Compare, found: Comparison, change: Difference) -> None
         return
     old_name = show_path(b"a/" + old_path) if change.old else os.devnull
     new_name = show_path(b"b/" + change.path) if change.new else os.devnull
-    for line in unified(old, new, old_name, new_name):
-        emit_line(line)
+    for number, line in enumerate(unified(old, new, old_name, new_name)):
+        emit_line(paint(line, Tone.HEAD if number < 2 else _LINES.get(line[:1])))
 
 
 def _as_json(found: Comparison) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hitsave.cli.output import count, emit, emit_json, json_option, remote_option, show_size
+from hitsave.cli.output import Tone, count, emit, emit_json, json_option, paint, remote_option, show_size
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _show(
     session: Session, before: Report | RemoteReport, after: Report | RemoteReport, mended: list[Fault | RemoteFault]
 ) -> None:
     for fault in after.faults:
-        emit(_line(fault))
+        emit(paint(_line(fault), Tone.BAD))
     for fault in mended:
         session.say(f"repaired: {_line(fault)}")
     looked = f"{count(before.objects, 'object')}, {show_size(before.size)}, {count(before.refs, 'ref')} verified"

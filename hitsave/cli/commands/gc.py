@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING
 import click
 
 from hitsave.cli.evaluations import show_duration, show_moment
-from hitsave.cli.output import count, emit, emit_json, json_option, one_line, remote_option, show_path, show_size
+from hitsave.cli.output import (
+    Tone,
+    count,
+    emit,
+    emit_json,
+    json_option,
+    one_line,
+    paint,
+    remote_option,
+    show_path,
+    show_size,
+)
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
@@ -106,7 +117,7 @@ def _forget_excess(session: Session, dry_run: bool) -> list[Excess]:
 def _line_of_excess(excess: Excess) -> str:
     row = excess.row
     facts = f"{show_moment(row.started)}  {show_duration(row.elapsed):>11}  {show_size(row.size):>9}"
-    return f"{row.digest.short}  {facts}  {one_line(row.function)}: {excess.why}"
+    return f"{paint(row.digest.short, Tone.CHANGED)}  {facts}  {one_line(row.function)}: {excess.why}"
 
 
 def _collect_remote(session: Session, remote: str, keep: int, dry_run: bool, as_json: bool) -> None:
@@ -146,7 +157,8 @@ def _remote_line(done: Collected, dry_run: bool) -> str:
 def _line(dead: Dead) -> str:
     name = show_path(b"/" + dead.former_path).lstrip("/") if dead.former_path else "-"
     owner = re.sub(r"@([0-9a-f]{12})[0-9a-f]{52}$", r"@\1", dead.former_owner or "never owned")
-    return f"{dead.digest.short}  {dead.kind.name.lower():<5} {show_size(dead.size):>9}  {owner}  {name}"
+    digest = paint(dead.digest.short, Tone.CHANGED)
+    return f"{digest}  {dead.kind.name.lower():<5} {show_size(dead.size):>9}  {owner}  {name}"
 
 
 def _as_json(dead: Dead) -> dict[str, str | int | None]:

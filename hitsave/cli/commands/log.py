@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hitsave.cli.output import count, emit, emit_json, json_option, one_line, paths_argument, show_path, show_size
+from hitsave.cli.output import (
+    Tone,
+    count,
+    emit,
+    emit_json,
+    json_option,
+    one_line,
+    paint,
+    paths_argument,
+    show_path,
+    show_size,
+)
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
@@ -52,7 +63,7 @@ def command(session: Session, paths: tuple[Path, ...], most: int | None, as_json
         return
     for path, some in versions.items():
         if len(versions) > 1:
-            emit(show_path(path))
+            emit(paint(show_path(path), Tone.HEAD))
         for version in some:
             _show(version)
 
@@ -61,10 +72,11 @@ def _show(version: Version) -> None:
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(version.time)) if version.time else "not added"
     what = "" if version.files is None else f"  {count(version.files, 'file')}, {show_size(version.size or 0)}"
     by = f"  {one_line(version.by)}" if version.by else ""
-    emit(f"{'*' if version.current else ' '} {version.digest.short}  {when}{by}{what}")
+    star = paint("*", Tone.GOOD) if version.current else " "
+    emit(f"{star} {paint(version.digest.short, Tone.CHANGED)}  {when}{by}{what}")
     emit(f"      {_changes(version.changed)}")
     for commit in version.commits:
-        emit(f"      git {commit.name[:12]} {one_line(commit.subject)}")
+        emit(f"      git {paint(commit.name[:12], Tone.CHANGED)} {one_line(commit.subject)}")
 
 
 def _changes(changed: Changed | None) -> str:

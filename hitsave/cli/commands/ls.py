@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from hitsave.cli.completing import Kind, completes
-from hitsave.cli.output import emit, emit_json, json_option, show_path
+from hitsave.cli.output import Tone, emit, emit_json, json_option, paint, show_path
 from hitsave.cli.session import Session, pass_session
 
 
@@ -39,9 +39,10 @@ def command(session: Session, name: str, long: bool, recursive: bool, as_json: b
         return
     width = max((len(str(entry.size)) for _, entry in rows), default=0)
     for path, entry in rows:
-        shown = show_path(path)
+        is_folder = entry.kind is EntryKind.TREE
+        shown = paint(show_path(path), Tone.NAME if is_folder else None)
         if long:
             kind = entry.kind.name.lower()
             emit(f"{kind:<10} {entry.size:>{width}}  {entry.digest.short}  {shown}")
         else:
-            emit(f"{shown}/" if entry.kind is EntryKind.TREE else shown)
+            emit(f"{shown}/" if is_folder else shown)

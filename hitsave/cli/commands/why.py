@@ -9,7 +9,7 @@ import click
 
 from hitsave.cli.completing import Kind, completes
 from hitsave.cli.evaluations import find_function, show_arguments, show_differences, show_duration, show_moment
-from hitsave.cli.output import emit, emit_json, json_option, one_line
+from hitsave.cli.output import Tone, emit, emit_json, json_option, one_line, paint
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _show(row: EvaluationRow, evaluation: Evaluation, reason: Explanation) -> No
     if reason.since and reason.since != row.code.hex():
         code = f"{reason.since[:7]} -> {code}"
     facts = [show_moment(row.started), show_duration(row.elapsed), f"code {code}", f"by {evaluation.by}"]
-    click.secho(f"  {', '.join(map(one_line, facts))}", dim=True)
+    emit(paint(f"  {', '.join(map(one_line, facts))}", Tone.ASIDE))
     show_differences(reason.lines())
 
 
