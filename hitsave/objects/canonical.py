@@ -139,6 +139,20 @@ class Fields:
             raise MalformedObject(self._what, f"{key!r} is not a list of objects")
         return [Fields(row, self._what) for row in rows]
 
+    def numbers(self, key: str) -> tuple[int, ...]:
+        """A list of integers from 0 to 2^63 - 1."""
+        values: list[Any] = self._get(key, list, None)
+        if not all(type(value) is int and 0 <= value <= LARGEST_NUMBER for value in values):
+            raise MalformedObject(self._what, f"{key!r} is not a list of numbers from 0 to 2^63 - 1")
+        return tuple(values)
+
+    def strings(self, key: str) -> tuple[str, ...]:
+        """A list of strings."""
+        values: list[Any] = self._get(key, list, None)
+        if not all(type(value) is str for value in values):
+            raise MalformedObject(self._what, f"{key!r} is not a list of strings")
+        return tuple(values)
+
     def texts(self, key: str, length: int) -> list[list[str]]:
         """A list of lists of `length` strings each."""
         rows: list[Any] = self._get(key, list, None)

@@ -64,8 +64,9 @@ class Evaluation:
 
     `function` is `MODULE.QUALNAME`; `code` the digest of everything that it depends on, which `manifest` lists;
     `arguments` that of the bound arguments. `result` is a pickle, `buffers` are its out-of-band parts in order;
-    `reason` says why it ran. `started` is in microseconds since 1970, `elapsed` in microseconds; `by` is USER@HOST,
-    `git` the hex name of the commit that was checked out, `python` the version as "3.11".
+    `display` shows both to people, `reason` says why it ran. `started` is in microseconds since 1970, `elapsed` in
+    microseconds; `by` is USER@HOST, `git` the hex name of the commit that was checked out, `python` the version as
+    "3.11".
     """
 
     function: str
@@ -75,6 +76,7 @@ class Evaluation:
     result: BlobLink
     buffers: tuple[BlobLink, ...] = ()
     snapshots: tuple[TakenSnapshot, ...] = ()
+    display: BlobLink | None = None
     reason: BlobLink | None = None
     shown: tuple[ShownArgument, ...] = ()
     extras: tuple[Extra, ...] = ()
@@ -98,10 +100,8 @@ class Evaluation:
     @property
     def links(self) -> list[tuple[Digest, ObjectKind, int]]:
         """The objects that it needs, with kind and size, in the order of the encoding's members."""
-        reason = () if self.reason is None else (self.reason,)
-        blobs = [
-            (digest, ObjectKind.BLOB, size) for digest, size in (*self.buffers, self.manifest, *reason, self.result)
-        ]
+        named = (*self.buffers, self.display, self.manifest, self.reason, self.result)
+        blobs = [(link.digest, ObjectKind.BLOB, link.size) for link in named if link is not None]
         return blobs + [(taken.digest, taken.kind, taken.size) for taken in self.snapshots]
 
 
@@ -172,6 +172,8 @@ def _members(value: Evaluation) -> dict[str, Any]:
         ],
         "started": value.started,
     }
+    if value.display is not None:
+        members["display"] = _link(value.display)
     if value.reason is not None:
         members["reason"] = _link(value.reason)
     return members
@@ -221,6 +223,7 @@ def _decode_evaluation(fields: Fields) -> Evaluation:
         result=_decode_link(fields.row("result")),
         buffers=tuple(_decode_link(row) for row in fields.rows("buffers")),
         snapshots=tuple(_decode_snapshot(row) for row in fields.rows("snapshots")),
+        display=_decode_link(fields.row("display")) if fields.has("display") else None,
         reason=_decode_link(fields.row("reason")) if fields.has("reason") else None,
         shown=tuple(
             ShownArgument(name, parse_field(digest, _WHAT), text) for name, digest, text in fields.texts("shown", 3)

@@ -75,6 +75,7 @@ def test_an_evaluation_links_to_all_that_it_needs() -> None:
         result=BlobLink(digests[1], 11),
         buffers=(BlobLink(digests[2], 12), BlobLink(digests[3], 13)),
         reason=BlobLink(digests[4], 14),
+        display=BlobLink(digests[7], 17),
         snapshots=(
             TakenSnapshot(digests[5], ObjectKind.TREE, 15, "cats/a"),
             TakenSnapshot(digests[6], ObjectKind.BLOB, 16),
@@ -82,10 +83,10 @@ def test_an_evaluation_links_to_all_that_it_needs() -> None:
         shown=(ShownArgument("x", Digest(b"\x55" * 32), "5"),),
         extras=(Extra("a.g", Digest(b"\x66" * 32)),),
     )
-    kinds = [ObjectKind.TREE if number == 5 else ObjectKind.BLOB for number in range(7)]
+    kinds = [ObjectKind.TREE if number == 5 else ObjectKind.BLOB for number in range(8)]
     found = list(links(ObjectKind.EVALUATION, encode_evaluation(evaluation)))
-    assert sorted(found) == [Link(digests[number], kinds[number], 10 + number) for number in range(7)]
-    without = replace(evaluation, reason=None, buffers=(), snapshots=())
+    assert sorted(found) == [Link(digests[number], kinds[number], 10 + number) for number in range(8)]
+    without = replace(evaluation, display=None, reason=None, buffers=(), snapshots=())
     assert {link.digest for link in links(ObjectKind.EVALUATION, encode_evaluation(without))} == set(digests[:2])
 
 

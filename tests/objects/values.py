@@ -53,6 +53,7 @@ evaluations = st.builds(
         st.builds(TakenSnapshot, digests, st.sampled_from([ObjectKind.BLOB, ObjectKind.TREE]), numbers, texts),
         max_size=3,
     ).map(tuple),
+    display=st.none() | blob_links,
     reason=st.none() | blob_links,
     shown=st.lists(st.builds(ShownArgument, texts, digests, texts), max_size=3).map(tuple),
     extras=st.lists(st.builds(Extra, texts, digests), max_size=3, unique_by=lambda extra: extra.name)

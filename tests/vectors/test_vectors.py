@@ -16,6 +16,7 @@ from blake3 import blake3
 
 from hitsave.cache.packfile import verify_pack
 from hitsave.errors import MalformedObject, WorkspaceError
+from hitsave.objects import display
 from hitsave.objects.canonical import decode_json, encode_json
 from hitsave.objects.digest import (
     EVALUATION_CONTEXT,
@@ -94,8 +95,9 @@ LEAST = {
     "chunking": (15, 0),
     "recipe": (4, 10),
     "recipe part": (2, 2),
-    "evaluation": (4, 28),
+    "evaluation": (4, 29),
     "call key": (3, 0),
+    "display": (11, 49),
     "quoting": (5, 0),
     "dataset ref": (4, 0),
     "evaluation ref": (4, 0),
@@ -203,7 +205,7 @@ def evaluation_of(value: dict[str, Any]) -> Evaluation | Acceptance:
     members = dict(value)
     for name in ("code", "arguments", "accepts"):
         members |= {name: parse_digest(value[name])} if name in value else {}
-    for name in ("manifest", "result", "reason"):
+    for name in ("manifest", "result", "display", "reason"):
         members |= {name: link_of(value[name])} if name in value else {}
     if "accepts" in value:
         return Acceptance(**members)
@@ -234,6 +236,61 @@ def test_call_key(vector: Vector) -> None:
     value = vector.json()
     key = call_key(value["function"], parse_digest(value["code"]), parse_digest(value["arguments"]))
     assert str(key) == vector.get("digest")
+
+
+def number_of(value: Any) -> int | float | None:
+    """The number that a vector spells; what is not finite is text there."""
+    return float(value) if isinstance(value, str) else value
+
+
+def shape_of(value: dict[str, Any]) -> Any:
+    """The shape that a vector's value spells."""
+    members = {key: tuple(member) if isinstance(member, list) else member for key, member in value.items()}
+    match members.pop("kind"):
+        case "number":
+            members["value"] = number_of(members["value"])
+        case "series":
+            members["points"] = tuple((at, number_of(number)) for at, number in members["points"])
+        case "table":
+            members["head"] = tuple(map(tuple, members["head"]))
+        case "array":
+            members["statistics"] = members["statistics"] and tuple(map(number_of, members["statistics"]))
+        case "image":
+            members["png"] = bytes.fromhex(members["png"])
+        case "snapshot":
+            members |= {"digest": parse_digest(value["digest"]), "kind": ObjectKind[members.pop("object").upper()]}
+        case "group":
+            members["metrics"] = tuple((path, number_of(number)) for path, number in members["metrics"])
+            members["parts"] = tuple((path, shape_of(part)) for path, part in members["parts"])
+    return SHAPES[value["kind"]](**members)
+
+
+SHAPES: dict[str, type] = {
+    "none": display.Nothing,
+    "number": display.Number,
+    "text": display.Text,
+    "series": display.Series,
+    "table": display.Table,
+    "array": display.Array,
+    "image": display.Image,
+    "plot": display.Plot,
+    "snapshot": display.SnapshotShown,
+    "other": display.Other,
+    "group": display.Group,
+}
+
+
+@pytest.mark.parametrize("vector", of_format("display"))
+def test_display(vector: Vector) -> None:
+    data = vector.content()
+    if vector.refusal:
+        check_refused(vector, lambda: display.decode_display(data))
+        return
+    value = vector.json()
+    arguments = tuple((name, shape_of(shape)) for name, shape in value["arguments"])
+    shown = display.Display(arguments, shape_of(value["result"]))
+    assert display.encode_display(shown) == data
+    assert display.decode_display(data) == shown
 
 
 # -- sections 3 and 4

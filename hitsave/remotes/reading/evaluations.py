@@ -1,8 +1,8 @@
 """Evaluations in a remote: looked for by the beginnings of their names, and fetched without what they took.
 
-A fetched evaluation brings what describes it, and if asked its result. Of the snapshots that it took nothing comes,
-neither trees nor files: its ref is a partial one, and they are fetched when somebody asks for them. A ref counts only
-when the evaluation that it holds is one of the function and the key in its name.
+A fetched evaluation brings what describes it and shows it, and if asked its result. Of the snapshots that it took
+nothing comes, neither trees nor files: its ref is a partial one, and they are fetched when somebody asks for them. A
+ref counts only when the evaluation that it holds is one of the function and the key in its name.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def fetch_evaluations(
     progress: Progress | None = None,
     view: View | None = None,
 ) -> Fetched:
-    """Bring evaluations, manifests and reasons, with `results` also what the calls gave, and own them.
+    """Bring evaluations, manifests, displays and reasons, with `results` also what the calls gave, and own them.
 
     `view` is where to look first: the newest one is asked for only where something is not in that one. Raises
     ObjectNotFound, RemoteError; then nothing has changed in the cache.
@@ -92,8 +92,7 @@ def _name_of(value: Evaluation | Acceptance, digest: Digest) -> RefName:
 def _blobs_of(value: Evaluation | Acceptance, results: bool) -> Iterator[BlobLink]:
     yield value.manifest
     if isinstance(value, Evaluation):
-        if value.reason is not None:
-            yield value.reason
+        yield from (link for link in (value.display, value.reason) if link is not None)
         if results:
             yield from (value.result, *value.buffers)
 
