@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import platformdirs
 
-from hitsave.errors import ConfigError
+from hitsave.errors import ConfigError, suggest
 from hitsave.limits import Limits, parse_age, parse_count, parse_limits, parse_size
 
 SYMLINKS = ("ignore", "store", "follow")
@@ -65,8 +65,10 @@ class Config:
         for remote in self.remotes:
             if remote.name == name:
                 return remote
-        known = ", ".join(remote.name for remote in self.remotes)
-        raise ConfigError(f"there is no remote {name!r} (there are: {known})")
+        known = [remote.name for remote in self.remotes]
+        raise ConfigError(
+            f"there is no remote {name!r}" + (suggest(name, known) or f" (there are: {', '.join(known)})")
+        )
 
 
 class Source(NamedTuple):
@@ -135,12 +137,9 @@ def check_key(key: str) -> None:
     """Raises ConfigError, with a suggestion, where there is no such setting."""
     if key in KEYS or (key.startswith(f"{_REMOTES}.") and key.count(".") == 1 and not key.endswith(".")):
         return
-    import difflib
-
     known = [*KEYS, f"{_REMOTES}.NAME"]
-    near = difflib.get_close_matches(key, known, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-    raise ConfigError(f"there is no setting {key!r}; {hint}")
+    hint = suggest(key, known, f"there are {', '.join(known)}")
+    raise ConfigError(f"there is no setting {key!r}{hint}")
 
 
 def parse_value(key: str, value: Any) -> str | tuple[str, ...]:

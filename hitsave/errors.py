@@ -31,7 +31,16 @@ HitsaveError
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+
+def suggest(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """The end of a line about a name that is not there: the known one that is most like it, or `otherwise`."""
+    import difflib
+
+    near = difflib.get_close_matches(word, list(known), 1)
+    hint = f"did you mean {near[0]!r}?" if near else otherwise
+    return f"; {hint}" if hint else ""
 
 
 class HitsaveError(Exception):

@@ -95,11 +95,11 @@ class CommandTable(click.Group):
         """As click does, with a suggestion for a slip."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
-            import difflib
+            from hitsave.errors import suggest
 
-            near = difflib.get_close_matches(name, COMMANDS, 1)
-            hint = f"did you mean {near[0]!r}?" if near else "'hitsave --help' lists them"
-            ctx.fail(f"there is no command {name!r}; {hint}")
+            listed = " ".join(SECTIONS.values()).split()
+            known = [each for each in COMMANDS if each in listed]
+            ctx.fail(f"there is no command {name!r}" + suggest(name, known, "'hitsave --help' lists them"))
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:

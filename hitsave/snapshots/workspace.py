@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-from hitsave.errors import WorkspaceError
+from hitsave.errors import WorkspaceError, suggest
 from hitsave.objects.digest import Digest
 from hitsave.objects.refs import RefName, dataset_ref
 from hitsave.snapshots.pointer import SUFFIX, is_pointer, pointer_path, target_path
 
 #: Folders of tools, which hold no pointer files of the user's.
 PASSED_OVER = frozenset((b".git", b".hg", b".svn", b".venv", b"venv", b"node_modules", b"__pycache__", b".tox"))
+#: So many entries of a folder are looked at for a name that was meant.
+_MOST_LISTED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +82,16 @@ class Workspace:
                     raise WorkspaceError(f"{path}: is no dataset and holds none; 'hitsave add {path}' makes it one")
                 found.update(dict.fromkeys(target_path(pointer) for pointer in beneath))
             else:
-                raise WorkspaceError(f"{path}: there is no such dataset ({pointer_path(absolute).name} is missing)")
+                missing = f"{path}: there is no such dataset ({pointer_path(absolute).name} is missing)"
+                raise WorkspaceError(missing + suggest(os.fspath(path), _datasets_beside(path)))
         return list(found)
+
+
+def _datasets_beside(path: Path) -> Iterator[str]:
+    """The datasets in the folder of a path, named as that is."""
+    with suppress(OSError), os.scandir(path.parent) as listing:
+        names = (item.name for item in islice(listing, _MOST_LISTED) if is_pointer(Path(item.name)))
+        yield from (os.fspath(target_path(path.with_name(name))) for name in names)
 
 
 def find_pointers(folder: Path) -> Iterator[Path]:

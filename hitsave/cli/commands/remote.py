@@ -95,7 +95,7 @@ def remove(session: Session, name: str) -> None:
       hitsave --quiet remote remove origin
     """
     from hitsave.config import change, sources
-    from hitsave.errors import ConfigError
+    from hitsave.errors import ConfigError, suggest
 
     config = session.config
     changed = [
@@ -104,4 +104,5 @@ def remove(session: Session, name: str) -> None:
         if source.path.exists() and change(source, f"remotes.{name}", None)
     ]
     if not changed:
-        raise ConfigError(f"there is no remote {name!r} in any settings file")
+        hint = suggest(name, (remote.name for remote in config.remotes))
+        raise ConfigError(f"there is no remote {name!r} in any settings file{hint}")
