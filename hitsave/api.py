@@ -92,7 +92,10 @@ class _Snapshot:
 
     @classmethod
     def snap(cls, path: str | os.PathLike[str], *, repository: Repository | None = None) -> Self:
-        """Keep a file or directory as it is now. Raises WorkspaceError where it is of the other kind, SnapshotError."""
+        """Keep a file or directory as it is now.
+
+        Raises WorkspaceError where it does not exist or is of the other kind, SnapshotError where it cannot be kept.
+        """
         place = Path(path)
         if not place.exists():
             raise WorkspaceError(f"{path}: does not exist")
@@ -140,11 +143,11 @@ class _Snapshot:
 
     @property
     def is_uploaded(self) -> bool:
-        """Whether the remote has it."""
+        """Whether the default remote has it. Raises RemoteError where that does not answer."""
         return self._repository.is_uploaded(self._digest)
 
     def upload(self) -> None:
-        """Send it to the remote. Raises RemoteError."""
+        """Send it to the default remote, with all that is in it. Raises RemoteError."""
         self._repository.upload(self._digest, self._kind)
 
     def download(self) -> None:
@@ -168,7 +171,7 @@ class _Snapshot:
         return self.restore_at(self._repository.absolute(place), overwrite)
 
     def restore_at(self, path: str | os.PathLike[str], overwrite: bool | None = None) -> Path:
-        """As `restore`, at another path."""
+        """As `restore`, at another path, relative to the current folder; returns the path."""
         return self._put(self.restore_safe(), path, overwrite)
 
     def _put(self, source: Path, path: str | os.PathLike[str], overwrite: bool | None) -> Path:
@@ -192,13 +195,20 @@ class _Snapshot:
 
 @dataclass(frozen=True)
 class FileSnapshot(_Snapshot):
-    """A file as it was at one moment. `content_length` is in bytes; `relpath` is relative to the workspace."""
+    """A file as it was at one moment.
+
+    `digest` is BLAKE3 of its bytes, in 64 hex digits; `content_length` is in bytes; `relpath` is where it stood,
+    relative to the workspace or to the directory snapshot that it is in, and `time` when it was taken.
+    """
 
     _kind = ObjectKind.BLOB
 
     @classmethod
     def snap(cls, path: str | os.PathLike[str], *, repository: Repository | None = None) -> Self:
-        """Keep a file as it is now, in the cache as a file of its own. Raises WorkspaceError, SnapshotError."""
+        """Keep a file as it is now, in the cache as a file of its own.
+
+        Raises WorkspaceError where it does not exist or is a directory, SnapshotError where it cannot be kept.
+        """
         taken = super().snap(path, repository=repository)
         taken._repository.path_of(taken._digest)
         return taken
@@ -261,6 +271,8 @@ class FileSnapshot(_Snapshot):
 @dataclass(frozen=True)
 class DirectorySnapshot(_Snapshot, Mapping[str, "FileSnapshot | DirectorySnapshot"]):
     """A directory as it was at one moment.
+
+    `digest` names all that is in it (section 3 of objects_spec.md), and `content_length` is the bytes of all its files.
 
     It is a mapping whose keys are the paths of the files in it, with `/`; indexing takes the paths of directories, too.
     `/` goes from a directory to what is in it, as with paths. Only trees are fetched to look around.
@@ -364,7 +376,11 @@ def restore(
     path: str | os.PathLike[str] | None = None,
     overwrite: bool | None = None,
 ) -> Path:
-    """Restore a snapshot, or what a digest stands for, at `path` or at its own place; returns the path."""
+    """Restore a snapshot, or what a digest stands for, at `path` or at its own place; returns the path.
+
+    It becomes a symbolic link to the read-only copy in the cache; `overwrite` is that of `FileSnapshot.restore`.
+    Raises ObjectNotFound, AmbiguousDigest, and WorkspaceError where it has no place or may not replace what is there.
+    """
     if isinstance(snapshot, str):
         kind = Repository.default().resolve(snapshot).kind
         cls = DirectorySnapshot if kind is ObjectKind.TREE else FileSnapshot

@@ -1,31 +1,33 @@
 """Every error that hitsave raises on purpose. They carry data; `str()` gives one line: what, where, what to do.
 
-HitsaveError
- ├── ConfigError              a setting that cannot be read or makes no sense
- ├── WorkspaceError           no workspace, a bad pointer file, a name that cannot be resolved
- │    └── UnsavedChanges      working files would be overwritten and are kept nowhere
- ├── SnapshotError            a file or directory cannot be captured or materialised
- │    ├── UnsupportedFile     a socket, FIFO or device
- │    ├── FileChanged         a file kept changing while it was read
- │    └── NameConflict        the file system cannot hold two names of one directory
- ├── RefError                 a ref that does not exist, or holds something else
- ├── ObjectError
- │    ├── MalformedObject     bytes that are not the canonical encoding of anything
- │    ├── ObjectNotFound      no such object here (nor in the remote, where one was asked)
- │    ├── AmbiguousDigest     an abbreviation that stands for several objects
- │    └── CorruptObject       bytes that do not have the digest they are kept under
- ├── CacheError               the local store cannot be used
- │    └── ReliedOnLost        something that a new ref relied on was collected meanwhile; start over
- │         └── SessionFenced  a collection took a push for dead; it starts over with nothing sent
- ├── MemoError                a call cannot be memoised
- │    └── Undigestable        an argument holds something that has no canonical digest
- └── RemoteError
-      ├── RemoteNotFound      no such key in the remote
-      ├── RemoteConflict      a create-only write found the key taken
-      ├── RemoteUnavailable   the store did not answer, or not with what was asked; it may when asked again
-      ├── RemoteRefused       the store does not know the user, or does not allow this
-      ├── RemoteUnsuitable    the store cannot do what hitsave needs, or is not a hitsave remote
-      └── RemoteCorrupt       a pack, index, ref segment or commit is not what its name says
+::
+
+    HitsaveError
+     ├── ConfigError              a setting that cannot be read or makes no sense
+     ├── WorkspaceError           no workspace, a bad pointer file, a name that cannot be resolved
+     │    └── UnsavedChanges      working files would be overwritten and are kept nowhere
+     ├── SnapshotError            a file or directory cannot be captured or materialised
+     │    ├── UnsupportedFile     a socket, FIFO or device
+     │    ├── FileChanged         a file kept changing while it was read
+     │    └── NameConflict        the file system cannot hold two names of one directory
+     ├── RefError                 a ref that does not exist, or holds something else
+     ├── ObjectError
+     │    ├── MalformedObject     bytes that are not the canonical encoding of anything
+     │    ├── ObjectNotFound      no such object here (nor in the remote, where one was asked)
+     │    ├── AmbiguousDigest     an abbreviation that stands for several objects
+     │    └── CorruptObject       bytes that do not have the digest they are kept under
+     ├── CacheError               the local store cannot be used
+     │    └── ReliedOnLost        something that a new ref relied on was collected meanwhile; start over
+     │         └── SessionFenced  a collection took a push for dead; it starts over with nothing sent
+     ├── MemoError                a call cannot be memoised
+     │    └── Undigestable        an argument holds something that has no canonical digest
+     └── RemoteError
+          ├── RemoteNotFound      no such key in the remote
+          ├── RemoteConflict      a create-only write found the key taken
+          ├── RemoteUnavailable   the store did not answer, or not with what was asked; it may when asked again
+          ├── RemoteRefused       the store does not know the user, or does not allow this
+          ├── RemoteUnsuitable    the store cannot do what hitsave needs, or is not a hitsave remote
+          └── RemoteCorrupt       a pack, index, ref segment or commit is not what its name says
 """
 
 from __future__ import annotations

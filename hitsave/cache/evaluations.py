@@ -55,7 +55,9 @@ _DISTINCT_CODES = (
 class EvaluationRow(NamedTuple):
     """What is known of an evaluation without reading it.
 
-    `started` is in microseconds since 1970, `elapsed` in microseconds, `size` the bytes of the result.
+    `name` is the ref that owns it, `digest` its own; `function` is module and name of the function; `key`, `code` and
+    `arguments` are the digests by which a call finds it. `started` is in microseconds since 1970, `elapsed` in
+    microseconds, `size` the bytes of the result; `experiment` whether `@experiment` made it.
     """
 
     name: RefName

@@ -295,12 +295,14 @@ def memo(
 ) -> Any:
     """Keep the results of a function. It runs again only when its code, what that depends on, or arguments change.
 
-    - `local_only`: no remote is asked. `remote`: "readonly" (the default) looks for results there, "readwrite" sends
-      new ones there too, "off" is `local_only`.
-    - `version_sensitivity`: how much of the versions of external packages counts: none, major, minor or patch.
+    - `local_only`: no remote is asked.
+    - `remote`: `"readonly"` (the default) looks for results there, `"readwrite"` sends new ones there too, and `"off"`
+      is the same as `local_only`.
+    - `version_sensitivity`: how much of the versions of external packages counts: `"none"`, `"major"`, `"minor"` or
+      `"patch"`.
     - `depends_on`: more to depend on: functions, classes, modules (or their names), values, and files as `Path`.
     - `ignore`: what not to look at: names of arguments, globals, functions or modules, or such things themselves.
-    - `keep`: what is kept at most: {"age": "30d", "count": 100, "size": "10GB"}; the least valuable is forgotten first.
+    - `keep`: what is kept at most, as in `{"age": "30d", "count": 100, "size": "10GB"}`; the least valuable goes first.
 
     Raises MemoError for generator functions, ValueError for arguments that make no sense.
     """
@@ -335,6 +337,6 @@ def experiment(
     depends_on: Iterable[object] = (),
     ignore: Iterable[object] = (),
 ) -> Any:
-    """As `memo`, for results that are wanted for good: no policy ever forgets them."""
+    """As `memo`, for results that are wanted for good: no policy ever forgets them, only `hitsave forget` by name."""
     settings = Settings(True, "off" if local_only else remote, version_sensitivity, depends_on, ignore, None)
     return _wrap(function, settings) if function is not None else lambda function: _wrap(function, settings)

@@ -23,9 +23,9 @@ _WITH_SOURCE = ("function", "class")
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that is not as it was; `old` or `new` is None where it was not there at all.
+    """One thing that is not as it was: its kind (function, global, argument, ...), its name, and its text old and new.
 
-    `was` is its name before, where that was another one.
+    `old` or `new` is None where it was not there at all. `was` is its name before, where that was another one.
     """
 
     kind: str
