@@ -3,13 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help test lint soak try bench bench-buckets bench-memo clean
+.PHONY: help test lint soak try docs commands bench bench-buckets bench-memo clean
 
 help:
 	@echo "make try    set up, then run the main job on a real dataset, showing every command"
 	@echo "make test   set up, then run linters, type checker and all tests"
 	@echo "make soak   slow runs that look for rare faults"
 	@echo "make lint   linters and type checker alone"
+	@echo "make docs   the site of the documentation, into build/docs"
+	@echo "make commands  the pages of the commands, made anew of their help"
 	@echo "make bench  hitsave beside its peers on generated work; make bench-buckets: over an S3 server"
 	@echo "make bench-memo  memoisation beside its peers"
 	@echo "make clean  remove $(VENV) and caches"
@@ -26,6 +28,10 @@ $(VENV)/test: $(VENV)/python pyproject.toml
 
 $(VENV)/try: $(VENV)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[try]'
+	@touch $@
+
+$(VENV)/docs: $(VENV)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	@touch $@
 
 test: $(VENV)/test
@@ -45,6 +51,13 @@ soak: $(VENV)/test
 
 try: $(VENV)/try
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python scripts/try.py
+
+docs: $(VENV)/docs
+	$(BIN)/python -m sphinx -q -W --keep-going -d build/docs-trees docs build/docs
+	@echo "build/docs/index.html"
+
+commands: $(VENV)/docs
+	$(BIN)/python -m scripts.commands
 
 bench: $(VENV)/test
 	$(BIN)/python -m benchmarks.run
