@@ -6,15 +6,25 @@ import getpass
 import os
 import platform
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from hitsave.cache.store import Cache
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.refs import Namespace, Ref, RefName, quote_name, unquote_name
 from hitsave.remotes.commits.log import Author
 from hitsave.snapshots.git import head_commit
+from hitsave.snapshots.pointer import SUFFIX
 from hitsave.snapshots.workspace import Workspace
+
+
+class Owned(NamedTuple):
+    """A ref of a project, and the path in it of the dataset, or of what a snapshot was taken of."""
+
+    path: bytes
+    ref: Ref
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +70,32 @@ class Project:
         for namespace in (Namespace.SNAPSHOTS, Namespace.PUBLIC, Namespace.EVALUATIONS):
             refs += filter(self.has_path, cache.refs(namespace))
         return refs
+
+    def datasets_of(self, refs: Iterable[Ref]) -> list[Owned]:
+        """The versions of this project's datasets among refs, whether there is a pointer file now or not."""
+        found = []
+        for ref in refs:
+            owner, _, version = ref.name.name.rpartition("@")
+            mine = ref.name.namespace is Namespace.DATASETS and owner.startswith(self._prefix)
+            if mine and version == str(ref.digest):
+                found.append(Owned(unquote_name(owner.removeprefix(self._prefix)), ref))
+        return found
+
+    def snapshots_of(self, refs: Iterable[Ref]) -> list[Owned]:
+        """The snapshots among refs that were taken in this project, public ones aside."""
+        mine = [ref for ref in refs if ref.name.namespace is Namespace.SNAPSHOTS and self.has_path(ref)]
+        return [Owned(unquote_name(ref.path.removeprefix(self._prefix)), ref) for ref in mine]
+
+    def at(self, path: Path, owned: Iterable[Owned]) -> list[Owned]:
+        """What stands at a path, or is what a pointer file is about; else, what stands beneath it.
+
+        Raises WorkspaceError for a path outside of the workspace.
+        """
+        place, every = self.workspace.relative(path), list(owned)
+        for wanted in (place, place.removesuffix(SUFFIX.encode())):
+            if found := [each for each in every if each.path == wanted]:
+                return found
+        return [each for each in every if place == b"." or each.path.startswith(place + b"/")]
 
     def known_place(self, cache: Cache, digest: Digest) -> Path | None:
         """Where, in this workspace, an object was captured; None where no ref of this project tells."""

@@ -12,7 +12,7 @@ from hitsave import recording
 from hitsave.cache.store import Cache
 from hitsave.config import Config, load
 from hitsave.contents import Contents
-from hitsave.errors import ObjectNotFound, WorkspaceError
+from hitsave.errors import ObjectError, ObjectNotFound, WorkspaceError
 from hitsave.exchange import Exchange, PulledEvaluations, repairing
 from hitsave.maintenance import collect as collection
 from hitsave.maintenance import repair as repairing_cache
@@ -26,7 +26,7 @@ from hitsave.ownership import Project
 from hitsave.progress import Progress, Silent
 from hitsave.remotes.reading.fetch import Fetched
 from hitsave.remotes.writing import push as pushing
-from hitsave.snapshots import datasets, names, readonly
+from hitsave.snapshots import datasets, history, names, readonly
 from hitsave.snapshots.capture import Captured, CaptureOptions, capture
 from hitsave.snapshots.checkout import CheckedOut, Checkout
 from hitsave.snapshots.keeping import NameOnly
@@ -305,6 +305,30 @@ class Repository:
         return self.exchange.push(refs, remote)
 
     # -- maintenance
+
+    def named_by_pointers(self) -> set[Digest]:
+        """What the pointer files of this workspace name now."""
+        return {naming.digest for naming in history.named_in_files(self.workspace.root)}
+
+    def named_in_git(self) -> dict[Digest, str]:
+        """What pointer files name, or named, in the git repository, and where, for each an example.
+
+        Raises WorkspaceError where there is no repository, or where not all of it can be read.
+        """
+        found: dict[Digest, str] = {}
+        for naming in history.named_in_git(self.workspace.root):
+            found.setdefault(naming.digest, naming.where)
+        return found
+
+    def size_here(self, digest: Digest) -> int | None:
+        """The bytes of a blob, or beneath a tree; None where the cache does not know."""
+        info = self.cache.info(digest)
+        if info is None or info.kind is not ObjectKind.TREE:
+            return None if info is None else info.size
+        try:
+            return decode_tree(self.cache.read(digest)).size
+        except ObjectError:
+            return None
 
     def forget(self, wanted: Iterable[RefName]) -> list[Ref]:
         """Drop refs by name."""

@@ -3,42 +3,146 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from hitsave.cli.output import DEFAULT_REMOTE, count, emit, remote_option
+from hitsave.cli.evaluations import show_moment
+from hitsave.cli.output import (
+    DEFAULT_REMOTE,
+    count,
+    emit,
+    emit_json,
+    json_option,
+    one_line,
+    remote_option,
+    show_path,
+    show_size,
+)
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
+    from hitsave.looking.judging import Candidate, Judged
     from hitsave.objects.refs import RefName
     from hitsave.repository import Repository
+    from hitsave.upkeep import Upkeep
 
 #: What no remote's name has.
 _REF_PART = re.compile(r"[/@]|^[0-9a-f]{7,64}$")
+_ALL = "--keep-last, --keep-within, --keep-git"
+
+
+def _seconds(ctx: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    from hitsave.limits import parse_age
+
+    try:
+        return None if value is None else parse_age(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no time; write 30d, 12h or 2w") from None
 
 
 @click.command("forget")
-@click.argument("names", nargs=-1, metavar="NAME...")
+@click.argument("names", nargs=-1, metavar="[PATH|NAME]...")
+@click.option("--keep-last", "last", metavar="N", type=click.IntRange(min=1), help="Keep the newest N of each.")
+@click.option("--keep-within", "within", metavar="TIME", callback=_seconds, help="Keep those of the last 30d, 12h.")
+@click.option("--keep-git", "in_git", is_flag=True, help="Keep those that a pointer file names anywhere in git.")
+@click.option("--snapshots", is_flag=True, help="With a policy: snapshots that were taken in this project as well.")
 @click.option("--experiments", is_flag=True, help="With the name of a function: its experiments as well.")
-@click.option("-n", "--dry-run", is_flag=True, help="Only list what would be forgotten.")
+@click.option("-n", "--dry-run", is_flag=True, help="Only list what would be forgotten, and what not, and why.")
 @remote_option("Drop them from a remote (the default one, without a name) instead of the cache.")
+@json_option
 @pass_session
-def command(session: Session, names: tuple[str, ...], experiments: bool, dry_run: bool, remote: str | None) -> None:
-    """Drop refs by name, so that 'hitsave gc' may collect what nobody else owns.
+def command(
+    session: Session,
+    names: tuple[str, ...],
+    last: int | None,
+    within: int | None,
+    in_git: bool,
+    snapshots: bool,
+    experiments: bool,
+    dry_run: bool,
+    remote: str | None,
+    as_json: bool,
+) -> None:
+    """Drop refs by name or by policy, so that 'hitsave gc' may collect what nobody else owns.
 
     NAME is a ref as 'hitsave show-ref' prints it, whose digest may be abbreviated; or PATH@DIGEST, one version of a
     dataset; or a digest that one ref alone holds; or, where no ref is called so, the full name of a function, as in
     train.fit: then all that is kept of it, except experiments. 'hitsave undo' brings them back.
-    """
-    from hitsave.errors import RefError
 
+    With a policy, a version stays that any of the policies keeps, and what is left goes. PATH is a dataset, its pointer
+    file, or a folder with datasets; without one, all datasets of this project are meant, and never those of others.
+    Also the name of a function may be given, whose experiments stay. What a pointer file of the workspace names always
+    stays. --keep-git looks at every commit of every branch, tag and stash of this clone, and at what is staged; it
+    refuses where not all of them are here.
+
+    \b
+    Examples:
+      hitsave forget data/images --keep-last 3 --dry-run
+      hitsave forget --keep-git --keep-within 30d
+      hitsave forget data/images@32684bfa28c
+      hitsave forget train.fit
+      hitsave forget train.fit --keep-last 10
+    """
     if remote is not None and _REF_PART.search(remote):  # `--remote NAME`: the name of a ref, of the default remote.
         names, remote = (remote, *names), DEFAULT_REMOTE
-    if not names:
-        raise click.UsageError("Missing argument 'NAME...'.")
+    policy = _Policy(last, within, in_git)
+    if policy and experiments:
+        raise click.UsageError("no policy forgets experiments; name their function without one")
+    if snapshots and not policy:
+        raise click.UsageError(f"--snapshots goes with a policy ({_ALL})")
+    if not names and not policy:
+        raise click.UsageError(f"Missing argument: name what to forget, or give a policy ({_ALL})")
     repository = session.repository
     upkeep = None if remote is None else repository.upkeep(remote)
+    judged = _judge(repository, upkeep, names, snapshots, policy) if policy else []
+    going = [each.verdict.version.name for each in judged if not each.verdict.stays]
+    wanted = going if policy else list(_by_name(repository, upkeep, names, experiments))
+    freed = _freed(repository, wanted) if dry_run and policy and upkeep is None else None
+    if not dry_run:
+        wanted = _forget(repository, upkeep, wanted)
+    session.end_progress()
+    if as_json:
+        told = {"dry_run": dry_run, "forgotten": [str(name) for name in wanted], "freed": freed}
+        emit_json({**told, "versions": [_as_json(each) for each in judged]} if policy else told)
+    elif dry_run and policy:
+        _show(repository, judged)
+    else:
+        for name in wanted:
+            emit(str(name))
+    stay = f", {len(judged) - len(going):,} stay" if policy else ""
+    session.say(_summary(len(wanted), stay, dry_run, freed, "" if upkeep is None else " --remote"))
+
+
+class _Policy(NamedTuple):
+    """The policies that were given."""
+
+    last: int | None
+    within: int | None
+    in_git: bool
+
+    def __bool__(self) -> bool:
+        return self != (None, None, False)
+
+
+def _summary(number: int, stay: str, dry_run: bool, freed: int | None, there: str) -> str:
+    refs = count(number, "ref")
+    if dry_run:
+        frees = f"; 'hitsave gc' would then free {show_size(freed)}" if freed is not None else ""
+        return f"{refs} would be forgotten{stay}{frees}"
+    if not number:
+        return f"nothing to forget{stay}"
+    return f"{refs} forgotten{stay}; 'hitsave undo{there}' brings back, 'hitsave gc{there}' collects"
+
+
+def _by_name(
+    repository: Repository, upkeep: Upkeep | None, names: Iterable[str], experiments: bool
+) -> dict[RefName, None]:
+    """The refs that names stand for. Raises RefError."""
+    from hitsave.errors import RefError
+
     held = repository.cache.refs() if upkeep is None else upkeep.refs()
     wanted: dict[RefName, None] = {}
     for name in names:
@@ -48,17 +152,7 @@ def command(session: Session, names: tuple[str, ...], experiments: bool, dry_run
             if upkeep is not None or name not in repository.cache.evaluations.names():
                 raise
             wanted.update(dict.fromkeys(_of_function(repository, name, experiments)))
-    if dry_run:
-        for ref in wanted:
-            emit(str(ref))
-        session.say(f"{count(len(wanted), 'ref')} would be forgotten")
-        return
-    dropped = repository.forget(wanted) if upkeep is None else upkeep.forget(wanted)
-    for dropped_ref in dropped:
-        emit(str(dropped_ref.name))
-    there = "" if upkeep is None else " --remote"
-    done = f"{count(len(dropped), 'ref')} forgotten"
-    session.say(f"{done}; 'hitsave undo{there}' brings back, 'hitsave gc{there}' collects")
+    return wanted
 
 
 def _of_function(repository: Repository, function: str, experiments: bool) -> list[RefName]:
@@ -70,3 +164,69 @@ def _of_function(repository: Repository, function: str, experiments: bool) -> li
     if not found:
         raise RefError(f"of {function} there are only experiments; --experiments forgets them")
     return found
+
+
+def _forget(repository: Repository, upkeep: Upkeep | None, wanted: list[RefName]) -> list[RefName]:
+    """Drop refs; those that were there."""
+    if not wanted:
+        return []
+    return [ref.name for ref in (repository.forget(wanted) if upkeep is None else upkeep.forget(wanted))]
+
+
+# -- by policy
+
+
+def _judge(
+    repository: Repository, upkeep: Upkeep | None, names: Iterable[str], snapshots: bool, policy: _Policy
+) -> list[Judged]:
+    from hitsave.looking.judging import Candidates, judge
+
+    refs = repository.cache.refs() if upkeep is None else upkeep.refs()
+    candidates = Candidates(repository, refs, snapshots, upkeep is None)
+    found = [each for name in names for each in candidates.named(name)] if names else candidates.all()
+    return judge(repository, found, policy.last, policy.within, policy.in_git)
+
+
+def _show(repository: Repository, judged: Iterable[Judged]) -> None:
+    """A line for each version, beneath what it is a version of."""
+    above = ""
+    for candidate, verdict in judged:
+        version = verdict.version
+        if version.of != above:
+            above = version.of
+            emit(_title(repository, candidate))
+        what = "stays" if verdict.stays else "goes "
+        size = "?" if candidate.size is None else show_size(candidate.size)
+        emit(f"  {what}  {version.digest.short}  {show_moment(version.time)}  {size:>9}  {one_line(verdict.why)}")
+
+
+def _title(repository: Repository, candidate: Candidate) -> str:
+    from hitsave.looking.judging import Kind
+
+    if candidate.kind is Kind.FUNCTION:
+        return one_line(candidate.of)
+    path = show_path(repository.absolute(Path(candidate.of)))
+    return f"snapshots of {path}" if candidate.kind is Kind.SNAPSHOT else path
+
+
+def _as_json(judged: Judged) -> dict[str, Any]:
+    candidate, verdict = judged
+    return {
+        "of": candidate.of,
+        "kind": candidate.kind.value,
+        "name": str(verdict.version.name),
+        "digest": str(verdict.version.digest),
+        "time": verdict.version.time // 1_000_000,
+        "size": candidate.size,
+        "stays": verdict.stays,
+        "why": verdict.why,
+    }
+
+
+def _freed(repository: Repository, wanted: Iterable[RefName]) -> int:
+    """What the next collection would free of the cache, if these went and nothing else did; bytes."""
+    from hitsave.maintenance.usage import usage
+
+    names = set(wanted)
+    refs = [ref for ref in repository.cache.refs() if ref.name in names]
+    return usage(repository.cache, {"": refs})[""].whole.freed if refs else 0
