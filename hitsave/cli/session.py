@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hitsave.cli.output import count, one_line, show_size
-
 if TYPE_CHECKING:
     from hitsave.cli.progress import Terminal
     from hitsave.config import Config
@@ -63,6 +61,7 @@ class Session:
             self._traffic.watch()
 
     def _tell(self, traffic: Traffic) -> None:
+        from hitsave.cli.output import count, show_size
         from hitsave.errors import ConfigError
 
         with contextlib.suppress(ConfigError):
@@ -74,6 +73,8 @@ class Session:
         self._note(f"{time.monotonic() - self._began:.2f} s")
 
     def _note(self, text: str) -> None:
+        from hitsave.cli.output import one_line
+
         self.end_progress()
         click.echo(f"hitsave: {one_line(text)}", err=True)
 
