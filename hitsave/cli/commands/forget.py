@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from hitsave.cli.completing import Kind, completes
 from hitsave.cli.evaluations import show_moment
 from hitsave.cli.output import (
     DEFAULT_REMOTE,
@@ -44,7 +45,12 @@ def _seconds(ctx: click.Context, parameter: click.Parameter, value: str | None) 
 
 
 @click.command("forget")
-@click.argument("names", nargs=-1, metavar="[PATH|NAME]...")
+@click.argument(
+    "names",
+    nargs=-1,
+    metavar="[PATH|NAME]...",
+    shell_complete=completes(Kind.DATASET, Kind.REF, Kind.FUNCTION),
+)
 @click.option("--keep-last", "last", metavar="N", type=click.IntRange(min=1), help="Keep the newest N of each.")
 @click.option("--keep-within", "within", metavar="TIME", callback=_seconds, help="Keep those of the last 30d, 12h.")
 @click.option("--keep-git", "in_git", is_flag=True, help="Keep those that a pointer file names anywhere in git.")
@@ -201,12 +207,12 @@ def _show(repository: Repository, judged: Iterable[Judged]) -> None:
 
 
 def _title(repository: Repository, candidate: Candidate) -> str:
-    from hitsave.looking.judging import Kind
+    from hitsave.looking import judging
 
-    if candidate.kind is Kind.FUNCTION:
+    if candidate.kind is judging.Kind.FUNCTION:
         return one_line(candidate.of)
     path = show_path(repository.absolute(Path(candidate.of)))
-    return f"snapshots of {path}" if candidate.kind is Kind.SNAPSHOT else path
+    return f"snapshots of {path}" if candidate.kind is judging.Kind.SNAPSHOT else path
 
 
 def _as_json(judged: Judged) -> dict[str, Any]:
