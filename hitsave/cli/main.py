@@ -64,7 +64,7 @@ SECTIONS = {
     "Looking": "ls cat du log mount",
     "Cleaning up": "forget gc undo fsck",
     "Functions": "evals why accept",
-    "Sharing and setting up": "remote snapshot import install config completion",
+    "Sharing and setting up": "remote snapshot import serve install config completion",
     "Plumbing": "hash-object cat-file ls-tree show-ref rev-parse",
 }
 

@@ -111,7 +111,7 @@ pass_session = click.make_pass_decorator(Session)
 
 
 QUIET = "No progress and no notes; results and errors only."
-VERBOSE = "Say also which cache and remotes are used and what was asked of them, and where an error came from."
+VERBOSE = "Also tell what is used and asked of remotes, and where an error came from."
 
 
 def add_talk_options(command: click.Command) -> None:

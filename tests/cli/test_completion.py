@@ -87,6 +87,8 @@ def words(ann: User, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
         ("show-ref ", ["evaluations/", "datasets/"]),
         ("show-ref snap", []),
         ("why ", ["train.fit", "train.forecast"]),
+        ("forget tr", ["train.fit", "train.forecast"]),
+        ("forget --remote b", ["backup"]),
         ("evals train.fo", ["train.forecast"]),
         ("accept fo", ["forecast"]),
         ("config get evaluations.s", ["evaluations.size"]),
