@@ -218,7 +218,11 @@ class RemoteConflict(RemoteError):
 
 
 class RemoteUnavailable(RemoteError):
-    """The store did not answer, or not with what was asked. It may when it is asked again."""
+    """The store did not answer, or not with what was asked. It may when it is asked again, `after` so many seconds."""
+
+    def __init__(self, message: str, after: float = 0.0) -> None:
+        self.after = after
+        super().__init__(message)
 
 
 class RemoteRefused(RemoteError):

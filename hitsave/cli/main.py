@@ -48,6 +48,9 @@ COMMANDS = {
     "config": "read and change settings",
     "fsck": "verify every byte and every ref",
     "serve": "share a store over HTTP, with keys and pages",
+    "login": "keep the key of a server",
+    "logout": "keep the key of a server no longer",
+    "keygen": "make, list and revoke keys of a server",
     "hash-object": "print the digest of files and directories",
     "cat-file": "show an object, its kind or its size",
     "ls-tree": "list a directory in the store",
@@ -64,7 +67,8 @@ SECTIONS = {
     "Looking": "ls cat du log mount",
     "Cleaning up": "forget gc undo fsck",
     "Functions": "evals why accept",
-    "Sharing and setting up": "remote snapshot import serve install config completion",
+    "Sharing and setting up": "remote snapshot import install config completion",
+    "A server": "login logout keygen serve",
     "Plumbing": "hash-object cat-file ls-tree show-ref rev-parse",
 }
 

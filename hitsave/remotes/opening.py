@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from hitsave.errors import RemoteConflict, RemoteError, RemoteNotFound, RemoteRefused, RemoteUnsuitable
@@ -15,6 +17,9 @@ from hitsave.remotes.transports.folder import FolderTransport
 from hitsave.remotes.transports.protocol import Transport
 from hitsave.remotes.transports.retrying import BackOff, Retrying
 from hitsave.remotes.transports.traffic import counted
+
+if TYPE_CHECKING:
+    from hitsave.remotes.transports.web import WebTransport
 
 #: So many try to create one key at once when a store is tried.
 _CONTENDERS = 4
@@ -34,12 +39,14 @@ def open_transport(url: str, patient: bool = True, hasty: bool = False) -> Trans
         if parts.netloc not in ("", "localhost"):
             raise RemoteUnsuitable(f"{url}: a file URL names a folder of this machine, as in file:///data/remote")
         return counted(FolderTransport(Path(unquote(parts.path))))
-    if parts.scheme == "ssh" or is_bucket(url):
-        transport = counted(_open_sftp(url, hasty) if parts.scheme == "ssh" else open_bucket(url, hasty=hasty))
+    if parts.scheme in _BY_SCHEME or is_bucket(url):
+        opened = _BY_SCHEME[parts.scheme](url, hasty) if parts.scheme in _BY_SCHEME else open_bucket(url, hasty=hasty)
+        transport = counted(opened)
         return Retrying(transport, _HASTY if hasty else None) if patient else transport
     if "://" in url:
         raise RemoteUnsuitable(
-            f"{url}: there are remotes at s3://, gs://, az://, ssh:// and file:// URLs, and in folders, named by a path"
+            f"{url}: there are remotes at https://, s3://, gs://, az://, ssh:// and file:// URLs, "
+            "and in folders, named by a path"
         )
     return counted(FolderTransport(Path(os.path.abspath(os.path.expanduser(url)))))
 
@@ -50,6 +57,22 @@ def _open_sftp(url: str, hasty: bool) -> Transport:
     except ModuleNotFoundError as error:
         raise RemoteUnsuitable(f"{url}: for SSH, run: pip install 'hitsave[ssh]' ({error.name} is missing)") from None
     return SftpTransport(url, hasty=hasty)
+
+
+def _open_web(url: str, hasty: bool) -> Transport:
+    return open_server(url, hasty=hasty)
+
+
+def open_server(url: str, key: str | None = None, hasty: bool = False) -> WebTransport:
+    """The way to a server, with the key of this user without another. Raises ConfigError, RemoteUnsuitable."""
+    from hitsave.config import config_folder
+    from hitsave.remotes.transports.credentials import key_for
+    from hitsave.remotes.transports.web import WebTransport
+
+    return WebTransport(url, key or key_for(url, os.environ, config_folder(os.environ)), hasty=hasty)
+
+
+_BY_SCHEME: dict[str, Callable[[str, bool], Transport]] = {"ssh": _open_sftp, "http": _open_web, "https": _open_web}
 
 
 def check_remote(transport: Transport) -> bool:

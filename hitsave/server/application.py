@@ -11,10 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hitsave.errors import RemoteError, RemoteUnavailable
-from hitsave.server import pages, public, store
+from hitsave.server import administration, pages, public, store
 from hitsave.server.access import Access
 from hitsave.server.answers import Refusal, refusal_response
 from hitsave.server.headers import SecurityHeaders
+from hitsave.server.patience import Patience
 from hitsave.server.site import Site
 
 _log = logging.getLogger("hitsave.server")
@@ -22,10 +23,14 @@ _log = logging.getLogger("hitsave.server")
 
 def create_application(site: Site) -> Starlette:
     """The application of a site; a local one has only pages."""
-    shared = [] if site.local else [*store.routes, *public.routes]
+    shared = [] if site.local else [*store.routes, *administration.routes, *public.routes]
     application = Starlette(
         routes=[*shared, *pages.routes],
-        middleware=[Middleware(SecurityHeaders), Middleware(Access, site=site)],
+        middleware=[
+            Middleware(SecurityHeaders),
+            Middleware(Access, site=site),
+            Middleware(Patience, seconds=site.settings.limits.body_time),
+        ],
         exception_handlers={
             Refusal: _refused,
             HTTPException: _not_routed,
@@ -34,6 +39,7 @@ def create_application(site: Site) -> Starlette:
         },
     )
     application.state.site = site
+    application.state.store = store.Store(site)
     return application
 
 

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import signal
 import socket
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,13 +23,14 @@ from hitsave.server.site import Site, make_first_key, open_site
 #: Seconds that requests under way have to end when the server is told to stop.
 _GRACE = 10
 _KEEP_ALIVE = 20
+_WAITING = 512
 _LONGEST_HEAD = 32 << 10
 
 
 def serve(settings: Settings, say: Callable[[str], None]) -> None:
     """Run a server until it is told to stop (SIGINT, SIGTERM). `say` gets lines for who runs it. Raises ConfigError."""
     with open_site(settings) as site:
-        listening = _listen(settings)
+        listening = listen(settings.host, settings.port)
         key_file = make_first_key(site)
         run(site, listening, lambda: _greet(settings, key_file, say))
 
@@ -38,19 +41,34 @@ def _greet(settings: Settings, key_file: Path | None, say: Callable[[str], None]
     say(f"serving {settings.store_url} at {settings.public_url}")
 
 
-def _listen(settings: Settings) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens. Raises ConfigError."""
     try:
-        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        return socket.create_server(found[0][4][:2], family=found[0][0], backlog=512)
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        # Where the protocol is not named, connections are not taken for TCP, and each answer waits for 40 ms.
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        try:
+            if sys.platform != "win32":  # There it would let two servers have one port.
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+            listening.listen(_WAITING)
+        except OSError:
+            listening.close()
+            raise
     except OSError as error:
-        reason = error.strerror or str(error)
         raise ConfigError(
-            f"{settings.host}:{settings.port}: cannot be listened at ({reason}); choose another with --port"
+            f"{host}:{port}: cannot be listened at ({error.strerror or error}); choose another with --port"
         ) from None
+    return listening
 
 
 def run(site: Site, listening: socket.socket, ready: Callable[[], None]) -> None:
     """Answer requests at a socket until the process is told to stop."""
+    make_server(site, ready).run(sockets=[listening])
+
+
+def make_server(site: Site, ready: Callable[[], None]) -> uvicorn.Server:
+    """A server that is ready to run; `ready` is called when it listens."""
     limits = site.settings.limits
     config = uvicorn.Config(
         create_application(site),
@@ -67,7 +85,7 @@ def run(site: Site, listening: socket.socket, ready: Callable[[], None]) -> None
         proxy_headers=bool(site.settings.proxies),
         forwarded_allow_ips=site.settings.proxies or None,
     )
-    _Server(config, ready).run(sockets=[listening])
+    return _Server(config, ready)
 
 
 class _Server(uvicorn.Server):
@@ -79,8 +97,9 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop at SIGINT and SIGTERM. Without an error: that is how a server ends."""
-        stopping = (signal.SIGINT, signal.SIGTERM)
+        """Stop at SIGINT and SIGTERM. Without an error: that is how a server ends. Threads get no signals."""
+        in_thread = threading.current_thread() is not threading.main_thread()
+        stopping = () if in_thread else (signal.SIGINT, signal.SIGTERM)
         before = {number: signal.signal(number, self.handle_exit) for number in stopping}
         try:
             yield

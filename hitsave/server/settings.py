@@ -10,19 +10,23 @@ from pathlib import Path
 class ServerLimits:
     """What one client may ask for; sizes in bytes, times in seconds.
 
-    `pack`, `index`, `refs` and `small` bound the values that are put: clients close a pack at 64 MiB, plus one block
-    and the table, and an index of four million entries has 200 MB. `decoded` bounds what a compressed block or segment
-    may say that it holds. `uploads` values are received at once, with `temporary` bytes under DATA/tmp; who comes
-    then waits for `patience`. Requests are counted by key and by address, a minute each; `failures` are the keys that
-    an address may get wrong in a minute. A request's head must be there after `head_time`, and of a body at least
-    64 KiB have to come in each `body_time`.
+    `pack`, `index`, `refs` and `small` bound the values that are put: clients close a pack at 64 MiB, and then come its
+    last block and the table; an index of four million entries has 200 MB. What is compressed may decode to `block`
+    bytes in a block, `decoded` in all of a pack, and `segment` in a ref segment.
+
+    `uploads` values are received at once, with `temporary` bytes under DATA/tmp; who comes then waits for `patience`.
+    Requests are counted by key and by address, a minute each; `failures` are the keys that an address may get wrong in
+    a minute. A request's head must be there after `head_time`, of a body at least 64 KiB have to come in each
+    `body_time`, and of an answer a piece has to be taken.
     """
 
-    pack: int = 256 << 20
+    pack: int = 512 << 20
     index: int = 512 << 20
     refs: int = 256 << 20
     small: int = 4 << 20
-    decoded: int = 1 << 30
+    block: int = 256 << 20
+    decoded: int = 32 << 30
+    segment: int = 256 << 20
     json: int = 1 << 20
     uploads: int = 32
     temporary: int = 4 << 30

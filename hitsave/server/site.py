@@ -7,7 +7,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from hitsave.server.audit import Audit
 from hitsave.server.database import Database
 from hitsave.server.keys import Keys
 from hitsave.server.rates import Rate
+from hitsave.server.receiving import upload_folder
 from hitsave.server.sessions import Sessions
 from hitsave.server.settings import Settings
 
@@ -37,7 +38,8 @@ class Site:
     """One server.
 
     `transport` is the store, `repository` has it as its only remote and a cache of its own. `failures` counts keys that
-    an address got wrong. A `local` site is one person's own repository: no keys, and only for this machine.
+    an address got wrong. In the folder `temporary` uploads lie until they are checked. A `local` site is one person's
+    own repository: no keys, and only for this machine.
     """
 
     settings: Settings
@@ -48,48 +50,54 @@ class Site:
     failures: Rate
     transport: Transport
     repository: Repository
+    temporary: Path
     local: bool = False
-
-    @property
-    def temporary(self) -> Path:
-        """Where uploads lie until they are checked."""
-        return self.settings.data / "tmp"
 
 
 @contextmanager
 def open_site(settings: Settings) -> Iterator[Site]:
     """The site of a server that shares a store. Raises ConfigError, RemoteError, CacheError."""
-    _make_folders(settings.data)
     if settings.store_url.startswith(("http://", "https://")):
         raise ConfigError(f"--store: {settings.store_url} is a server itself; name a folder, a bucket or an ssh:// URL")
-    transport = open_transport(settings.store_url)
-    database = Database.open(settings.database_url)
-    repository = _open_repository(settings)
-    try:
-        yield _put_together(settings, database, transport, repository, local=False)
-    finally:
-        repository.cache.close()
-        database.close()
-        transport.close()
+    _make_folders(settings.data)
+    with ExitStack() as opened:
+        transport = open_transport(settings.store_url)
+        opened.callback(transport.close)
+        database = opened.enter_context(closing(Database.open(settings.database_url)))
+        repository = opened.enter_context(_open_repository(settings))
+        temporary = opened.enter_context(upload_folder(settings.data / "tmp"))
+        yield _put_together(settings, database, transport, repository, temporary)
 
 
 @contextmanager
 def open_local_site(settings: Settings, repository: Repository, transport: Transport) -> Iterator[Site]:
-    """The site of one person's own repository, which stays open; its database is in memory."""
-    database = Database.open("sqlite://")
-    try:
-        yield _put_together(settings, database, transport, repository, local=True)
-    finally:
-        database.close()
+    """The site of one person's own repository, which stays open. Raises ConfigError."""
+    _make_folders(settings.data)
+    with closing(Database.open(settings.database_url)) as database, upload_folder(settings.data / "tmp") as temporary:
+        yield _put_together(settings, database, transport, repository, temporary, local=True)
 
 
 def _put_together(
-    settings: Settings, database: Database, transport: Transport, repository: Repository, local: bool
+    settings: Settings,
+    database: Database,
+    transport: Transport,
+    repository: Repository,
+    temporary: Path,
+    local: bool = False,
 ) -> Site:
     keys = Keys(database)
-    failures = Rate(settings.limits.failures, time.monotonic)
-    sessions = Sessions(database, keys)
-    return Site(settings, database, keys, sessions, Audit(database), failures, transport, repository, local)
+    return Site(
+        settings,
+        database,
+        keys,
+        Sessions(database, keys),
+        Audit(database),
+        Rate(settings.limits.failures, time.monotonic),
+        transport,
+        repository,
+        temporary,
+        local,
+    )
 
 
 def _make_folders(data: Path) -> None:

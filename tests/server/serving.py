@@ -47,9 +47,9 @@ class Served:
             headers["Authorization"] = f"Bearer {key or self.key}"
         return urllib3.request(method, self.url + path, headers=headers, retries=False, redirect=False, **how)  # type: ignore[arg-type]
 
-    def make_key(self, role: str, label: str = "made for a test", expires: int | None = None) -> str:
+    def make_key(self, role: str, label: str = "made for a test", lifetime: int | None = None) -> str:
         """A new key with a role."""
-        made = self.request("POST", "/store/v1/api-keys", json={"role": role, "label": label, "expires": expires})
+        made = self.request("POST", "/store/v1/api-keys", json={"role": role, "label": label, "lifetime": lifetime})
         assert made.status == 201, made.data
         return str(made.json()["key"])
 

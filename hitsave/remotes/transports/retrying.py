@@ -19,6 +19,8 @@ from hitsave.errors import RemoteUnavailable
 from hitsave.remotes.transports.protocol import Buffer, Listed, Transport
 
 _Result = TypeVar("_Result")
+#: A store that asks to be left alone for longer is asked again after so many seconds.
+_LONGEST_ASKED = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class Retrying:
                 return action()
             except RemoteUnavailable as error:
                 wait = next(waits, None)
-                if wait is None or sleep(wait):
+                if wait is None or sleep(max(wait, min(error.after, _LONGEST_ASKED))):
                     raise RemoteUnavailable(f"{error} (tried {tries} times)" if tries > 1 else str(error)) from error
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:

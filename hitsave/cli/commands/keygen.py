@@ -1,0 +1,116 @@
+"""`hitsave keygen`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hitsave.cli.output import emit, emit_json, json_option, one_line
+from hitsave.cli.session import Session, pass_session
+
+if TYPE_CHECKING:
+    from hitsave.remotes.transports.web import WebTransport
+
+
+@click.command("keygen")
+@click.option("--role", type=click.Choice(["read", "write", "admin"]), help="What the new key may do.")
+@click.option("--label", metavar="TEXT", help="Whose it is, or what for.")
+@click.option("--expires", metavar="AGE", help="After how long it ends, as in 90d; never without.")
+@click.option("--list", "listing", is_flag=True, help="List the keys instead, without their secrets.")
+@click.option("--revoke", metavar="ID", help="Take a key out of use instead, at once and for good.")
+@click.option("--url", metavar="URL", help="The server; that of the default remote without.")
+@json_option
+@pass_session
+def command(
+    session: Session,
+    role: str | None,
+    label: str | None,
+    expires: str | None,
+    listing: bool,
+    revoke: str | None,
+    url: str | None,
+    as_json: bool,
+) -> None:
+    """Make a key of a server for somebody, and print it: it is shown this once.
+
+    A key with the role read may pull, one with write may push, too, and one with admin may do everything: drop what is
+    there, and make keys. You need one of these yourself.
+
+    \b
+    Examples:
+      hitsave keygen --role write --label "ann's laptop" --expires 90d
+      hitsave keygen --list
+      hitsave keygen --revoke Yq81kWzc
+    """
+    if sum((role is not None, listing, revoke is not None)) != 1:
+        raise click.UsageError("give one of --role, --list and --revoke")
+    if role is None and (label is not None or expires is not None):
+        raise click.UsageError("--label and --expires are for a new key, with --role")
+    if role is not None and not label:
+        raise click.UsageError("a new key needs a --label, by which you know it later")
+    lifetime = _seconds(expires)
+    server = _server(session, url)
+    if listing:
+        _list(server, as_json)
+    elif revoke is not None:
+        gone = server.revoke_key(revoke)
+        if as_json:
+            emit_json(gone)
+        session.say(f"the key {gone.get('id')} ({gone.get('label')}) opens nothing any more")
+    elif role is not None and label is not None:
+        made = server.make_key(role, label, lifetime)
+        emit_json(made) if as_json else emit(str(made.get("key")))
+        session.say(
+            f"{label}: role {role}, {show_expiry(made.get('expires'))}, id {made.get('id')}; it is not shown again"
+        )
+
+
+def _seconds(expires: str | None) -> int | None:
+    from hitsave.limits import parse_age
+
+    if expires is None:
+        return None
+    try:
+        return parse_age(expires)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--expires") from None
+
+
+def _server(session: Session, url: str | None) -> WebTransport:
+    from hitsave.errors import ConfigError
+    from hitsave.remotes.opening import open_server
+
+    if url is None:
+        remote = session.config.remote()
+        url = remote.url
+        if not url.startswith(("http://", "https://")):
+            raise ConfigError(f"{remote.name} is {url}, which is no server; name one with --url")
+    return open_server(url)
+
+
+def _list(server: WebTransport, as_json: bool) -> None:
+    keys = server.keys()
+    if as_json:
+        emit_json([*keys])
+        return
+    for key in keys:
+        used = f"used {_day(key['last_used'])}" if key.get("last_used") else "never used"
+        emit(one_line(f"{key.get('id')}  {key.get('role'):<5}  {_state(key)}, {used}  {key.get('label')}"))
+
+
+def _state(key: Mapping[str, Any]) -> str:
+    return f"revoked {_day(key['revoked'])}" if key.get("revoked") else show_expiry(key.get("expires"))
+
+
+def show_expiry(expires: int | None) -> str:
+    """Until when a key holds."""
+    if expires is None:
+        return "never expires"
+    return f"{'expired' if expires <= time.time() else 'expires'} {_day(expires)}"
+
+
+def _day(seconds: int) -> str:
+    return time.strftime("%Y-%m-%d", time.localtime(seconds))

@@ -1,0 +1,195 @@
+"""Lets in commits that follow the newest one and say the truth, and knows what the newest one needs.
+
+What a commit adds is looked at, not what was there before: it must be there, as long as the commit says, and new packs
+must hold what their index says. Of a writer, nothing that was held may be missing afterwards, and new packs must be of
+its own session: a collection may be about to remove others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from hitsave.errors import MalformedObject, RemoteCorrupt, RemoteNotFound, RemoteUnsuitable
+from hitsave.objects.digest import Digest
+from hitsave.objects.refs import Ref, RefName
+from hitsave.packing.commit import Commit, StoredFile, decode_commit
+from hitsave.packing.index import Index, IndexedPack
+from hitsave.packing.pack import HEADER_SIZE, NONCE_SIZE
+from hitsave.packing.packreader import read_table
+from hitsave.remotes.commits.keys import index_key, pack_key, refs_key
+from hitsave.remotes.commits.log import Remote
+from hitsave.remotes.commits.view import View
+from hitsave.remotes.transports.protocol import Transport
+from hitsave.server.access import Role
+from hitsave.server.admission import (
+    Inadmissible,
+    StoreKey,
+    changed_files,
+    check_adds_only,
+    check_follows,
+    check_keeps_objects,
+    check_removable,
+)
+
+
+class Admitted(NamedTuple):
+    """A commit that may be written, and the refs that it drops; None where that cannot be known."""
+
+    commit: Commit
+    dropped: list[RefName] | None
+
+
+class Commits:
+    """The commit log of a store. Not for several threads at once; `cached` is for copies of indexes and segments."""
+
+    def __init__(self, transport: Transport, cached: Path) -> None:
+        self._transport = transport
+        self._cached = cached
+        self._remote: Remote | None = None
+
+    def admit(self, key: StoreKey, content: bytes, role: Role) -> Admitted:
+        """Decide about a commit. Raises Inadmissible, MalformedObject, RemoteError."""
+        commit = decode_commit(content)
+        remote = self._open()
+        if remote is None:
+            raise Inadmissible("there is no format record yet, which comes first")
+        newest = remote.latest()
+        check_follows(commit, key.text, remote.format.identity, newest.commit, newest.digest)
+        judged = _Judged(remote, newest, commit)
+        try:
+            if role < Role.ADMIN:
+                check_adds_only(commit, newest.commit)
+                judged.check_objects()
+                return Admitted(commit, judged.check_refs())
+            judged.check_there()
+            return Admitted(commit, judged.dropped())
+        except RemoteCorrupt as error:
+            raise Inadmissible(f"{error.key} {error.reason}") from None
+
+    def check_removable(self, keys: Sequence[StoreKey], role: Role) -> None:
+        """Refuse to remove what is needed. Raises Inadmissible, RemoteError."""
+        remote = self._open()
+        newest = remote.latest().commit if remote else None
+        packs: set[str] = set()
+        if remote and newest and role is Role.ADMIN and any(key.text.startswith("packs/") for key in keys):
+            for file in newest.indexes:
+                packs |= {pack_key(pack) for pack in remote.files.packs_of(file)}
+        check_removable(keys, newest, packs, role is Role.ADMIN)
+
+    def _open(self) -> Remote | None:
+        """The remote in the store; None as long as there is none."""
+        if self._remote is None:
+            with suppress(RemoteUnsuitable):
+                self._remote = Remote.open(self._transport, self._cached)
+        return self._remote
+
+
+class _Judged:
+    """One commit beside the one that it is to follow."""
+
+    def __init__(self, remote: Remote, newest: View, commit: Commit) -> None:
+        self._remote = remote
+        self._transport = remote.transport
+        self._newest = newest
+        self._commit = commit
+
+    # -- indexes
+
+    def check_objects(self) -> None:
+        """For a writer: the indexes hold what was held, and the truth about packs of its own session."""
+        before, after = self._newest.index_files, self._commit.indexes
+        removed = [self._remote.files.load_index(file) for file in before if file not in after]
+        added = self._load_added()
+        for pack, records in check_keeps_objects(removed, added).items():
+            self._check_own(pack, records, added)
+
+    def _load_added(self) -> list[Index]:
+        return [self._load(file) for file in self._commit.indexes if file not in self._newest.index_files]
+
+    def _load(self, file: StoredFile) -> Index:
+        index = self._remote.files.load_index(file)
+        length = self._length_of(index_key(file), file.length)
+        if length != file.length or index.entry_count != file.entries:
+            raise Inadmissible(f"{index_key(file)} has not the length that the commit says")
+        return index
+
+    def _check_own(self, digest: Digest, records: set[bytes], added: Iterable[Index]) -> None:
+        key = pack_key(digest)
+        [summary, *others] = [(index, pack) for index in added for pack in index.packs if pack.digest == digest]
+        index, pack = summary
+        if others:
+            raise Inadmissible(f"{key} is in several new indexes")
+        table = self._read_pack(digest, pack.length).table
+        if tuple(index.blocks_of(pack)) != table.blocks or not records <= set(table.records):
+            raise Inadmissible(f"{key} does not hold what a new index says")
+        if self._transport.get(key, HEADER_SIZE - NONCE_SIZE, NONCE_SIZE).hex() != self._commit.session:
+            raise Inadmissible(f"{key} was sent by another push; to name it", needs_admin=True)
+
+    def _read_pack(self, digest: Digest, length: int) -> IndexedPack:
+        key = pack_key(digest)
+        try:
+            if self._length_of(key, length) != length:
+                raise Inadmissible(f"{key} has another length than a new index says")
+            return read_table(lambda start, size: self._transport.get(key, start, size), length, digest)
+        except RemoteNotFound:
+            raise Inadmissible(f"{key} is not there, and a new index names it") from None
+
+    def _length_of(self, key: str, expected: int) -> int:
+        """The length of a value if it is what is expected; another number if not. Raises RemoteNotFound."""
+        return max(expected - 1, 0) + len(self._transport.get(key, max(expected - 1, 0), 2))
+
+    def check_there(self) -> None:
+        """For an admin: what the commit names is there."""
+        known: set[Digest] = set()
+        for file in self._newest.index_files:
+            with suppress(RemoteCorrupt):  # It may be just what is repaired.
+                known |= set(self._remote.files.packs_of(file))
+        for index in self._load_added():
+            for pack in index.packs:
+                if pack.digest not in known and not self._is_there(pack_key(pack.digest), pack.length):
+                    raise Inadmissible(f"{pack_key(pack.digest)} is not there, and a new index names it")
+        self._load_new_refs()
+
+    def _is_there(self, key: str, length: int) -> bool:
+        with suppress(RemoteNotFound):
+            return self._length_of(key, length) == length
+        return False
+
+    # -- refs
+
+    def check_refs(self) -> list[RefName]:
+        """For a writer: every ref that was held holds the same still. Gives no refs: none is dropped."""
+        for name, (before, after) in self._changed().items():
+            if before != after:
+                what = "drop" if after is None else "change"
+                raise Inadmissible(f"to {what} the ref {name}", needs_admin=True)
+        return []
+
+    def dropped(self) -> list[RefName] | None:
+        """The refs that the commit drops, or changes."""
+        try:
+            return sorted(name for name, (before, after) in self._changed().items() if before != after)
+        except (RemoteCorrupt, MalformedObject):
+            return None
+
+    def _changed(self) -> dict[RefName, tuple[Ref, Ref | None]]:
+        """The refs that hold now and that some of the changed segments speak of, as they are and as they will be."""
+        old, new = changed_files(self._newest.ref_files, self._commit.refs)
+        self._load_new_refs()
+        names: set[RefName] = set()
+        for file in (*old, *new):
+            names |= self._remote.files.load_refs(file).keys()
+        before = self._newest.held_of(names) if names else {}
+        after = View(self._remote.files, self._commit, None).held_of(before.keys()) if before else {}
+        return {name: (ref, after.get(name)) for name, ref in before.items()}
+
+    def _load_new_refs(self) -> None:
+        """Make sure of segments that were not there before: their digests, lengths and counts."""
+        for file in self._commit.refs:
+            if file not in self._newest.ref_files:
+                count = len(self._remote.files.load_refs(file))
+                if count != file.entries or not self._is_there(refs_key(file), file.length):
+                    raise Inadmissible(f"{refs_key(file)} has not the length that the commit says")

@@ -1,0 +1,143 @@
+"""Checks what came for a key before it gets it: every byte that a name vouches for.
+
+What is compressed is never decoded without a bound: a block or segment says how long it is, and one that says too much
+is refused before anything is decoded. Few large ones are decoded at once, in all of the server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from pathlib import Path
+
+from hitsave.errors import MalformedObject
+from hitsave.packing.blocks import decode_block, entry_content
+from hitsave.packing.commit import decode_format
+from hitsave.packing.index import Index
+from hitsave.packing.indexlayout import HEADER, decode_header
+from hitsave.packing.pack import ENTRY_RECORD, TRAILER, Block, PackTable, decode_trailer
+from hitsave.packing.packreader import check_entry, read_table
+from hitsave.packing.refsegment import decode_record, record_lines
+from hitsave.server.admission import KeyKind, StoreKey
+from hitsave.server.settings import ServerLimits
+
+#: What needs more memory than this when it is decoded is decoded one at a time.
+_LARGE = 16 << 20
+_MOST_PACKS = 1 << 20
+#: The magic bytes of a ref segment; the length of what it decodes to follows.
+_REFS_MAGIC = 8
+
+_one_at_a_time = threading.RLock()
+
+
+class UploadedFile:
+    """A file that gives slices, as bytes do, and ranges."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb", buffering=0)
+        self._length = os.fstat(self._file.fileno()).st_size
+
+    def __enter__(self) -> UploadedFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, part: slice, /) -> bytes:
+        start, stop, step = part.indices(self._length)
+        content = self.read(start, stop - start)
+        return content if step == 1 else content[::step]
+
+    def read(self, start: int, length: int) -> bytes:
+        """So many bytes from a place on; fewer where the file ends before."""
+        self._file.seek(start)
+        return self._file.read(max(length, 0))
+
+
+def check_content(key: StoreKey, path: Path, limits: ServerLimits) -> None:
+    """Refuse a file that is not what its key says. Its digest was compared before. Raises MalformedObject.
+
+    Commits are another matter: what they may say depends on what is there.
+    """
+    check = _CHECKS.get(key.kind)
+    if check is not None:
+        with UploadedFile(path) as file:
+            check(key, file, limits)
+
+
+@contextlib.contextmanager
+def _alone(size: int) -> Iterator[None]:
+    """While something of so many bytes is in memory, nothing else that is large is."""
+    with _one_at_a_time if size > _LARGE else contextlib.nullcontext():
+        yield
+
+
+def _check_pack(key: StoreKey, file: UploadedFile, limits: ServerLimits) -> None:
+    """Header, table and trailer fit together, and every entry has the content that its digest names."""
+    assert key.digest is not None
+    _, table_size, _ = decode_trailer(file.read(max(len(file) - TRAILER.size, 0), TRAILER.size), len(file))
+    with _alone(table_size):
+        table = read_table(file.read, len(file), key.digest).table
+        _check_sizes(table, limits)
+        for number, records in groupby(sorted(table.records, key=_block_of), _block_of):
+            _check_block(file, table.blocks[number], records)
+
+
+def _check_sizes(table: PackTable, limits: ServerLimits) -> None:
+    largest = max((block.raw for block in table.blocks), default=0)
+    if largest > limits.block or sum(block.raw for block in table.blocks) > limits.decoded:
+        raise MalformedObject("pack", "decodes to more than this server takes")
+
+
+def _block_of(record: bytes) -> int:
+    number: int = ENTRY_RECORD.unpack(record)[1]
+    return number
+
+
+def _check_block(file: UploadedFile, block: Block, records: Iterable[bytes]) -> None:
+    with _alone(block.raw):
+        stored = file.read(block.offset, block.stored)
+        content = memoryview(decode_block(block.codec, stored, block.raw))
+        for record in records:
+            digest, _, offset, length, kind = ENTRY_RECORD.unpack(record)
+            check_entry(digest, kind, entry_content(content, digest, offset, length))
+
+
+def _check_index(key: StoreKey, file: UploadedFile, limits: ServerLimits) -> None:
+    if decode_header(file[: HEADER.size]).packs > _MOST_PACKS:
+        raise MalformedObject("index", "names more packs than this server takes")
+    with _alone(len(file)):
+        Index(file).verify()
+
+
+def _check_refs(key: StoreKey, file: UploadedFile, limits: ServerLimits) -> None:
+    """Records one by one: a segment of many refs is not decoded whole."""
+    length = int.from_bytes(file[_REFS_MAGIC : _REFS_MAGIC + 8], "little")
+    if length > limits.segment:
+        raise MalformedObject("ref segment", "decodes to more than this server takes")
+    with _alone(length):
+        lines, begin, previous = record_lines(file[: len(file)]), 0, None
+        while begin < len(lines):
+            end = lines.find(b"\n", begin) + 1 or len(lines)
+            name, _ = decode_record(lines[begin:end])
+            if previous is not None and name <= previous:
+                raise MalformedObject("ref segment", "its records are not in ascending order")
+            begin, previous = end, name
+
+
+def _check_format(key: StoreKey, file: UploadedFile, limits: ServerLimits) -> None:
+    decode_format(file[: len(file)])
+
+
+_CHECKS = {
+    KeyKind.PACK: _check_pack,
+    KeyKind.INDEX: _check_index,
+    KeyKind.REFS: _check_refs,
+    KeyKind.FORMAT: _check_format,
+}

@@ -1,0 +1,61 @@
+"""Servers in threads of this process: as real as others, at a port of their own, and there at once."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import threading
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hitsave.remotes.transports.web import WebTransport
+from hitsave.server.access import Role
+from hitsave.server.running import listen, make_server
+from hitsave.server.settings import ServerLimits, Settings
+from hitsave.server.site import Site, open_site
+
+
+@dataclass
+class Running:
+    """A server that runs, and its site."""
+
+    url: str
+    site: Site
+
+    def key(self, role: Role = Role.ADMIN, label: str = "a test") -> str:
+        """A new key."""
+        return self.site.keys.make(role, label)[0]
+
+    def transport(self, role: Role = Role.ADMIN) -> WebTransport:
+        """A client with a new key."""
+        return WebTransport(self.url, self.key(role))
+
+
+@contextlib.contextmanager
+def running(folder: Path, limits: ServerLimits | None = None, store: str = "") -> Iterator[Running]:
+    """A server, its data folder being `folder`."""
+    with listen("127.0.0.1", 0) as listening:
+        port = listening.getsockname()[1]
+        with open_site(Settings(folder, port=port, store=store, limits=limits or ServerLimits())) as site:
+            ready = threading.Event()
+            server = make_server(site, ready.set)
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+            thread.start()
+            assert ready.wait(30)
+            try:
+                yield Running(f"http://127.0.0.1:{port}", site)
+            finally:
+                server.should_exit = True
+                thread.join(30)
+
+
+def behind_server(store: Path | str) -> WebTransport:
+    """A remote behind a server of its own, which ends with the transport."""
+    kept = contextlib.ExitStack()
+    folder = kept.enter_context(tempfile.TemporaryDirectory())
+    transport = kept.enter_context(running(Path(folder) / "data", store=str(store))).transport()
+    kept.callback(transport.close)
+    weakref.finalize(transport, kept.close)
+    return transport
