@@ -67,12 +67,10 @@ def _do(step: Command | Statements, person: Person, bindings: Bindings) -> Print
     return Printed(step.at, step.line, lines if step.output is None else step.output, lines, code)
 
 
-def rewritten(text: str, done: list[Printed]) -> str:
-    """The page with what was printed in the place of what it showed, where that does not match."""
+def rewritten(text: str, wrong: list[Printed]) -> str:
+    """The page with what was printed in the place of what it showed."""
     lines = text.splitlines()
-    for printed in reversed(done):
-        if Bindings().matches(printed.shown, printed.lines):
-            continue
+    for printed in reversed(wrong):
         if lines[printed.at - 1] != "```python":
             start = printed.at + 1
             lines[start : start + len(printed.shown)] = printed.lines
@@ -88,11 +86,12 @@ def main() -> None:
     for page in sys.argv[1:]:
         text = (ROOT / page).read_text()
         with tempfile.TemporaryDirectory() as disk:
-            done = list(run_page(page, text, Path(disk).resolve(), Bindings()))
-        (ROOT / page).write_text(rewritten(text, done))
-        for printed in done:
-            if printed.code:
-                print(f"{page}, {printed.what}: exit code {printed.code}", *printed.lines, sep="\n    ")
+            bindings = Bindings()
+            steps = run_page(page, text, Path(disk).resolve(), bindings)
+            wrong = [step for step in steps if not bindings.matches(step.shown, step.lines)]
+        (ROOT / page).write_text(rewritten(text, wrong))
+        for step in wrong:
+            print(f"{page}, line {step.at + 1}: {step.what}: exit code {step.code}")
 
 
 if __name__ == "__main__":
