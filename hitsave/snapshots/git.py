@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,7 +13,8 @@ if TYPE_CHECKING:
     import pygit2
 
 
-def _open(folder: Path) -> pygit2.Repository | None:
+def open_repository(folder: Path) -> pygit2.Repository | None:
+    """The git repository that a folder is in; None where it is in none."""
     import pygit2  # Takes longer than most commands need in all, so only who asks git something pays for it.
 
     found = pygit2.discover_repository(os.fspath(folder))
@@ -21,7 +23,7 @@ def _open(folder: Path) -> pygit2.Repository | None:
 
 def head_commit(folder: Path) -> str:
     """The hex name of the commit that is checked out; empty where there is none."""
-    repository = _open(folder)
+    repository = open_repository(folder)
     if repository is None or repository.head_is_unborn:
         return ""
     return str(repository.head.target)
@@ -50,6 +52,18 @@ def file_at(folder: Path, revision: str, path: Path) -> bytes:
     if not isinstance(found, pygit2.Blob):
         raise WorkspaceError(f"{revision}: has no file {name}")
     return bytes(found.data)
+
+
+def files_at_head(folder: Path, paths: Iterable[Path]) -> dict[Path, bytes]:
+    """The contents of those of these files that the commit which is checked out has; nothing outside of git."""
+    import pygit2
+
+    repository = open_repository(folder)
+    if repository is None or repository.head_is_unborn:
+        return {}
+    tree = repository.head.peel(pygit2.Tree)
+    found = {path: _blob(tree, _name_in(repository, path)) for path in paths}
+    return {path: blob.data for path, blob in found.items() if isinstance(blob, pygit2.Blob)}
 
 
 def is_revision(folder: Path, text: str) -> bool:
@@ -91,7 +105,7 @@ def file_history(folder: Path, path: Path) -> list[FileCommit]:
     """
     import pygit2
 
-    repository = _open(folder)
+    repository = open_repository(folder)
     if repository is None or repository.head_is_unborn:
         return []
     name = _name_in(repository, path)
@@ -108,10 +122,37 @@ def file_history(folder: Path, path: Path) -> list[FileCommit]:
     return found
 
 
+class Sides(NamedTuple):
+    """The versions of a file that git could not merge: what both sides come from, and each side's; None for no file."""
+
+    base: bytes | None
+    ours: bytes | None
+    theirs: bytes | None
+
+
+def conflict_at(folder: Path, path: Path) -> Sides | None:
+    """What git holds in conflict for a file; None where that is nothing. Raises WorkspaceError."""
+    import pygit2
+
+    repository = open_repository(folder)
+    if repository is None:
+        raise WorkspaceError(f"{folder}: is not in a git repository, so nothing is in conflict")
+    try:
+        held = repository.index.conflicts
+        entries = None if held is None else held[_name_in(repository, path)]
+        if entries is None:
+            return None
+        return Sides(*(None if entry is None else repository[entry.id].read_raw() for entry in entries))
+    except KeyError:
+        return None
+    except pygit2.GitError as error:
+        raise WorkspaceError(f"{folder}: git's index cannot be read: {error}") from None
+
+
 def _commit(folder: Path, revision: str) -> tuple[pygit2.Repository, pygit2.Commit]:
     import pygit2
 
-    repository = _open(folder)
+    repository = open_repository(folder)
     if repository is None:
         raise WorkspaceError(f"{folder}: is not in a git repository, so {revision!r} means nothing")
     try:

@@ -23,6 +23,7 @@ from typing import Any
 from hitsave.errors import NameConflict, WorkspaceError
 from hitsave.objects.digest import Digest, ObjectKind, parse_digest
 from hitsave.objects.encoding import LARGEST_NUMBER
+from hitsave.snapshots.conflict import split_sides
 
 SUFFIX = ".hitsave"
 _FIRST_LINE = "hitsave 1"
@@ -74,12 +75,12 @@ def parse_pointer(text: str, where: str) -> Pointer:
 
     Lines may end as git's `autocrlf` makes them end. Nothing else ends a line, whatever Python takes for an end.
     """
-    lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
-    if any(line.startswith(("<<<<<<<", "=======", ">>>>>>>")) for line in lines):
+    if sides := split_sides(text):
         raise WorkspaceError(
-            f"{where}: holds a merge conflict; keep one side ('git checkout --ours' or '--theirs' {where}), "
-            "then run 'hitsave checkout'"
+            f"{where}: holds a merge conflict{_shown(sides, where)}; run 'hitsave resolve' to merge the two, or keep "
+            f"one of them ('git checkout --ours' or '--theirs' {where}), then run 'hitsave checkout'"
         )
+    lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
     if lines[0] != _FIRST_LINE:
         raise WorkspaceError(f"{where}: line 1: is not a pointer file of this version ({_FIRST_LINE!r} expected)")
     values: dict[str, Any] = {}
@@ -102,6 +103,15 @@ def parse_pointer(text: str, where: str) -> Pointer:
     if pointer.kind is ObjectKind.BLOB and pointer.files != 1:
         raise WorkspaceError(f"{where}: a blob is 1 file, not {pointer.files}")
     return pointer
+
+
+def _shown(sides: tuple[str, str], where: str) -> str:
+    """What the sides of a conflict say; nothing where that cannot be read."""
+    try:
+        ours, theirs = (parse_pointer(side, where) for side in sides)
+    except WorkspaceError:
+        return ""
+    return f" (ours is {ours.digest.short}, theirs {theirs.digest.short})"
 
 
 def _number(text: str) -> int:
