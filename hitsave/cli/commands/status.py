@@ -12,9 +12,11 @@ from hitsave.cli.output import count, emit, emit_json, json_option, paths_argume
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
+    from hitsave.looking.standing import Standing
     from hitsave.snapshots.datasets import DatasetStatus
 
 _MOST_SHOWN = 50
+_MOST_NAMED = 5
 
 
 @click.command("status")
@@ -24,29 +26,42 @@ _MOST_SHOWN = 50
 def command(session: Session, paths: tuple[Path, ...], as_json: bool) -> None:
     """Show what differs between pointer files, working files, cache and remote.
 
-    Only files that may have changed are read.
+    Only files that may have changed are read. Where the commit that is checked out names data that others cannot get, a
+    note says so; in JSON, "committed_data" is then "only here" or "nowhere".
+
+    \b
+    Examples:
+      hitsave status
+      hitsave status data/images --json
     """
-    from hitsave.errors import RemoteError
+    from hitsave.looking.standing import Risk, find_standing
 
     repository = session.repository
     found = repository.status(repository.find_datasets(paths))
     session.end_progress()
-    uploaded: dict[Path, bool | None] = {}
-    for dataset in found:
-        try:
-            known = repository.config.remotes and not repository.config.offline
-            uploaded[dataset.path] = repository.is_uploaded(dataset.pointer.digest) if known else None
-        except RemoteError as error:
-            uploaded[dataset.path] = None
-            repository.progress.note(f"the remote was not asked: {error}")
+    standing = find_standing(repository, found)
     if as_json:
-        emit_json([_as_json(dataset, uploaded[dataset.path]) for dataset in found])
+        emit_json([_as_json(dataset, standing) for dataset in found])
         return
     if not found:
         session.say("no datasets here; 'hitsave add PATH' makes one")
     width = max((len(show_path(dataset.path)) for dataset in found), default=0)
     for dataset in found:
-        _show(dataset, uploaded[dataset.path], width)
+        _show(dataset, standing.pushed[dataset.path], width)
+    for risk, where in (
+        (Risk.ONLY_HERE, "nowhere but here; 'hitsave push' sends it"),
+        (Risk.NOWHERE, "neither here nor in the remote; run 'hitsave push' where it was added"),
+    ):
+        if some := [path for path, held in standing.at_risk.items() if held is risk]:
+            session.say(f"hitsave: {_shown(some)} as committed: the data is {where}")
+
+
+def _shown(paths: list[Path]) -> str:
+    """The pointer files of datasets, the first few by name."""
+    from hitsave.snapshots.pointer import pointer_path
+
+    more = f" and {len(paths) - _MOST_NAMED:,} more" if len(paths) > _MOST_NAMED else ""
+    return ", ".join(show_path(pointer_path(path)) for path in paths[:_MOST_NAMED]) + more
 
 
 def _show(dataset: DatasetStatus, uploaded: bool | None, width: int) -> None:
@@ -62,13 +77,14 @@ def _show(dataset: DatasetStatus, uploaded: bool | None, width: int) -> None:
         emit(f"    {count(dataset.absent, 'file')} not fetched")
 
 
-def _as_json(dataset: DatasetStatus, uploaded: bool | None) -> dict[str, Any]:
+def _as_json(dataset: DatasetStatus, standing: Standing) -> dict[str, Any]:
     return {
         "path": str(dataset.path),
         "digest": str(dataset.pointer.digest),
         "state": dataset.state.value,
         "in_cache": dataset.in_cache,
-        "pushed": uploaded,
+        "pushed": standing.pushed[dataset.path],
+        "committed_data": standing.at_risk.get(dataset.path),
         "not_fetched": dataset.absent,
         "changes": [{"kind": change.kind.value, "path": os.fsdecode(change.path)} for change in dataset.changes],
     }
