@@ -6,18 +6,20 @@ evaluation is published in one transaction, unless somebody else's has been mean
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from hitsave.errors import HitsaveError
 from hitsave.memoisation.calling import DEFINITIONS, FINGERPRINTS, Call, Caller, Found
-from hitsave.memoisation.code.describe import describe
 from hitsave.memoisation.code.entered import Entered, entered_here, own_code, unknown
 from hitsave.memoisation.depth import RAISED_LIMIT
+from hitsave.memoisation.displaying.displays import Arguments, make_display, shape_arguments
+from hitsave.memoisation.displaying.shapes import short_text
 from hitsave.memoisation.explaining.explanation import Cause, Explanation
 from hitsave.memoisation.explaining.nearest import Wanted, explain_miss, explain_run
 from hitsave.memoisation.keeping import Finished, discard, publish
@@ -26,12 +28,10 @@ from hitsave.memoisation.reading import Kept
 from hitsave.memoisation.recording import carry, follow_threads
 from hitsave.memoisation.results import GeneratorResult, Pickled, Unpicklable, pickle_result
 from hitsave.memoisation.telling import warn, warn_once
-from hitsave.objects.canonical import unicode_text
 from hitsave.objects.digest import Digest
 from hitsave.objects.evaluation import Extra, ShownArgument
 from hitsave.recording import Recorder
 
-_SHOWN = 200
 _is_own = own_code(FINGERPRINTS.origins)
 carry(entered_here, None)
 
@@ -70,6 +70,14 @@ class Running:
     def release(self) -> str | None:
         """The token under which snapshots are held for this call alone; None where an outer one needs them, too."""
         return self.recorder.hold if self.recorder.parent is None and self.recorder.taken else None
+
+
+class Before(NamedTuple):
+    """What is to be told of a call that only shows before its body runs: why it runs, and what it was given."""
+
+    reason: Explanation
+    shown: tuple[ShownArgument, ...]
+    shapes: Arguments
 
 
 class Computation:
@@ -137,21 +145,27 @@ class Computation:
         """Run the function, and keep its result."""
         if self._call is None:
             return self._caller.function(*self._args, **self._kwargs)
-        reason = self._reason(self._call)
+        before = self._look(self._call)
         with Running(self._call.place) as running, running.entered:
             value = self._caller.function(*self._args, **self._kwargs)
-        self._keep(self._call, value, running, reason)
+        self._keep(self._call, value, running, before)
         return value
 
     async def run_async(self) -> Any:
         """As `run`, of an `async def` function."""
         if self._call is None:
             return await self._caller.function(*self._args, **self._kwargs)
-        reason = self._reason(self._call)
+        before = self._look(self._call)
         with Running(self._call.place) as running, running.entered:
             value = await self._caller.function(*self._args, **self._kwargs)
-        self._keep(self._call, value, running, reason)
+        self._keep(self._call, value, running, before)
         return value
+
+    def _look(self, call: Call) -> Before:
+        shown = self._shown
+        pairs = zip(call.bound.arguments, shown, strict=True)
+        shapes = shape_arguments((given.name, given.value, each.text) for given, each in pairs)
+        return Before(self._reason(call), shown, shapes)
 
     def _reason(self, call: Call) -> Explanation:
         try:
@@ -176,17 +190,26 @@ class Computation:
     def _wanted(self, call: Call) -> Wanted:
         code, arguments = Digest(call.fingerprint.digest), Digest(call.bound.digest)
         symbol, outdated = self._caller.symbol, tuple(call.outdated)
-        return Wanted(symbol, code, arguments, call.dependencies, lambda: _shown(call), outdated)
+        return Wanted(symbol, code, arguments, call.dependencies, lambda: self._shown, outdated)
+
+    @functools.cached_property
+    def _shown(self) -> tuple[ShownArgument, ...]:
+        """The arguments in a line each, as they are when this is first asked for: the body may change them."""
+        assert self._call is not None
+        return tuple(
+            ShownArgument(each.name, Digest(each.digest), short_text(each.value)) for each in self._call.bound.arguments
+        )
 
     # -- keeping
 
-    def _keep(self, call: Call, value: object, running: Running, reason: Explanation) -> None:
+    def _keep(self, call: Call, value: object, running: Running, before: Before) -> None:
         """Publish what has run. Whatever fails costs a warning; a generator is an error, since nothing has run yet."""
         caller = self._caller
         call.fingerprint.note_changes(caller.aliases)
         try:
             pickled = pickle_result(value)
-            kept = publish(call.place, self._finished(call, pickled, running, reason), call.passed_over)
+            display = make_display(before.shapes, value)
+            kept = publish(call.place, self._finished(call, pickled, display, running, before), call.passed_over)
             if call.lost:
                 discard(call.place, call.lost)
             if kept is not None:
@@ -219,7 +242,9 @@ class Computation:
         if (ref := call.place.cache.ref(kept.name)) is not None:
             send(call.place, ref)
 
-    def _finished(self, call: Call, pickled: Pickled, running: Running, reason: Explanation) -> Finished:
+    def _finished(
+        self, call: Call, pickled: Pickled, display: bytes | None, running: Running, before: Before
+    ) -> Finished:
         return Finished(
             function=self._caller.symbol,
             file=self._caller.file,
@@ -227,9 +252,10 @@ class Computation:
             code=Digest(call.fingerprint.digest),
             arguments=Digest(call.bound.digest),
             dependencies=call.dependencies,
-            shown=_shown(call),
+            shown=before.shown,
             extras=self._extras(call, running),
-            reason=reason,
+            reason=before.reason,
+            display=display,
             pickled=pickled,
             taken=running.recorder.taken,
             release=running.release,
@@ -238,10 +264,3 @@ class Computation:
             elapsed=running.elapsed,
             python=f"{sys.version_info.major}.{sys.version_info.minor}",
         )
-
-
-def _shown(call: Call) -> tuple[ShownArgument, ...]:
-    return tuple(
-        ShownArgument(each.name, Digest(each.digest), unicode_text(describe(each.value, _SHOWN)))
-        for each in call.bound.arguments
-    )

@@ -41,7 +41,7 @@ def load_dependencies(place: Place, evaluation: Evaluation | Acceptance) -> dict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """A call that has run: all that its evaluation says, and its result as bytes. Times are in microseconds.
+    """A call that has run: all that its evaluation says, result and display as bytes. Times are in microseconds.
 
     What is not `shared` is no part of the project, and is never pushed.
 
@@ -57,6 +57,7 @@ class Finished:
     shown: tuple[ShownArgument, ...]
     extras: tuple[Extra, ...]
     reason: Explanation
+    display: bytes | None
     pickled: Pickled
     taken: tuple[Taken, ...]
     release: str | None
@@ -94,6 +95,7 @@ def _publish(place: Place, done: Finished, besides: Sequence[RefName]) -> Kept |
             result=add(done.pickled.pickle),
             buffers=tuple(add(buffer) for buffer in done.pickled.buffers),
             snapshots=_snapshots(done),
+            display=None if done.display is None else add(done.display),
             reason=None if reason is None else add(reason),
             shown=done.shown,
             extras=done.extras,

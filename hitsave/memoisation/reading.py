@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from hitsave.errors import HitsaveError, ObjectError
 from hitsave.memoisation.results import open_result
 from hitsave.objects.digest import Digest
+from hitsave.objects.display import decode_display
 from hitsave.objects.evaluation import Acceptance, Evaluation, decode_evaluation
 from hitsave.objects.refs import RefName
+from hitsave.objects.shapes import Display
 
 if TYPE_CHECKING:
     from hitsave.memoisation.place import Place
@@ -36,6 +38,16 @@ def load_evaluation(place: Place, name: RefName, digest: Digest) -> Kept:
 def load_result(place: Place, evaluation: Evaluation) -> object:
     """What a call gave. Raises ObjectNotFound, CorruptObject, ResultUnreadable."""
     return open_result(place.cache, evaluation.result.digest, [buffer.digest for buffer in evaluation.buffers])
+
+
+def load_display(place: Place, evaluation: Evaluation) -> Display | None:
+    """What an evaluation shows of itself; None where that is not here, or cannot be read."""
+    if evaluation.display is None:
+        return None
+    try:
+        return decode_display(place.cache.read(evaluation.display.digest))
+    except ObjectError:
+        return None
 
 
 def set_aside(place: Place, error: HitsaveError) -> None:

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from hitsave.errors import MalformedObject
 from hitsave.objects.canonical import encode_json
 from hitsave.objects.digest import ObjectKind
-from hitsave.objects.display import (
+from hitsave.objects.display import decode_display, encode_display, encoded_size
+from hitsave.objects.shapes import (
     LARGEST,
     MOST_PIXELS,
     MOST_POINTS,
@@ -34,9 +35,6 @@ from hitsave.objects.display import (
     SnapshotShown,
     Table,
     Text,
-    decode_display,
-    encode_display,
-    encoded_size,
 )
 from tests.objects.values import digests, modest, mutations, numbers, texts
 

@@ -16,7 +16,7 @@ from blake3 import blake3
 
 from hitsave.cache.packfile import verify_pack
 from hitsave.errors import MalformedObject, WorkspaceError
-from hitsave.objects import display
+from hitsave.objects import display, shapes
 from hitsave.objects.canonical import decode_json, encode_json
 from hitsave.objects.digest import (
     EVALUATION_CONTEXT,
@@ -266,17 +266,17 @@ def shape_of(value: dict[str, Any]) -> Any:
 
 
 SHAPES: dict[str, type] = {
-    "none": display.Nothing,
-    "number": display.Number,
-    "text": display.Text,
-    "series": display.Series,
-    "table": display.Table,
-    "array": display.Array,
-    "image": display.Image,
-    "plot": display.Plot,
-    "snapshot": display.SnapshotShown,
-    "other": display.Other,
-    "group": display.Group,
+    "none": shapes.Nothing,
+    "number": shapes.Number,
+    "text": shapes.Text,
+    "series": shapes.Series,
+    "table": shapes.Table,
+    "array": shapes.Array,
+    "image": shapes.Image,
+    "plot": shapes.Plot,
+    "snapshot": shapes.SnapshotShown,
+    "other": shapes.Other,
+    "group": shapes.Group,
 }
 
 
@@ -288,7 +288,7 @@ def test_display(vector: Vector) -> None:
         return
     value = vector.json()
     arguments = tuple((name, shape_of(shape)) for name, shape in value["arguments"])
-    shown = display.Display(arguments, shape_of(value["result"]))
+    shown = shapes.Display(arguments, shape_of(value["result"]))
     assert display.encode_display(shown) == data
     assert display.decode_display(data) == shown
 

@@ -1,0 +1,160 @@
+"""What a display is made of: shapes, which stand for arguments and results (objects_spec.md, section 2.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from hitsave.objects.digest import Digest, ObjectKind
+
+#: Bytes of an encoded display.
+LARGEST = 256 * 1024
+#: Pixels of an image's longer side, points of a series, rows of a table.
+MOST_PIXELS = 1024
+MOST_POINTS = 500
+MOST_ROWS = 20
+#: A series with no more points than this counts as so many metrics.
+FEW_POINTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number; of what is true or false, 1 or 0. `type` is the name of its type."""
+
+    type: str
+    value: int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text, or its beginning; `length` is that of the whole, in characters."""
+
+    text: str
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Numbers in a row: `points` are some of `length`, each with its index, in ascending order."""
+
+    type: str
+    length: int
+    points: tuple[tuple[int, int | float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The first columns and rows of a table of `rows` and `columns`; `types` are those of the columns, for people.
+
+    `labels` are what the rows are called, one for each of `head`, or none.
+    """
+
+    type: str
+    rows: int
+    columns: int
+    names: tuple[str, ...]
+    types: tuple[str, ...]
+    head: tuple[tuple[str, ...], ...] = ()
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """An array of numbers or other things: the lowest, the highest and the mean, where these are known."""
+
+    type: str
+    dtype: str
+    shape: tuple[int, ...]
+    statistics: tuple[int | float, int | float, int | float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image as a PNG, perhaps a smaller one; `width` and `height` in pixels are those of what it was made of."""
+
+    type: str
+    width: int
+    height: int
+    png: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A figure of plotly: its title, and as JSON the object that plotly.js takes, or nothing where it is too large."""
+
+    type: str
+    title: str
+    figure: str
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotShown:
+    """A snapshot; `size` in bytes. Being shown owns nothing."""
+
+    digest: Digest
+    kind: ObjectKind
+    size: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """Anything else: its type, and a short text."""
+
+    type: str
+    text: str
+
+
+Part: TypeAlias = Nothing | Number | Text | Series | Table | Array | Image | Plot | SnapshotShown | Other
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What holds others: the numbers in it, and other things worth a look, each by a path that leads to it."""
+
+    type: str
+    text: str
+    metrics: tuple[tuple[str, int | float], ...] = ()
+    parts: tuple[tuple[str, Part], ...] = ()
+
+
+Shape: TypeAlias = Part | Group
+
+
+@dataclass(frozen=True, slots=True)
+class Display:
+    """What is shown of a call. It may leave arguments out."""
+
+    arguments: tuple[tuple[str, Shape], ...]
+    result: Shape
+
+    @property
+    def shapes(self) -> list[Shape]:
+        """What stands for the arguments and for the result."""
+        return [*(shape for _, shape in self.arguments), self.result]
+
+    @property
+    def metrics(self) -> dict[str, int | float]:
+        """Every number by its path, which begins with `arguments.` and a name, or with `result`."""
+        found: dict[str, int | float] = {}
+        for name, shape in self.arguments:
+            found.update(_metrics(f"arguments.{name}", shape))
+        found.update(_metrics("result", self.result))
+        return found
+
+
+def _metrics(path: str, shape: Shape) -> Iterator[tuple[str, int | float]]:
+    if isinstance(shape, Number):
+        yield path, shape.value
+    elif isinstance(shape, Series) and shape.length == len(shape.points) <= FEW_POINTS:
+        yield from ((f"{path}.{at}", value) for at, value in shape.points)
+    elif isinstance(shape, Group):
+        yield from ((f"{path}.{name}", value) for name, value in shape.metrics)
+        for name, part in shape.parts:
+            yield from _metrics(f"{path}.{name}", part)
