@@ -44,6 +44,7 @@ class Config:
 
     `workspace` is the project folder, `project` the name that its datasets are owned under. The first of `remotes` is
     the default. `offline` forbids touching any of them. `evaluations` limits what is kept of all functions together.
+    `public_url` is where public snapshots of the default remote can be read; empty where its own URL tells.
     """
 
     workspace: Path
@@ -55,6 +56,7 @@ class Config:
     remotes: tuple[RemoteConfig, ...] = ()
     offline: bool = False
     evaluations: Limits = _NO_LIMITS
+    public_url: str = ""
 
     def remote(self, name: str | None = None) -> RemoteConfig:
         """A remote by name, or the default one. Raises ConfigError."""
@@ -111,6 +113,12 @@ def _parse_links(value: Any) -> tuple[str, ...]:
     return tuple(kinds)
 
 
+def _parse_web_url(value: Any) -> str:
+    if not isinstance(value, str) or not value.startswith(("http://", "https://")):
+        raise ValueError("must be a URL such as https://data.example.org")
+    return value.rstrip("/")
+
+
 def _limit(check: Callable[[Any], int]) -> Callable[[Any], str]:
     def parse(value: Any) -> str:
         check(value)
@@ -125,6 +133,7 @@ KEYS: dict[str, Callable[[Any], str | tuple[str, ...]]] = {
     "project": _parse_text,
     "symlinks": _parse_symlinks,
     "links": _parse_links,
+    "public_url": _parse_web_url,
     f"{_EVALUATIONS}.age": _limit(parse_age),
     f"{_EVALUATIONS}.count": _limit(parse_count),
     f"{_EVALUATIONS}.size": _limit(parse_size),
@@ -202,6 +211,7 @@ def resolve(
         symlinks=values.get("symlinks", "ignore"),
         links=values.get("links", DEFAULT_LINKS),
         remotes=tuple(remotes.values()),
+        public_url=values.get("public_url", ""),
         offline=environ.get("HITSAVE_NO_CLOUD", "") not in ("", "0", "false"),
         evaluations=parse_limits(
             {key.partition(".")[2]: value for key, value in values.items() if key.startswith(f"{_EVALUATIONS}.")}

@@ -20,10 +20,12 @@ from hitsave.maintenance import verify as verification
 from hitsave.naming import Named, Names
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.encoding import decode_tree
-from hitsave.objects.model import TreeEntry
+from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.objects.refs import Ref, RefName, public_ref, snapshot_ref
 from hitsave.ownership import Project
 from hitsave.progress import Progress, Silent
+from hitsave.publishing import Publishing
+from hitsave.remotes.public.layout import PublicUrl, parse_public_url
 from hitsave.remotes.reading.fetch import Fetched
 from hitsave.remotes.writing import push as pushing
 from hitsave.snapshots import datasets, history, names, readonly
@@ -61,6 +63,7 @@ class Repository:
         self.exchange = Exchange(config, cache, progress)
         self.names = Names(cache, self.workspace, self.exchange.shelf_if_any, self.exchange.load)
         self.contents = Contents(cache, self.exchange, self.names)
+        self.publishing = Publishing(config, cache, self.exchange, self.project, progress)
 
     @classmethod
     def open(
@@ -137,15 +140,15 @@ class Repository:
 
     # -- keeping
 
-    def keep(self, path: Path, public: bool = False) -> Captured:
+    def keep(self, path: Path) -> Captured:
         """Snapshot a file or directory; within a memoised call, its evaluation will own it. Raises SnapshotError."""
         options = datasets.options_for(self.cache, self.workspace, Path(os.path.abspath(path)), self.config.symlinks)
         recorder = recording.current()
-        if recorder is not None and not public:
+        if recorder is not None:
             held = self._keep(path, options, snapshot_ref, recorder.hold)
             if recorder.took(held.digest, held.kind, held.size, self.relative(path).as_posix()):
                 return held
-        return self._keep(path, options, public_ref if public else snapshot_ref)
+        return self._keep(path, options, snapshot_ref)
 
     def keep_replaced(self, path: Path) -> Captured | None:
         """Snapshot what is about to be replaced, also what rules and settings leave out; None for a link to nothing.
@@ -257,13 +260,13 @@ class Repository:
 
     def restore(self, text: str, place: Path, force: bool = False) -> Materialised:
         """Write what a name stands for at a path. What stands there is refused, or kept first and then replaced."""
-        named = self.resolve(text)
+        if os.path.lexists(place) and not force:
+            raise WorkspaceError(f"{place}: exists; use --force to replace it (it is kept first)")
+        link = parse_public_url(text)
+        named = self._received(link) if link is not None else self.resolve(text)
         self.ensure(named.digest, named.kind)
-        if os.path.lexists(place):
-            if not force:
-                raise WorkspaceError(f"{place}: exists; use --force to replace it (it is kept first)")
-            if kept := self.keep_replaced(place):
-                self.progress.note(f"{place}: what was there is kept as {kept.digest.short}")
+        if os.path.lexists(place) and (kept := self.keep_replaced(place)):
+            self.progress.note(f"{place}: what was there is kept as {kept.digest.short}")
 
         def put() -> Materialised:
             return put_object(
@@ -271,6 +274,12 @@ class Repository:
             )
 
         return self._use(named.digest, named.kind, put)
+
+    def _received(self, link: PublicUrl) -> Named:
+        """What a link to a public snapshot names, fetched. Raises RemoteError."""
+        entry = self.publishing.receive(link)
+        kind = ObjectKind.TREE if entry.kind is EntryKind.TREE else ObjectKind.BLOB
+        return Named(entry.digest, kind, entry.kind is EntryKind.EXECUTABLE)
 
     def read_only_tree(self, digest: Digest, include: Include | None = None, fetch: bool = False) -> Path:
         """A read-only directory under the cache."""

@@ -91,7 +91,7 @@ def test_snapshots(world: World, pushed: User) -> None:
     digest = done.text.strip()
     assert digest == pushed.state()["digest"]
     assert "3 files, 1.0 kB: " in done.said
-    public = pushed.do("snapshot", "--public", "data/sub").text.strip()
+    public = pushed.do("snapshot", "--public", "--yes", "data/sub").text.strip()
     assert f"{public} public/{public}" in pushed.do("show-ref").lines
     ben = world.user("ben")
     ben.do("remote", "add", "origin", world.remote)

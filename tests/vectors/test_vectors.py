@@ -77,6 +77,7 @@ from hitsave.packing.recipe import (
     join_parts,
 )
 from hitsave.packing.refsegment import decode_refs, encode_refs
+from hitsave.packing.treelist import TreeListReader, encode_tree_list
 from hitsave.remotes.commits.keys import commit_key, index_key, pack_key, refs_key
 from hitsave.snapshots.pointer import Pointer, format_pointer, load_pointer
 from tests.vectors.document import BadVector, Vector, read_vectors
@@ -108,6 +109,7 @@ LEAST = {
     "key": (5, 0),
     "remote format": (6, 27),
     "commit": (3, 40),
+    "tree list": (2, 4),
     "pointer": (8, 27),
 }
 
@@ -678,6 +680,25 @@ def test_commit(vector: Vector) -> None:
 
 
 # -- section 10
+
+
+@pytest.mark.parametrize("vector", of_format("tree list"))
+def test_tree_list(vector: Vector) -> None:
+    data, root = vector.hex(), parse_digest(vector.get("digest"))
+
+    def decode() -> list[bytes]:
+        reader = TreeListReader(root)
+        for at in range(len(data)):
+            reader.feed(data[at : at + 1])
+        reader.close()
+        return [*reader.trees.values()]
+
+    if vector.refusal:
+        check_refused(vector, decode)
+        return
+    trees = [bytes.fromhex(text) for text in vector.json()]
+    assert decode() == trees
+    assert b"".join(encode_tree_list(root, {tree_digest(tree): tree for tree in trees}.__getitem__)) == data
 
 
 @pytest.mark.parametrize("vector", of_format("pointer"))

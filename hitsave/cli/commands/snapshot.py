@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -20,38 +21,97 @@ from hitsave.cli.session import Session, pass_session
     shell_complete=completes(Kind.SNAPSHOT),
 )
 @click.option("--restore", is_flag=True, help="Write the file or directory that DIGEST names at OUT_PATH.")
-@click.option("--public", is_flag=True, help="Own it as a public snapshot, readable without a key.")
+@click.option("--public", is_flag=True, help="Let everybody read it who has the link, which is printed on stderr.")
+@click.option("--unpublish", is_flag=True, help="Take back what was made public: PATH or DIGEST is private again.")
+@click.option("-y", "--yes", is_flag=True, help="With --public: do not ask about copyright and licence.")
 @click.option("-f", "--force", is_flag=True, help="With --restore: replace what stands at OUT_PATH; it is kept first.")
 @pass_session
-def command(session: Session, words: tuple[str, ...], restore: bool, public: bool, force: bool) -> None:
+def command(
+    session: Session, words: tuple[str, ...], restore: bool, public: bool, unpublish: bool, yes: bool, force: bool
+) -> None:
     """Keep a file or directory, upload it where a remote is set, and print its digest.
 
-    With --restore, the other way round; DIGEST may be abbreviated, and is looked up in the cache, then in the remote.
+    With --restore, the other way round; DIGEST may be abbreviated, and is looked up in the cache, then in the remote;
+    or it is the link to a public snapshot, for which no account and no remote is needed. Every byte is checked.
 
     \b
     Examples:
       hitsave snapshot results/
-      hitsave snapshot --public figure.png
       hitsave snapshot --restore 32684bfa28c results/
+      hitsave snapshot --public figure.png
+      hitsave snapshot --unpublish figure.png
+      hitsave snapshot --restore https://data.example.org/public/DIGEST figure.png
     """
+    if restore + public + unpublish > 1:
+        raise click.UsageError("one of --restore, --public and --unpublish, please")
     if restore:
         if len(words) != 2:
             raise click.UsageError("--restore takes a digest and the path to write")
         _restore(session, words[0], Path(words[1]), force)
     elif len(words) != 1:
         raise click.UsageError("one path, please; 'hitsave add' takes several")
+    elif public:
+        _publish(session, Path(words[0]), yes)
+    elif unpublish:
+        _take_back(session, words[0])
     else:
-        _snap(session, Path(words[0]), public)
+        _snap(session, Path(words[0]))
 
 
-def _snap(session: Session, path: Path, public: bool) -> None:
+def _snap(session: Session, path: Path) -> None:
     repository = session.repository
-    captured = repository.keep(path, public)
+    captured = repository.keep(path)
     if repository.config.remotes and not repository.config.offline:
         done = repository.upload(captured.digest, captured.kind)
         session.say(f"{count(captured.files, 'file')}, {show_size(captured.size)}: {show_size(done.sent)} sent")
     session.end_progress()
     emit(str(captured.digest))
+
+
+def _publish(session: Session, path: Path, yes: bool) -> None:
+    from hitsave.remotes.public.layout import parse_public_url
+
+    repository = session.repository
+    remote = repository.config.remote()  # Before anybody is asked: without one, nothing can be public.
+    captured = repository.keep(path)
+    if not yes:
+        _ask_about_rights(path, remote.name)
+    done = repository.publishing.publish(captured.digest, captured.kind)
+    session.say(f"{count(captured.files, 'file')}, {show_size(captured.size)}: {show_size(done.sent)} sent")
+    session.end_progress()
+    emit(str(captured.digest))
+    if done.link is None:
+        session.say(
+            f"it lies in {remote.url} under public/{captured.digest}; any web server can give that folder, and "
+            "'hitsave config set public_url URL' says where"
+        )
+        return
+    session.say(done.link)
+    link = parse_public_url(done.link)
+    if link is None or not repository.publishing.is_readable(link):
+        session.say("warning: the link does not answer without a key; let everybody read 'public/' there")
+
+
+def _ask_about_rights(path: Path, remote: str) -> None:
+    if not sys.stdin.isatty():
+        raise click.UsageError("--public needs --yes where nobody can be asked about copyright and licence")
+    click.confirm(
+        f"Everybody who has the link will be able to read {show_path(path)}, from {remote}. "
+        "Is it yours to share, or does its licence allow it?",
+        abort=True,
+        err=True,
+    )
+
+
+def _take_back(session: Session, word: str) -> None:
+    from hitsave.errors import RefError
+
+    repository = session.repository
+    path = Path(word)
+    digest = repository.identify(path).digest if path.exists() else repository.resolve(word).digest
+    if not repository.publishing.take_back(digest):
+        raise RefError(f"{word}: is not public")
+    session.say(f"{digest.short} is private again; who has read it meanwhile has it")
 
 
 def _restore(session: Session, word: str, place: Path, force: bool) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import urllib3
 from urllib3.exceptions import HTTPError, SSLError
@@ -25,6 +25,7 @@ from hitsave.cache.files import write_all
 from hitsave.errors import RemoteConflict, RemoteRefused, RemoteUnsuitable
 from hitsave.remotes.transports.protocol import Buffer, Listed
 from hitsave.remotes.transports.webfaults import LONGEST_ANSWER, explain, no_answer
+from hitsave.remotes.transports.webpool import open_pool
 
 _API = "/store/v1"
 _PIECE = 1 << 20
@@ -45,14 +46,12 @@ class WebTransport:
         """`key` is for this URL's origin. A hasty one gives up within seconds. Raises RemoteUnsuitable."""
         parts = urlsplit(url)
         if parts.username or parts.query or parts.fragment or not parts.hostname:
-            raise RemoteUnsuitable(
-                f"{url}: write https://HOST or https://HOST/PATH; 'hitsave login' takes the key"
-            )
+            raise RemoteUnsuitable(f"{url}: write https://HOST or https://HOST/PATH; 'hitsave login' takes the key")
         self.url = url.rstrip("/")
         self._headers = {"Accept-Encoding": "identity", "User-Agent": "hitsave"}
         if key is not None:
             self._headers["Authorization"] = f"Bearer {key}"
-        self._proxy = _proxy_for(parts.scheme, parts.netloc, environ)
+        self._environ = environ
         self._timeout = urllib3.Timeout(connect=3 if hasty else 10, read=5 if hasty else 120)
         #: The answer to a put comes when all of it was checked.
         self._patient = urllib3.Timeout(connect=3 if hasty else 10, read=600)
@@ -63,13 +62,7 @@ class WebTransport:
     def _manager(self) -> urllib3.PoolManager:
         with self._lock:
             if self._pool is None or self._pool[0] != os.getpid():
-                options: dict[str, Any] = {"maxsize": self.parallel, "retries": False}
-                if self._proxy is None:
-                    manager = urllib3.PoolManager(**options)
-                else:
-                    url, headers = self._proxy
-                    manager = urllib3.ProxyManager(url, proxy_headers=headers, **options)
-                self._pool = (os.getpid(), manager)
+                self._pool = (os.getpid(), open_pool(self.url, self.parallel, self._environ))
             return self._pool[1]
 
     @contextlib.contextmanager
@@ -249,20 +242,3 @@ def _lines(answer: BaseHTTPResponse) -> Iterator[bytes]:
     for piece in answer.stream(_PIECE, decode_content=False):
         *lines, rest = (rest + piece).split(b"\n")
         yield from lines
-
-
-def _proxy_for(scheme: str, host: str, environ: Mapping[str, str]) -> tuple[str, dict[str, str]] | None:
-    """The proxy that the environment names for a host, and the headers by which it knows the user."""
-    from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
-
-    named = {name.lower(): value for name, value in environ.items() if name.lower().endswith("_proxy") and value}
-    proxies = {name.removesuffix("_proxy"): value for name, value in named.items()}
-    url = proxies.get(scheme) or proxies.get("all")
-    if url is None or proxy_bypass_environment(host, proxies):
-        return None
-    url = url if "://" in url else f"http://{url}"
-    parts = urlsplit(url)
-    if parts.username is None:
-        return url, {}
-    user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return url.replace(parts.netloc, parts.netloc.rpartition("@")[2]), dict(urllib3.make_headers(proxy_basic_auth=user))

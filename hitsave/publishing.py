@@ -1,0 +1,125 @@
+"""Public snapshots of a project: made so, taken back, and fetched by their links.
+
+A remote that is a bucket or a folder gets the files as they are, beside its packs; a server of a remote gives them
+itself, and nothing is stored for it.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from hitsave.cache.store import Cache
+from hitsave.config import Config
+from hitsave.errors import ObjectError, RemoteError
+from hitsave.exchange import Exchange
+from hitsave.maintenance.collect import forget
+from hitsave.objects.digest import Digest, ObjectKind
+from hitsave.objects.model import TreeEntry
+from hitsave.objects.refs import Ref, public_ref, snapshot_ref
+from hitsave.ownership import Project, author
+from hitsave.progress import Progress
+from hitsave.remotes.collection.dropping import drop_refs
+from hitsave.remotes.public.layout import PublicUrl, file_key, list_key
+from hitsave.remotes.public.places import is_server, public_base
+from hitsave.remotes.public.publish import Source, check_names, publish, take_back
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What was made public: where anybody can read it, if that is known, and bytes that were sent for it in packs."""
+
+    link: str | None
+    sent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Publishing:
+    """The public snapshots of one project."""
+
+    config: Config
+    cache: Cache
+    exchange: Exchange
+    project: Project
+    progress: Progress
+
+    def publish(self, digest: Digest, kind: ObjectKind, remote: str | None = None) -> Published:
+        """Make a snapshot public, in the remote. Raises ObjectError for an evaluation, SnapshotError, RemoteError."""
+        if kind is ObjectKind.EVALUATION:
+            raise ObjectError(f"{digest}: an evaluation is never public; share the files that it made")
+        found = self.exchange.remote(remote, create=True)
+        source = Source(self.cache.read, self.cache.whole_file)
+        if not self._is_server(remote):
+            check_names(digest, kind, source)
+        ref = self.cache.ref(public_ref(digest)) or self.project.make_ref(public_ref(digest), digest, kind, None)
+        if self.cache.ref(ref.name) is None:
+            self.exchange.own(ref)
+        sent = self.exchange.push([ref], remote).sent
+        if not self._is_server(remote):
+            self.progress.start("publishing")
+            publish(found.transport, digest, kind, source, self.progress)
+        return Published(self.link(digest, remote), sent)
+
+    def link(self, digest: Digest, remote: str | None = None) -> str | None:
+        """Where a public snapshot of a remote can be read; None where nobody has said."""
+        config = self.config.remote(remote)
+        base = self.config.public_url or public_base(config.url)
+        return None if base is None else f"{base.rstrip('/')}/{file_key(digest)}"
+
+    def _is_server(self, remote: str | None) -> bool:
+        return is_server(self.config.remote(remote).url)
+
+    @staticmethod
+    def is_readable(link: PublicUrl) -> bool:
+        """Whether a link answers to whoever asks."""
+        from hitsave.remotes.public.host import PublicHost
+
+        host = PublicHost(link.base)
+        try:
+            return host.answers(list_key(link.digest)) or host.answers(file_key(link.digest))
+        except RemoteError:
+            return False
+        finally:
+            host.close()
+
+    def take_back(self, digest: Digest, remote: str | None = None) -> bool:
+        """Make a snapshot private again, here and in the remote; it stays owned as a snapshot. Whether it was public.
+
+        Raises RemoteError.
+        """
+        found = self.exchange.remote(remote)
+        name = public_ref(digest)
+        here, there = self.cache.ref(name), found.latest().refs().get(name)
+        known = here or there
+        if known is None:
+            return False
+        own = Ref(snapshot_ref(digest), digest, known.kind, known.created, known.by, known.path, known.git_commit)
+        if here is not None:
+            self.exchange.own(own)
+            self.exchange.push([own], remote)
+        if there is not None:
+            drop_refs(found, author(), [name])
+        if not self._is_server(remote):
+            take_back(found.transport, digest)
+        if here is not None:
+            forget(self.cache, [name], int(time.time()))
+        return True
+
+    def receive(self, link: PublicUrl) -> TreeEntry:
+        """Fetch what a link names, into the cache. Nothing but GET is asked of the host.
+
+        Raises RemoteNotFound, RemoteCorrupt and other RemoteErrors.
+        """
+
+        from hitsave.remotes.public.host import PublicHost  # Few need it, and what it imports takes long.
+        from hitsave.remotes.public.receive import receive
+
+        def own(digest: Digest, kind: ObjectKind) -> Ref:
+            known = self.cache.ref(snapshot_ref(digest))
+            return known or self.project.make_ref(snapshot_ref(digest), digest, kind, None)
+
+        host = PublicHost(link.base)
+        try:
+            return receive(host, self.cache, link, own, self.progress)
+        finally:
+            host.close()
