@@ -5,6 +5,7 @@
     HitsaveError
      ├── ConfigError              a setting that cannot be read or makes no sense
      ├── WorkspaceError           no workspace, a bad pointer file, a name that cannot be resolved
+     │    ├── MergeConflict       a pointer file holds two versions
      │    └── UnsavedChanges      working files would be overwritten and are kept nowhere
      ├── SnapshotError            a file or directory cannot be captured or materialised
      │    ├── UnsupportedFile     a socket, FIFO or device
@@ -55,6 +56,20 @@ class ConfigError(HitsaveError):
 
 class WorkspaceError(HitsaveError):
     """No workspace, a bad pointer file, or a name that cannot be resolved."""
+
+
+class MergeConflict(WorkspaceError):
+    """A pointer file in which git's merge left two versions; `ours` and `theirs` are digests where they can be read."""
+
+    def __init__(self, path: str, ours: str = "", theirs: str = "") -> None:
+        self.path = path
+        self.ours = ours
+        self.theirs = theirs
+        shown = f" (ours is {ours[:12]}, theirs {theirs[:12]})" if ours and theirs else ""
+        super().__init__(
+            f"{path}: holds a merge conflict{shown}; run 'hitsave resolve' to merge the two, or keep one of them "
+            f"('git checkout --ours' or '--theirs' {path}), then run 'hitsave checkout'"
+        )
 
 
 class UnsavedChanges(WorkspaceError):

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from hitsave.cache.store import Cache
-from hitsave.errors import ObjectNotFound, ReliedOnLost, WorkspaceError
+from hitsave.errors import MergeConflict, ObjectNotFound, ReliedOnLost, WorkspaceError
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.objects.refs import Ref, RefName
@@ -185,9 +185,14 @@ def _check_addable(workspace: Workspace, path: Path) -> None:
 def _refuse_partial(
     cache: Cache, workspace: Workspace, path: Path, options: CaptureOptions, progress: Progress
 ) -> None:
-    """Adding what was pulled in part would drop the rest, which nobody means. Raises WorkspaceError."""
+    """Adding what was pulled in part would drop the rest, which nobody means. Raises WorkspaceError.
+
+    Of two versions in conflict it would drop the other one: MergeConflict.
+    """
     try:
         pointer = load_pointer(pointer_path(path))
+    except MergeConflict:
+        raise
     except (FileNotFoundError, WorkspaceError):
         return
     if pointer.kind is ObjectKind.TREE and cache.is_partial(workspace.dataset_ref(path, pointer.digest)):

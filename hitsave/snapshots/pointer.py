@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hitsave.errors import NameConflict, WorkspaceError
+from hitsave.errors import MergeConflict, NameConflict, WorkspaceError
 from hitsave.objects.digest import Digest, ObjectKind, parse_digest
 from hitsave.objects.encoding import LARGEST_NUMBER
 from hitsave.snapshots.conflict import split_sides
@@ -71,15 +71,12 @@ def format_pointer(pointer: Pointer) -> str:
 
 
 def parse_pointer(text: str, where: str) -> Pointer:
-    """The pointer that a text spells. Raises WorkspaceError, which names the file and the line.
+    """The pointer that a text spells. Raises WorkspaceError, which names the file and the line; MergeConflict.
 
     Lines may end as git's `autocrlf` makes them end. Nothing else ends a line, whatever Python takes for an end.
     """
     if sides := split_sides(text):
-        raise WorkspaceError(
-            f"{where}: holds a merge conflict{_shown(sides, where)}; run 'hitsave resolve' to merge the two, or keep "
-            f"one of them ('git checkout --ours' or '--theirs' {where}), then run 'hitsave checkout'"
-        )
+        raise _conflict(sides, where)
     lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
     if lines[0] != _FIRST_LINE:
         raise WorkspaceError(f"{where}: line 1: is not a pointer file of this version ({_FIRST_LINE!r} expected)")
@@ -105,13 +102,13 @@ def parse_pointer(text: str, where: str) -> Pointer:
     return pointer
 
 
-def _shown(sides: tuple[str, str], where: str) -> str:
-    """What the sides of a conflict say; nothing where that cannot be read."""
+def _conflict(sides: tuple[str, str], where: str) -> MergeConflict:
+    """The error for a conflict, with what both sides say where that can be read."""
     try:
         ours, theirs = (parse_pointer(side, where) for side in sides)
     except WorkspaceError:
-        return ""
-    return f" (ours is {ours.digest.short}, theirs {theirs.digest.short})"
+        return MergeConflict(where)
+    return MergeConflict(where, str(ours.digest), str(theirs.digest))
 
 
 def _number(text: str) -> int:

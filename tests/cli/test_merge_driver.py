@@ -90,6 +90,7 @@ def test_a_file_that_both_sides_changed_is_a_conflict(ann: User) -> None:
     for command in ("status", "checkout", "pull"):
         said = ann.refused(command)
         assert f"data.hitsave: holds a merge conflict (ours is {ours[:12]}, theirs {theirs[:12]})" in said
+    assert "holds a merge conflict" in ann.refused("add", "data")
     assert ann.run("resolve").code == 1
     assert "holds a merge conflict" in ann.refused("status")
     assert "our version of 1 path; 'git add data.hitsave'" in ann.do("resolve", "--ours").said

@@ -28,7 +28,10 @@ PAGES: dict[str, Callable[[Path], None]] = {
     "docs/guides/sharing.md": projects.photos,
     "docs/guides/cleaning-up.md": projects.photos,
     "docs/guides/how-it-works.md": projects.photos,
+    "docs/git.md": projects.photos,
 }
+#: How the last line begins of what a command prints that fails: ours, or git's.
+_ERRORS = ("hitsave: ", "error: ", "Automatic merge failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +46,8 @@ class Printed:
 
     @property
     def fails(self) -> bool:
-        """Whether the page says that it fails: what it prints ends in an error of ours."""
-        return any(line.startswith("hitsave: ") for line in self.shown[-1:])
+        """Whether the page says that it fails: what it prints ends in an error."""
+        return any(line.startswith(_ERRORS) for line in self.shown[-1:])
 
 
 def run_page(page: str, text: str, disk: Path, bindings: Bindings) -> Iterator[Printed]:

@@ -53,7 +53,7 @@ def command(session: Session, paths: tuple[Path, ...], as_json: bool) -> None:
         (Risk.NOWHERE, "neither here nor in the remote; run 'hitsave push' where it was added"),
     ):
         if some := [path for path, held in standing.at_risk.items() if held is risk]:
-            session.say(f"hitsave: {_shown(some)} as committed: the data is {where}")
+            session.say(f"{_shown(some)} as committed: the data is {where}")
 
 
 def _shown(paths: list[Path]) -> str:
