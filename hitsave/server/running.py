@@ -22,7 +22,6 @@ from hitsave.server.site import Site, make_first_key, open_site
 
 #: Seconds that requests under way have to end when the server is told to stop.
 _GRACE = 10
-_KEEP_ALIVE = 20
 _WAITING = 512
 _LONGEST_HEAD = 32 << 10
 
@@ -80,7 +79,7 @@ def make_server(site: Site, ready: Callable[[], None]) -> uvicorn.Server:
         server_header=False,
         h11_max_incomplete_event_size=_LONGEST_HEAD,
         limit_concurrency=limits.connections,
-        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_keep_alive=limits.idle_time,
         timeout_graceful_shutdown=_GRACE,
         proxy_headers=bool(site.settings.proxies),
         forwarded_allow_ips=site.settings.proxies or None,

@@ -17,7 +17,7 @@ class ServerLimits:
     `uploads` values are received at once, with `temporary` bytes under DATA/tmp; who comes then waits for `patience`.
     Requests are counted by key and by address, a minute each; `failures` are the keys that an address may get wrong in
     a minute. A request's head must be there after `head_time`, of a body at least 64 KiB have to come in each
-    `body_time`, and of an answer a piece has to be taken.
+    `body_time`, and of an answer a piece has to be taken. A connection that is not used is closed after `idle_time`.
     """
 
     pack: int = 512 << 20
@@ -36,6 +36,7 @@ class ServerLimits:
     failures: int = 20
     head_time: float = 15.0
     body_time: float = 30.0
+    idle_time: int = 20
     connections: int = 1000
 
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.server.inprocess import Running, running
 from tests.server.serving import Served, serving
 
 
@@ -15,7 +17,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.fixture
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A server for one test, whose store is empty."""
-    with serving(tmp_path_factory.mktemp("fresh") / "data") as server:
+def server(tmp_path: Path) -> Iterator[Running]:
+    """A server for one test, in a thread, whose store is empty."""
+    with running(tmp_path / "data") as server:
         yield server

@@ -9,12 +9,17 @@ import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import urllib3
 
 from hitsave.remotes.transports.web import WebTransport
 from hitsave.server.access import Role
 from hitsave.server.running import listen, make_server
 from hitsave.server.settings import ServerLimits, Settings
 from hitsave.server.site import Site, open_site
+
+CREATE = {"If-None-Match": "*"}
 
 
 @dataclass
@@ -27,6 +32,35 @@ class Running:
     def key(self, role: Role = Role.ADMIN, label: str = "a test") -> str:
         """A new key."""
         return self.site.keys.make(role, label)[0]
+
+    @property
+    def store(self) -> Path:
+        """The folder behind it."""
+        return Path(self.site.settings.store_url)
+
+    def holds(self) -> dict[str, bytes]:
+        """Every file of the store."""
+        return {
+            path.relative_to(self.store).as_posix(): path.read_bytes()
+            for path in sorted(self.store.rglob("*"))
+            if path.is_file()
+        }
+
+    def uploads(self) -> list[Path]:
+        """The uploads that are under way."""
+        return [*self.site.temporary.iterdir()]
+
+    def request(
+        self, method: str, path: str, *, key: str | None, headers: dict[str, str] | None = None, **how: Any
+    ) -> urllib3.response.BaseHTTPResponse:
+        """One request with a key, or none."""
+        sent = {**({"Authorization": f"Bearer {key}"} if key else {}), **(headers or {})}
+        return urllib3.request(method, self.url + path, headers=sent, retries=False, redirect=False, **how)
+
+    def put(self, name: str, content: bytes, key: str) -> tuple[int, str]:
+        """Put a value; the status, and what was said of it."""
+        answer = self.request("PUT", f"/store/v1/keys/{name}", key=key, headers=CREATE, body=content)
+        return answer.status, answer.json()["error"] if answer.data else ""
 
     def transport(self, role: Role = Role.ADMIN) -> WebTransport:
         """A client with a new key."""
