@@ -175,10 +175,9 @@ class Contents:
         info = self._cache.info(blob)
         if info is not None:
             return info.size
-        parts = self._remote()
-        if parts is None:
+        if self._remote() is None:
             raise ObjectNotFound(str(blob))
-        return parts.size(blob)
+        return self._there(lambda parts: parts.size(blob))
 
     def open(self, blob: Digest) -> BinaryIO:
         """A blob for reading: what is read of it comes, and nothing of it is put into the cache.
@@ -200,8 +199,8 @@ class Contents:
                 if self._remote() is None:
                     raise
                 away[number] = wanted
-        if away and (parts := self._remote()) is not None:
-            found.update(zip(away, parts.read(away.values()), strict=True))
+        if away:
+            found.update(zip(away, self._there(lambda parts: parts.read(away.values())), strict=True))
         return [found[number] for number in range(len(found))]
 
     # -- the remote
@@ -216,16 +215,39 @@ class Contents:
             self._parts = Parts(self._exchange.remote(), shelf.view)
         return self._parts
 
+    def _there(self, use: Callable[[Parts], Answer]) -> Answer:
+        """What the remote gives: as it was when it was looked at last, or else as it is now."""
+        parts = self._remote()
+        assert parts is not None
+        try:
+            return use(parts)
+        except (ObjectNotFound, RemoteCorrupt):
+            newer = self._newer(parts)
+            if newer is None:
+                raise
+        return use(newer)
+
+    def _newer(self, seen: Parts) -> Parts | None:
+        """The remote as it is now; None where it is as it was. Others have pushed meanwhile, or a collection came by."""
+        with self._lock:
+            if self._parts is not seen:
+                return self._parts
+        shelf = self._exchange.shelf_if_any()
+        if shelf is None or shelf.view.digest == seen.view.digest:
+            return None
+        with self._lock:
+            self._parts = Parts(self._exchange.remote(), shelf.view)
+            return self._parts
+
     def _here_or_there(self, here: Callable[[], Answer], there: Callable[[Parts], Answer]) -> Answer:
         """What the cache gives; where that lacks it, or has it damaged, what the remote gives."""
         try:
             return here()
         except (ObjectNotFound, CorruptObject) as error:
-            parts = self._remote()
-            if parts is None:
+            if self._remote() is None:
                 raise
             try:
-                return there(parts)
+                return self._there(there)
             except ObjectNotFound:
                 if isinstance(error, CorruptObject):
                     raise error from None

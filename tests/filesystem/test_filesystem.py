@@ -267,6 +267,14 @@ def test_content_that_is_nowhere_is_not_taken_for_a_missing_file(
         fs.cat_file(f"{digest}/readme.md")
 
 
+def test_what_is_pushed_later_is_found(fs: HitsaveFileSystem, ben: Reader, digest: str, tmp_path: Path) -> None:
+    assert fs.ls(digest, detail=False)
+    later = publish(tmp_path, {"later.bin": LARGE[::-1], "small.txt": b"small"})
+    assert fs.cat_file(f"{later}/later.bin", 0, 5) == LARGE[::-1][:5]
+    assert fs.cat_file(f"{later}/small.txt") == b"small"
+    assert ben.keeps_nothing()
+
+
 def test_a_remote_that_is_damaged_is_an_error(fs: HitsaveFileSystem, ben: Reader, digest: str, tmp_path: Path) -> None:
     for pack in (tmp_path / "remote/packs").rglob("*.pack"):
         content = bytearray(pack.read_bytes())

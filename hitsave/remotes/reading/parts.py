@@ -83,6 +83,7 @@ class Parts:
     """Reads parts of the blobs of one remote. Safe to use from several threads."""
 
     def __init__(self, remote: Remote, view: View, kept_bytes: int = KEPT_BYTES) -> None:
+        self.view = view
         self._remote = remote
         self.reader = Reader(remote, view, kept_bytes)
         self._outlines: OrderedDict[Digest, Outline] = OrderedDict()
