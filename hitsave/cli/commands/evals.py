@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,7 @@ def _since(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
 @click.option("--since", metavar="TIME", callback=_since, help="Of the last 7d, 12h, 30m.")
 @click.option("--code", metavar="DIGEST", help="Of one version of the code, which may be abbreviated.")
 @click.option("--experiments", is_flag=True, help="Experiments alone.")
+@click.option("--metrics", is_flag=True, help="Also the numbers in the results; --json has those of arguments, too.")
 @json_option
 @pass_session
 def command(
@@ -51,6 +53,7 @@ def command(
     since: int | None,
     code: str | None,
     experiments: bool,
+    metrics: bool,
     as_json: bool,
 ) -> None:
     """List what is kept of memoised functions, those of all projects.
@@ -63,6 +66,7 @@ def command(
     Examples:
       hitsave evals
       hitsave evals train.fit --sort elapsed -n 5
+      hitsave evals train.fit --metrics
       hitsave evals --since 7d --experiments
     """
     from hitsave.cache.evaluations import Chosen, Order
@@ -70,14 +74,14 @@ def command(
 
     place = place_for(Path.cwd())
     index = place.cache.evaluations
-    if (function, sort, limit, since, code) == (None,) * 5 and not experiments:
+    if (function, sort, limit, since, code) == (None,) * 5 and not (experiments or metrics):
         _show_functions(session, index.totals(), as_json)
         return
     name = None if function is None else find_function(index.names(), function)
     chosen = Chosen(name, None if code is None else _code(index, name, code), since, None, experiments)
     most = 20 if limit is None else limit or None
     rows = index.listed(chosen, Order[(sort or "time").upper()], most)
-    _show_evaluations(session, place, rows, name is None, as_json)
+    _show_evaluations(session, place, rows, name is None, metrics, as_json)
     if most == len(rows) and limit is None:
         session.say(f"these are {most}; '--limit N' shows more, or all with 0")
 
@@ -121,7 +125,7 @@ def _show_functions(session: Session, totals: list[FunctionTotals], as_json: boo
 
 
 def _show_evaluations(
-    session: Session, place: Place, rows: list[EvaluationRow], of_several: bool, as_json: bool
+    session: Session, place: Place, rows: list[EvaluationRow], of_several: bool, metrics: bool, as_json: bool
 ) -> None:
     from hitsave.errors import ObjectError
     from hitsave.memoisation.reading import load_evaluation
@@ -133,13 +137,17 @@ def _show_evaluations(
         except ObjectError as error:
             session.say(one_line(f"{row.name}: {error}"))
     if as_json:
-        emit_json([_as_json(*each) for each in found])
+        emit_json([_as_json(place, *each) for each in found])
         return
     if not found:
         session.say("there are none")
         return
     head = ["WHEN", "FUNCTION", "ARGUMENTS", "ELAPSED", "SIZE", "CODE", "BY"]
     table = [_cells(*each) for each in found]
+    if metrics:
+        head.append("METRICS")
+        for line, (_, evaluation) in zip(table, found, strict=True):
+            line.append(_metrics_line(place, evaluation))
     if not of_several:
         for line in (head, *table):
             del line[1]
@@ -159,7 +167,26 @@ def _cells(row: EvaluationRow, evaluation: Evaluation) -> list[str]:
     ]
 
 
-def _as_json(row: EvaluationRow, evaluation: Evaluation) -> dict[str, Any]:
+def _metrics(place: Place, evaluation: Evaluation) -> dict[str, int | float | str] | None:
+    """The numbers by their paths, those that are not finite as text; None where nothing is known of them."""
+    from hitsave.memoisation.reading import load_display
+
+    display = load_display(place, evaluation)
+    if display is None:
+        return None
+    return {path: value if math.isfinite(value) else str(value) for path, value in display.metrics.items()}
+
+
+def _metrics_line(place: Place, evaluation: Evaluation) -> str:
+    """The numbers in the result, on one line."""
+    found = _metrics(place, evaluation) or {}
+    shown = {path.removeprefix("result."): value for path, value in found.items() if path.startswith("result")}
+    texts = [f"{path}={value:.6g}" if type(value) is float else f"{path}={value}" for path, value in shown.items()]
+    line = one_line(", ".join(texts))
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 3] + "..."
+
+
+def _as_json(place: Place, row: EvaluationRow, evaluation: Evaluation) -> dict[str, Any]:
     return {
         "function": row.function,
         "digest": str(row.digest),
@@ -169,6 +196,7 @@ def _as_json(row: EvaluationRow, evaluation: Evaluation) -> dict[str, Any]:
         "size": row.size,
         "code": str(row.code),
         "arguments": [{"name": each.name, "digest": str(each.digest), "text": each.text} for each in evaluation.shown],
+        "metrics": _metrics(place, evaluation),
         "experiment": row.experiment,
         "by": evaluation.by,
         "git_commit": evaluation.git,
