@@ -12,6 +12,8 @@ command -v git-annex >/dev/null || missing+=(git-annex)
 # Completion is tried in each shell that it is made for.
 command -v zsh >/dev/null || missing+=(zsh)
 command -v fish >/dev/null || missing+=(fish)
+# Two servers share a database.
+command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing+=(postgresql)
 # Azurite and s3rver, which stand for Azure and for a careless store, are installed by the tests that use them.
 command -v npm >/dev/null || missing+=(npm)
 [ ${#missing[@]} -eq 0 ] && exit 0

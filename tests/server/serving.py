@@ -96,7 +96,9 @@ def serving(data: Path, *options: str, environ: Mapping[str, str] | None = None)
 def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     until = time.monotonic() + _PATIENCE
     while process.poll() is None and time.monotonic() < until:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        with contextlib.suppress(urllib3.exceptions.HTTPError):
+            # It listens before it has made its first key, and answers after that.
+            urllib3.request("GET", f"http://127.0.0.1:{port}/", retries=False, timeout=_PATIENCE)
             return
         time.sleep(0.05)
     raise AssertionError(f"the server did not start: {log.read_text()}")
