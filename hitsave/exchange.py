@@ -33,6 +33,7 @@ from hitsave.remotes.connections import Connections
 from hitsave.remotes.reading import evaluations
 from hitsave.remotes.reading.fetch import Fetched, fetch
 from hitsave.remotes.reading.reader import Reader, Shelf
+from hitsave.remotes.transports.protocol import Transport
 from hitsave.remotes.writing import push as pushing
 from hitsave.remotes.writing.wanted import find_wanted
 from hitsave.snapshots.datasets import is_complete
@@ -203,6 +204,20 @@ class Exchange:
             with suppress(RemoteUnsuitable):  # There is none yet: the push makes one.
                 self._connections.awake(config)
             return self.push(refs, remote)
+
+    def claims_store(self) -> Transport:
+        """Where machines tell each other what they compute: the default remote, which is made where there is none.
+
+        A remote that does not answer is left alone, as by `find_evaluations`. Raises ConfigError, RemoteError.
+        """
+        config = self._connections.config(None)
+        with self._connections.unless_silent(config):
+            try:
+                return self._connections.awake(config).transport
+            except RemoteUnsuitable:
+                refuse_strangers(self._connections.transport(config, hasty=True))
+                self.remote(config.name, create=True)
+                return self._connections.hasty(config).transport
 
     def fetch_result(self, ref: Ref) -> Fetched:
         """Bring the result of an evaluation that is here, from whichever remote has it; it stays owned by its ref.

@@ -1,7 +1,8 @@
 """A call for which no result was found: one process or thread runs the function and publishes, the others wait.
 
-Order: the lease is taken, the cache is looked at once more, then a remote; only then the function runs, and its
-evaluation is published in one transaction, unless somebody else's has been meanwhile.
+Order: the lease is taken, the cache is looked at once more, then a remote. Where results are sent there, the key is
+claimed there, and the remote looked at again. Only then the function runs, and its evaluation is published in one
+transaction, unless somebody else's has been meanwhile. The claim ends when the result was sent.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import functools
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hitsave.errors import HitsaveError
 from hitsave.memoisation.calling import DEFINITIONS, FINGERPRINTS, Call, Caller, Found
@@ -31,6 +32,10 @@ from hitsave.memoisation.telling import warn, warn_once
 from hitsave.objects.digest import Digest
 from hitsave.objects.evaluation import Extra, ShownArgument
 from hitsave.recording import Recorder
+
+if TYPE_CHECKING:
+    from hitsave.memoisation.leases.claims import Claim
+    from hitsave.memoisation.leases.leases import Lease
 
 _is_own = own_code(FINGERPRINTS.origins)
 carry(entered_here, None)
@@ -98,8 +103,15 @@ class Computation:
         if isinstance(outcome, Found):
             return outcome.value
         with outcome:
-            found = self._find_away()
-            return found.value if found is not None else self.run()
+            if (found := self._find_away()) is not None:
+                return found.value
+            with self._claim(outcome) as claim:
+                while claim is not None and not claim.held:
+                    for seconds in claim.attempts():
+                        time.sleep(seconds)
+                    if (found := self._find_away()) is not None:
+                        return found.value
+                return self.run()
 
     async def wait_or_run_async(self) -> Any:
         """As `wait_or_run`, of an `async def` function."""
@@ -110,8 +122,14 @@ class Computation:
         if isinstance(outcome, Found):
             return outcome.value
         with outcome:
-            found = self._find_away()
-            return found.value if found is not None else await self.run_async()
+            if (found := self._find_away()) is not None:
+                return found.value
+            with self._claim(outcome) as claim:
+                while claim is not None and not claim.held:
+                    await _wait(claim)
+                    if (found := self._find_away()) is not None:
+                        return found.value
+                return await self.run_async()
 
     def _find(self) -> Found | None:
         assert self._call is not None
@@ -120,11 +138,24 @@ class Computation:
         except HitsaveError:  # It was told at the first look.
             return None
 
+    def _claim(self, lease: Lease) -> AbstractContextManager[Claim | None]:
+        """What keeps other machines from computing the same, where results are sent to a remote."""
+        assert self._call is not None
+        if self._caller.settings.remote == "readwrite" and self._has_remote(self._call) and not lease.shared:
+            from hitsave.memoisation.sharing import claim_for
+
+            return claim_for(self._call.place, self._call.key) or nullcontext()
+        return nullcontext()
+
+    def _has_remote(self, call: Call) -> bool:
+        config = call.place.config
+        return self._caller.settings.remote != "off" and not config.offline and bool(config.remotes)
+
     def _find_away(self) -> Found | None:
         """The result, from a remote."""
         call, caller = self._call, self._caller
         assert call is not None
-        if caller.settings.remote == "off" or call.place.config.offline or not call.place.config.remotes:
+        if not self._has_remote(call):
             return None
         from hitsave.memoisation.sharing import find_away  # What has no remote needs nothing of it.
 
@@ -264,3 +295,10 @@ class Computation:
             elapsed=running.elapsed,
             python=f"{sys.version_info.major}.{sys.version_info.minor}",
         )
+
+
+async def _wait(claim: Claim) -> None:
+    import asyncio  # Who gets here has imported it already; everybody else is spared.
+
+    for seconds in claim.attempts():
+        await asyncio.sleep(seconds)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from hitsave.config import ENVIRONMENT_REMOTE
 from hitsave.errors import HitsaveError
 from hitsave.maintenance.collect import forgotten
+from hitsave.memoisation.leases.claims import Claim
 from hitsave.memoisation.place import Place
 from hitsave.memoisation.telling import warn_once
 from hitsave.objects.digest import Digest
@@ -59,6 +60,15 @@ def fetch_result(place: Place, name: RefName) -> bool:
         warn_once(f"kept results cannot be fetched ({error})")
         return False
     return True
+
+
+def claim_for(place: Place, key: Digest) -> Claim | None:
+    """The wish to compute a key before other machines do; None where the remote cannot be asked."""
+    try:
+        return Claim(place.repository.exchange.claims_store(), key)
+    except HitsaveError as error:
+        warn_once(f"other machines may compute the same, since the remote cannot be asked ({error})")
+        return None
 
 
 def send(place: Place, ref: Ref) -> None:

@@ -181,7 +181,8 @@ def test_a_collection_lists_the_remote_once_and_asks_each_dead_pack_once_whose_i
     counting = CountingTransport(memory)
     gc(ann, counting, 2, 0, *two)
     assert memory.list("packs/") == []
-    assert [key for name, key in counting.keys if name == "scan"] == ["packs/", "indexes/", "refs/", "probe/"]
+    scanned = [key for name, key in counting.keys if name == "scan"]
+    assert scanned == ["packs/", "indexes/", "refs/", "probe/", "claims/"]
     assert sorted(counting.got("packs/")) == packs
 
 
@@ -201,7 +202,7 @@ def test_a_collection_that_was_overtaken_lists_the_remote_again(
     counting = Meanwhile(memory)
     gc(ann, counting, 2, 0, *two)
     lists = ["packs/", "indexes/", "refs/"]
-    assert [key for name, key in counting.keys if name == "scan"] == [*lists, *lists, "probe/"]
+    assert [key for name, key in counting.keys if name == "scan"] == [*lists, *lists, "probe/", "claims/"]
     check_remote(bob, memory, other)
     assert len(memory.list("packs/")) == len(memory.list("indexes/")) == len(memory.list("refs/")) == 1
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hitsave.errors import RemoteCorrupt, RemoteUnsuitable
+from hitsave.objects.digest import blob_digest
 from hitsave.objects.refs import Ref
 from hitsave.packing.chunking import ContentChunking, FixedChunking
 from hitsave.packing.commit import (
@@ -20,9 +21,10 @@ from hitsave.packing.commit import (
     encode_format,
 )
 from hitsave.remotes.commits.committed import MOST_COPIES, MOST_FILES
-from hitsave.remotes.commits.keys import COMMITS, FORMAT_KEY, commit_key
+from hitsave.remotes.commits.keys import COMMITS, FORMAT_KEY, claim_key, commit_key
 from hitsave.remotes.commits.log import Author, Remote
 from hitsave.remotes.commits.sessions import Session
+from hitsave.remotes.commits.suitable import refuse_strangers
 from hitsave.remotes.opening import check_remote as check_store
 from hitsave.remotes.transports.folder import FolderTransport
 from hitsave.remotes.writing.push import push
@@ -438,3 +440,17 @@ def test_a_remote_is_opened_by_its_identity(tmp_path: Path) -> None:
     remote = Remote.open(memory, tmp_path)
     assert remote.format == RemoteFormat(IDENTITY, FixedChunking(SMALL_CHUNKS))
     assert (tmp_path / IDENTITY).is_dir()
+
+
+def test_a_remote_that_somebody_makes_meanwhile_is_none_of_strangers() -> None:
+    class Meanwhile(MemoryTransport):
+        """Somebody makes a remote, and uses it, when it was found that there is none."""
+
+        def list(self, prefix: str, after: str = "") -> list[str]:
+            if not self.store.values:
+                made = MemoryTransport(memory_remote())
+                made.put(claim_key(blob_digest(b"a call"), 1), b"")
+                self.store.values.update(made.store.values)
+            return super().list(prefix, after)
+
+    refuse_strangers(Meanwhile())

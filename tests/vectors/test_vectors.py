@@ -78,7 +78,7 @@ from hitsave.packing.recipe import (
 )
 from hitsave.packing.refsegment import decode_refs, encode_refs
 from hitsave.packing.treelist import TreeListReader, encode_tree_list
-from hitsave.remotes.commits.keys import commit_key, index_key, pack_key, refs_key
+from hitsave.remotes.commits.keys import claim_key, commit_key, index_key, pack_key, refs_key
 from hitsave.snapshots.pointer import Pointer, format_pointer, load_pointer
 from tests.vectors.document import BadVector, Vector, read_vectors
 
@@ -106,7 +106,7 @@ LEAST = {
     "ref records": (5, 33),
     "ref segment": (3, 15),
     "json": (5, 32),
-    "key": (5, 0),
+    "key": (6, 0),
     "remote format": (6, 27),
     "commit": (3, 40),
     "tree list": (2, 4),
@@ -627,6 +627,7 @@ KEYS: dict[str, Callable[[Any], str]] = {
     "index": lambda value: index_key(StoredFile(parse_digest(value[0]), 0, 0, value[1])),
     "ref segment": lambda value: refs_key(StoredFile(parse_digest(value[0]), 0, 0, value[1])),
     "commit": commit_key,
+    "claim": lambda value: claim_key(parse_digest(value[0]), value[1]),
 }
 
 

@@ -17,13 +17,22 @@ from hitsave.packing.index import Index, IndexedPack, encode_index
 from hitsave.packing.indexmerge import IndexPart
 from hitsave.progress import Progress, Silent
 from hitsave.remotes.ahead import in_order
-from hitsave.remotes.collection.leftovers import Leftover, list_leftovers, removable
+from hitsave.remotes.collection.leftovers import Leftover, abandoned_claims, list_leftovers, removable
 from hitsave.remotes.collection.marks import MarkedIndex, Marks, Weights, mark_reachable
 from hitsave.remotes.collection.packplan import Plan, plan_packs
 from hitsave.remotes.collection.retention import ORPHAN_LIFE, all_fenced, fenced_before, oldest_retained
 from hitsave.remotes.collection.rewriting import rewrite
 from hitsave.remotes.commits.again import with_newest
-from hitsave.remotes.commits.keys import COMMITS, PROBES, commit_key, index_key, is_commit_key, pack_key, refs_key
+from hitsave.remotes.commits.keys import (
+    CLAIMS,
+    COMMITS,
+    PROBES,
+    commit_key,
+    index_key,
+    is_commit_key,
+    pack_key,
+    refs_key,
+)
 from hitsave.remotes.commits.log import Author, Remote
 from hitsave.remotes.commits.sessions import Session
 from hitsave.remotes.commits.view import View
@@ -127,6 +136,11 @@ class _Collection:
 
     def run(self) -> Collected:
         """Mark, rewrite, commit, remove."""
+        done = self._collect()
+        self._clear()
+        return done
+
+    def _collect(self) -> Collected:
         found = self._find(self._first)
         leftovers = self._removable_now(found)
         if not (found.dropped or found.plan.changes or leftovers):
@@ -228,8 +242,12 @@ class _Collection:
         oldest = commit_key(commit.oldest)
         transport.delete([key for key in transport.list(COMMITS) if is_commit_key(key) and key < oldest])
         transport.delete([leftover.key for leftover in leftovers])
-        long_ago = self._author.now - ORPHAN_LIFE
+
+    def _clear(self) -> None:
+        """Remove what no commit ever names, and somebody has left who died."""
+        transport, long_ago = self._remote.transport, self._author.now - ORPHAN_LIFE
         transport.delete([listed.key for listed in transport.scan(PROBES) if listed.modified <= long_ago])
+        transport.delete(abandoned_claims(transport.scan(CLAIMS), long_ago))
 
     def _report(self, found: _Found, leftovers: Collection[Leftover], rewritten: int) -> Collected:
         removed = {leftover.key for leftover in leftovers}

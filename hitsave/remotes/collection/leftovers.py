@@ -77,6 +77,15 @@ def removable(
     return [leftover for leftover in unnamed if leftover.session != own and ended(leftover)]
 
 
+def abandoned_claims(claims: Iterable[Listed], long_ago: int) -> list[str]:
+    """The keys of claims of calls of which the newest one is that old: who computes goes on to claim."""
+    newest: dict[str, int] = {}
+    found = [(listed, listed.key.rpartition("-")[0]) for listed in claims]
+    for listed, call in found:
+        newest[call] = max(listed.modified, newest.get(call, 0))
+    return [listed.key for listed, call in found if newest[call] <= long_ago]
+
+
 def _first_to_name(remote: Remote, commits: Iterable[Commit]) -> dict[str, int]:
     """Every key that these commits name, ascending, with the number of the first that does."""
     indexes: dict[StoredFile, int] = {}

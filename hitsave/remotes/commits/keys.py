@@ -14,7 +14,9 @@ PROBES = "probe/"
 PACKS = "packs/"
 INDEXES = "indexes/"
 REFS = "refs/"
+CLAIMS = "claims/"
 _COMMIT_KEY = re.compile(f"{COMMITS}[0-9]{{20}}")
+_CLAIM_KEY = re.compile(f"{CLAIMS}[0-9a-f]{{64}}-([0-9]{{20}})")
 _FILE_KEY = re.compile(r"(?:indexes|refs)/[0-9a-f]{64}-([0-9a-f]{32})\.(?:index|refs)")
 
 
@@ -47,3 +49,19 @@ def commit_key(number: int) -> str:
 def is_commit_key(key: str) -> bool:
     """Whether a key is one of a commit; others may have put files beside them."""
     return _COMMIT_KEY.fullmatch(key) is not None
+
+
+def claims_of(key: Digest) -> str:
+    """What the keys of all claims of a call begin with."""
+    return f"{CLAIMS}{key}-"
+
+
+def claim_key(key: Digest, number: int) -> str:
+    """Where a claim of a call lies."""
+    return f"{claims_of(key)}{number:020}"
+
+
+def claim_number(key: str) -> int:
+    """The number of a claim, by its key; 0 for what is none."""
+    found = _CLAIM_KEY.fullmatch(key)
+    return int(found[1]) if found else 0

@@ -13,11 +13,15 @@ def refuse_strangers(transport: Transport) -> None:
     try:
         record = transport.get(FORMAT_KEY)
     except RemoteNotFound:
-        if others := [key for key in transport.list("") if not key.startswith("probe/")][:3]:
-            raise RemoteUnsuitable(
-                f"{transport.url}: holds other files ({', '.join(others)}) and no hitsave remote; name an empty folder"
-            ) from None
-        return
+        found = transport.list("")
+        if FORMAT_KEY not in found:
+            if others := [key for key in found if not key.startswith("probe/")][:3]:
+                raise RemoteUnsuitable(
+                    f"{transport.url}: holds other files ({', '.join(others)}) and no hitsave remote; "
+                    "name an empty folder"
+                ) from None
+            return
+        record = transport.get(FORMAT_KEY)  # Somebody has made it just now.
     try:
         decode_format(record)
     except MalformedObject as error:
