@@ -7,15 +7,19 @@ proves that nothing stale came back. Cases are written in files of `cases/`, rea
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.processes.running import Ended, Kind
 
 #: What the line `RAN`, or `RAN label`, of a body stands for.
 _MARK = (
@@ -29,11 +33,25 @@ _SECONDS_PER_REVISION = 10
 _BESIDE = ("site-packages", "beside")
 #: No run takes longer, whatever the machine does.
 TIMEOUT = 120.0
+#: A program whose imports nearly all runs have. Memoisation itself is imported by each run: it notes when that was.
+_USUAL = "from hitsave import memo; f = memo(lambda x: x); f(1); import sys; print(*sys.modules)"
+_BY_EACH_RUN = ("__main__", "hitsave.memoisation")
 
 
 def marked(text: str) -> str:
     """The source with its marks written out."""
     return _MARK_LINE.sub(lambda match: match[1] + _MARK.format(label=match[2] or "-"), text)
+
+
+@functools.cache
+def _kind() -> Kind:
+    """How runs are forked: three take turns, so that a revision and its return are not of one memory layout either."""
+    with tempfile.TemporaryDirectory() as folder:
+        environ = Project(Path(folder)).environment(Path(folder, "trace"), {})
+        (Path(folder, "usual.py")).write_text(_USUAL)
+        command = [sys.executable, "usual.py"]
+        done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=True)
+        return Kind([name for name in done.stdout.split() if not name.startswith(_BY_EACH_RUN)], environ, servers=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +134,7 @@ class Project:
         stdin: str | None = None,
     ) -> Running:
         """A Python process of the project that has begun. Its input is open where `stdin` is given as ''."""
-        self.runs += 1
-        trace = self.root / f"trace-{self.runs}"
+        trace = self._next_trace()
         process = subprocess.Popen(
             [sys.executable, *(arguments or ("main.py",))],
             cwd=cwd or self.folder,
@@ -137,8 +154,25 @@ class Project:
         cwd: Path | None = None,
         stdin: str | None = None,
     ) -> Outcome:
-        """A Python process of the project, from its beginning to its end."""
-        return self.start(*arguments, environ=environ, cwd=cwd, stdin=stdin).finish()
+        """A Python process of the project, from its beginning to its end; mostly a fork."""
+        trace = self._next_trace()
+        chosen, errors = self.environment(trace, environ or {}), ""
+        try:
+            done = _kind().run(
+                arguments or ("main.py",),
+                cwd=cwd or self.folder,
+                environ=chosen,
+                timeout=TIMEOUT,
+                stdin=(stdin or "").encode(),
+            )
+        except subprocess.TimeoutExpired as error:
+            done = Ended(-1, error.output or b"", error.stderr or b"")
+            errors = f"\nkilled: it still ran after {TIMEOUT} s"
+        return Outcome(_marks(trace), " ".join(done.out.decode().split()), done.err.decode() + errors, done.code)
+
+    def _next_trace(self) -> Path:
+        self.runs += 1
+        return self.root / f"trace-{self.runs}"
 
 
 @dataclass(slots=True)
@@ -151,7 +185,7 @@ class Running:
 
     def ran(self) -> tuple[str, ...]:
         """The labels of the bodies that ran so far."""
-        return tuple(self.trace.read_text().split()) if self.trace.exists() else ()
+        return _marks(self.trace)
 
     def wait_for(self, path: Path) -> None:
         """Returns when the process has made a file. Fails where it ends before."""
@@ -175,6 +209,10 @@ class Running:
             printed, errors = self.process.communicate()
             errors += f"\nkilled: it still ran after {TIMEOUT} s"
         return Outcome(self.ran(), " ".join(printed.split()), errors, self.process.returncode)
+
+
+def _marks(trace: Path) -> tuple[str, ...]:
+    return tuple(trace.read_text().split()) if trace.exists() else ()
 
 
 def ran_as(outcome: Outcome, labels: Sequence[str], output: str) -> None:
