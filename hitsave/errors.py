@@ -20,6 +20,7 @@
      ├── CacheError               the local store cannot be used
      │    └── ReliedOnLost        something that a new ref relied on was collected meanwhile; start over
      │         └── SessionFenced  a collection took a push for dead; it starts over with nothing sent
+     ├── MountError               nothing can be mounted here, or not there
      ├── MemoError                a call cannot be memoised
      │    └── Undigestable        an argument holds something that has no canonical digest
      └── RemoteError
@@ -184,6 +185,10 @@ class SessionFenced(ReliedOnLost):
     def __init__(self) -> None:
         message = "a collection of the remote took this for dead, and removed what it had sent; run it again"
         super().__init__((), message)
+
+
+class MountError(HitsaveError):
+    """The system cannot mount anything, or not there."""
 
 
 class MemoError(HitsaveError):

@@ -6,6 +6,8 @@ command -v b3sum >/dev/null || missing+=(b3sum)
 command -v git >/dev/null || missing+=(git)
 PATH="$PATH:/usr/sbin" command -v sshd >/dev/null || missing+=(openssh-server)
 command -v ssh-keygen >/dev/null || missing+=(openssh-client)
+# Snapshots are mounted where the machine lets one; the library is libfuse.
+command -v fusermount3 >/dev/null || command -v fusermount >/dev/null || missing+=(fuse3)
 # Imports are tried on what the tools themselves make; DVC is installed by the test that uses it.
 command -v git-lfs >/dev/null || missing+=(git-lfs)
 command -v git-annex >/dev/null || missing+=(git-annex)

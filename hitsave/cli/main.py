@@ -30,6 +30,7 @@ COMMANDS = {
     "resolve": "merge pointer files that git left in conflict",
     "ls": "list a directory of the store, without fetching its files",
     "cat": "print a file of the store, without fetching anything else",
+    "mount": "show a directory of the store as a folder, read-only, without fetching it",
     "du": "show what datasets take, and what of it would be freed",
     "log": "list the versions of datasets, and how much changed",
     "push": "send what is owned to a remote",
