@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import hmac
+import logging
 import math
 import secrets
 import time
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import OperationalError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,6 +30,8 @@ from hitsave.server.rates import Rate
 
 if TYPE_CHECKING:
     from hitsave.server.site import Site
+
+_log = logging.getLogger("hitsave.server")
 
 #: The cookie of a session.
 COOKIE = "hitsave_session"
@@ -154,6 +158,9 @@ class Access:
         except Refusal as refusal:
             await refusal_response(request, refusal)(scope, receive, send)
             return
+        except OperationalError as error:
+            await refusal_response(request, database_failed(error))(scope, receive, send)
+            return
         await self._app(scope, receive, send)
 
     async def _look(self, request: Request) -> None:
@@ -173,11 +180,10 @@ class Access:
             too_many(self._by_key.take(request.state.principal.key_id))
 
     async def _check_key(self, request: Request, key: str) -> Principal:
-        address = request.state.address
-        too_many(self._site.failures.wait(address))
         principal = await run_in_threadpool(self._site.keys.check, key)
         if principal is None:
-            self._site.failures.take(address)
+            # Who has the right one is let in, whatever others behind the same address try.
+            too_many(self._site.failures.take(request.state.address))
             raise Refusal(
                 401,
                 "unauthenticated",
@@ -185,6 +191,12 @@ class Access:
                 _CHALLENGE,
             )
         return principal
+
+
+def database_failed(error: Exception) -> Refusal:
+    """What is answered where the database is not there. The log says more."""
+    _log.error("the database does not answer: %s", getattr(error, "orig", error))
+    return Refusal(503, "unavailable", "the database of this server does not answer", {"Retry-After": "2"})
 
 
 def too_many(wait: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from sqlalchemy.exc import OperationalError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -12,7 +13,7 @@ from starlette.responses import Response
 
 from hitsave.errors import RemoteError, RemoteUnavailable
 from hitsave.server import administration, pages, public, store
-from hitsave.server.access import Access
+from hitsave.server.access import Access, database_failed
 from hitsave.server.answers import Refusal, refusal_response
 from hitsave.server.headers import SecurityHeaders
 from hitsave.server.patience import Patience
@@ -35,6 +36,7 @@ def create_application(site: Site) -> Starlette:
             Refusal: _refused,
             HTTPException: _not_routed,
             RemoteError: _store_failed,
+            OperationalError: _database_failed,
             Exception: _failed,
         },
     )
@@ -62,6 +64,10 @@ async def _store_failed(request: Request, error: Exception) -> Response:
     else:
         refusal = Refusal(502, "store", "the store behind this server has failed; its log says why")
     return refusal_response(request, refusal)
+
+
+async def _database_failed(request: Request, error: Exception) -> Response:
+    return refusal_response(request, database_failed(error))
 
 
 async def _failed(request: Request, error: Exception) -> Response:

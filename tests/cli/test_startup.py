@@ -28,6 +28,7 @@ DEAR = (
     "tomllib",
     "platformdirs",
     "asyncio",
+    "urllib3",
 )
 
 

@@ -15,7 +15,7 @@ from hitsave.packing.blocks import BlockEntry, EntryKindInPack, encode_block
 from hitsave.packing.index import IndexedPack, encode_index
 from hitsave.packing.pack import PackBuilder
 from hitsave.packing.refsegment import encode_refs
-from hitsave.server.access import Role
+from hitsave.server.access import COOKIE, Role
 from hitsave.server.settings import ServerLimits
 from tests.remotes.content import format_record
 from tests.server.inprocess import CREATE, Running, running
@@ -242,3 +242,41 @@ def test_who_guesses_keys_is_held_back(tmp_path: Path) -> None:
         guess = "hsk_12345678_" + "x" * 43
         found = [server.request("GET", "/store/v1/whoami", key=guess).status for _ in range(5)]
         assert found == [401] * 3 + [429] * 2
+        assert server.request("GET", "/store/v1/whoami", key=server.key()).status == 200
+
+
+# -- browsers
+
+
+def test_what_a_browser_sends_has_to_be_meant(shared: Running) -> None:
+    cookie = shared.site.sessions.begin(shared.key())
+    assert cookie is not None
+    session = shared.site.sessions.find(cookie)
+    assert session is not None
+    sent = {"Cookie": f"{COOKIE}={cookie}"}
+    own = {"X-CSRF-Token": session.csrf, "Origin": shared.url, "Sec-Fetch-Site": "same-origin"}
+
+    def delete(**headers: str) -> int:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        body = b'{"keys": ["probe/browser"]}'
+        return shared.request("POST", "/store/v1/delete", key=None, headers={**sent, **named}, body=body).status
+
+    assert shared.request("GET", "/store/v1/whoami", key=None, headers=sent).status == 200
+    assert delete(**own) == 204
+    assert delete() == 403
+    assert delete(**{**own, "X-CSRF-Token": "wrong"}) == 403
+    assert delete(**{**own, "Origin": "https://evil.example"}) == 403
+    assert delete(**{**own, "Origin": "null"}) == 403
+    assert delete(**{**own, "Sec-Fetch-Site": "cross-site"}) == 403
+    assert delete(**{**own, "Sec-Fetch-Site": "same-site"}) == 403
+    shared.site.sessions.end(cookie)
+    assert delete(**own) == 401
+
+
+def test_a_session_ends_with_its_key(shared: Running) -> None:
+    key = shared.key(Role.READ)
+    cookie = shared.site.sessions.begin(key)
+    assert cookie is not None
+    assert shared.site.sessions.begin("hsk_12345678_" + "x" * 43) is None
+    shared.site.keys.revoke(key.split("_")[1])
+    assert shared.site.sessions.find(cookie) is None
