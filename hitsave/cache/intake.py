@@ -18,6 +18,7 @@ import errno
 import os
 import secrets
 import sqlite3
+import stat
 import threading
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
@@ -235,6 +236,32 @@ class Intake:
             os.close(target)
         return digest
 
+    def link_file(self, path: str) -> Digest | None:
+        """Take a large file that nobody may write to by a hard link; None where it cannot be linked, or changes.
+
+        It stays one file under two names. A later write through the other one is noticed by its size or time, as any
+        change of a whole file is.
+        """
+        temporary = self._temporary()
+        try:
+            os.link(os.path.realpath(path), temporary)
+        except OSError as error:
+            if error.errno in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES):
+                return None
+            raise
+        fd = os.open(temporary, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        try:
+            before = os.fstat(fd)
+            digest = hash_descriptor(fd) if stat.S_IMODE(before.st_mode) == READ_ONLY else None
+            after = os.fstat(fd)
+            if digest is None or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+                os.unlink(temporary)
+                return None
+            self._keep(temporary, fd, digest)
+        finally:
+            os.close(fd)
+        return digest
+
     def _same_size_known(self, source: int, size: int) -> Digest | None:
         # Hashing is many times faster than copying: worth a try where a file of this very length is kept.
         if not self._database.rows("SELECT 1 FROM files WHERE size = ? LIMIT 1", size):
@@ -247,11 +274,13 @@ class Intake:
         if self._known(digest):
             os.unlink(temporary)
             return
-        if hasattr(os, "fchmod"):
+        found = os.fstat(fd)
+        if stat.S_IMODE(found.st_mode) == READ_ONLY:  # It may be another's, who alone can change that.
+            pass
+        elif hasattr(os, "fchmod"):
             os.fchmod(fd, READ_ONLY)
         else:
             os.chmod(temporary, READ_ONLY)
-        found = os.fstat(fd)
         os.rename(temporary, self.folder / str(digest))
         self._files.append(WholeFile(digest, found.st_size, found.st_mtime_ns))
         self._note(digest, found.st_size)

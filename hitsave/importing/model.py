@@ -124,10 +124,13 @@ class Outcome:
 class Imported:
     """What an import did, or would do: versions in the order of history, pointer files written, what was left out.
 
-    `new_size` is in bytes, of contents that the cache did not have.
+    `new_size` is in bytes, of contents that the cache did not have. `linked` and `copied` count the large files among
+    them that are hard links to the other tool's, and those that are not.
     """
 
     outcomes: list[Outcome] = field(default_factory=list)
     pointers: list[bytes] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     new_size: int = 0
+    linked: int = 0
+    copied: int = 0

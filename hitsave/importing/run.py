@@ -46,8 +46,9 @@ class Import:
         project: Project,
         progress: Progress,
         batch_bytes: int = _BATCH_BYTES,
+        link: bool = False,
     ) -> None:
-        """`root` is the working folder that the source's paths begin at."""
+        """`root` is the working folder that the source's paths begin at; for `link` see `Taking`."""
         self._source = source
         workspace = project.workspace.root
         inside = os.path.relpath(os.path.realpath(root), os.path.realpath(workspace))
@@ -55,7 +56,7 @@ class Import:
         self._cache = cache
         self._project = project
         self._progress = progress
-        self._taking = Taking(progress)
+        self._taking = Taking(progress, link)
         self._learned_from: dict[bytes, Outcome] = {}
         self._batch_bytes = batch_bytes
         self._new_size = 0
@@ -83,6 +84,7 @@ class Import:
         else:
             done.outcomes = list(self._take_all(versions))
             done.new_size = self._new_size
+            done.linked, done.copied = self._taking.linked, self._taking.copied
             done.pointers = list(self._write_pointers(done.outcomes))
         done.skipped = [skipped for skipped in self._source.skipped if self._concerns(skipped, beneath)]
         done.skipped += [Skipped(path, f"lies outside of the workspace {workspace}") for path in sorted(outside)]

@@ -77,10 +77,16 @@ def refuse_clashes(contents: Contents) -> None:
 
 
 class Taking:
-    """Takes versions into intakes. `known` tells contents apart by their keys, and grows."""
+    """Takes versions into intakes. `known` tells contents apart by their keys, and grows.
 
-    def __init__(self, progress: Progress) -> None:
+    With `link`, large read-only files become hard links where they can; `linked` and `copied` count large files.
+    """
+
+    def __init__(self, progress: Progress, link: bool = False) -> None:
         self.known: dict[str, Blob] = {}
+        self.linked = 0
+        self.copied = 0
+        self._link = link
         self._progress = progress
 
     def take(self, intake: Intake, contents: Contents) -> Taken | Lacking:
@@ -112,39 +118,47 @@ class Taking:
             content = part.load()
             blob = Blob(intake.add(ObjectKind.BLOB, content), len(content))
         else:
-            found = (_take_file(intake, place, part) for place in _files_at(part))
+            found = (self._take_file(intake, place, part) for place in _files_at(part))
             blob = next((taken for taken in found if taken is not None), None)
         if blob is not None:
             self.known[part.key] = blob
             self._progress.advance(blob.size, 1)
         return blob
 
+    def _take_file(self, intake: Intake, place: str, part: Part) -> Blob | None:
+        """The content of a file; None where it is not what it should be. Raises FileChanged."""
+        linked = self._link_large(intake, place)  # First, since it changes the file's ctime.
+        with open(place, "rb", buffering=0) as file:
+            before = _state(file)
+            size = os.fstat(file.fileno()).st_size
+            if linked is not None:
+                blob = Blob(linked, size) if _is_right(file, part) else None
+                self.linked += blob is not None
+            elif size < WHOLE_FROM:
+                content = file.read(size + 1) or b""
+                right = len(content) == size and _is_right(io.BytesIO(content), part)
+                blob = Blob(intake.add(ObjectKind.BLOB, content), size) if right else None
+            else:
+                blob = self._take_large(intake, file, place, part, size)
+            if _state(file) != before:
+                raise FileChanged(place)
+            return blob
 
-def _take_file(intake: Intake, place: str, part: Part) -> Blob | None:
-    """The content of a file; None where it is not what it should be. Raises FileChanged."""
-    with open(place, "rb", buffering=0) as file:
-        before = _state(file)
-        size = os.fstat(file.fileno()).st_size
-        if size < WHOLE_FROM:
-            content = file.read(size + 1) or b""
-            right = len(content) == size and _is_right(io.BytesIO(content), part)
-            blob = Blob(intake.add(ObjectKind.BLOB, content), size) if right else None
-        else:
-            blob = _take_large(intake, file, place, part, size)
-        if _state(file) != before:
-            raise FileChanged(place)
-        return blob
+    def _link_large(self, intake: Intake, place: str) -> Digest | None:
+        if not self._link or os.stat(place).st_size < WHOLE_FROM:
+            return None
+        return intake.link_file(place)
 
-
-def _take_large(intake: Intake, file: BinaryIO, place: str, part: Part, size: int) -> Blob | None:
-    # The checksum of other tools takes longer than all else: it is computed beside. Where it is wrong, what was taken
-    # is nobody's, and the next collection removes it.
-    with open(place, "rb", buffering=0) as again, ThreadPoolExecutor(1) as beside:
-        if _state(again) != _state(file):
-            raise FileChanged(place)
-        right = beside.submit(_is_right, again, part)
-        digest = intake.add_file(file.fileno(), size)
-        return Blob(digest, size) if right.result() else None
+    def _take_large(self, intake: Intake, file: BinaryIO, place: str, part: Part, size: int) -> Blob | None:
+        # The checksum of other tools takes longer than all else: it is computed beside. Where it is wrong, what was
+        # taken is nobody's, and the next collection removes it.
+        with open(place, "rb", buffering=0) as again, ThreadPoolExecutor(1) as beside:
+            if _state(again) != _state(file):
+                raise FileChanged(place)
+            right = beside.submit(_is_right, again, part)
+            digest = intake.add_file(file.fileno(), size)
+            self.copied += 1
+            return Blob(digest, size) if right.result() else None
 
 
 def _is_right(content: BinaryIO, part: Part) -> bool:

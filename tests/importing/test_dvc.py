@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
-from hitsave.errors import WorkspaceError
+from hitsave.cache.intake import WHOLE_FROM
+from hitsave.errors import CorruptObject, WorkspaceError
 from hitsave.importing.dvc import DvcSource
 from hitsave.importing.model import Imported, State
 from hitsave.importing.run import Import
+from hitsave.objects.digest import blob_digest
 from hitsave.snapshots.pointer import load_pointer
 from tests.cli.world import git
 from tests.importing.projects import DvcProject, everything
+from tests.remotes.content import noise
 
 LARGE = os.urandom(300_000)
 
@@ -496,3 +499,27 @@ def test_a_history_without_dvc(project: DvcProject) -> None:
     project.commit()
     with pytest.raises(WorkspaceError, match=r"no commit has a \.dvc file"):
         project.run(DvcSource)
+
+
+def test_large_read_only_files_are_linked_and_a_later_change_is_noticed(project: DvcProject) -> None:
+    large, open_to_all, small = noise(WHOLE_FROM + 1, 1), noise(WHOLE_FROM + 2, 2), b"small"
+    project.track("data", {"large": large, "open": open_to_all, "small": small})
+    project.commit()
+    places = {content: project.object_path(project.put(content)) for content in (large, open_to_all, small)}
+    places[open_to_all].chmod(0o644)
+    done = project.run(DvcSource, link=True)
+    assert [outcome.state for outcome in done.outcomes] == [State.IMPORTED]
+    assert (done.linked, done.copied) == (1, 1)
+    assert [places[content].stat().st_nlink for content in (large, open_to_all, small)] == [2, 1, 1]
+    digest = blob_digest(large)
+    with project.repository() as repository:
+        assert os.path.samefile(repository.cache.path_of(digest), places[large])
+        assert repository.cache.read(digest) == large
+        places[large].chmod(0o644)
+        places[large].write_bytes(noise(WHOLE_FROM + 1, 3))
+        with pytest.raises(CorruptObject, match="its file was changed"):
+            repository.cache.read(digest)
+    places[large].chmod(0o444)
+    done = project.run(DvcSource, link=True)  # Linked or not, what is wrong is not taken.
+    assert [(outcome.state, outcome.damaged) for outcome in done.outcomes] == [(State.INCOMPLETE, (b"large",))]
+    assert done.linked == 0

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 _path = click.argument("path", required=False, default=".", type=click.Path(path_type=Path))
 _dry_run = click.option("-n", "--dry-run", is_flag=True, help="Only list the versions: what is here, what is missing.")
 
+_link = click.option(
+    "--link",
+    is_flag=True,
+    help="Hard links to the other tool's large files instead of copies, where they are read-only.",
+)
 _datasets = click.option(
     "--dataset",
     "datasets",
@@ -38,10 +43,10 @@ def command() -> None:
     """Take over datasets that another tool keeps in a git repository, with their history.
 
     Every version in any commit of any branch or tag becomes a ref, with the time, author and commit that brought it in.
-    Contents come from the other tool's own store on this disk and are compared with its checksums; on a file system
-    that can share blocks between files (btrfs, xfs), large ones take no second place. What is not on this disk is
-    listed: fetch it with the other tool and run the import again, which takes only what is new. The other tool need
-    not be installed, and nothing of its own is changed.
+    Contents come from the other tool's own store on this disk and are compared with its checksums. On a file system that
+    can share blocks between files (btrfs, xfs), large ones take no second place; elsewhere --link saves it. What is not
+    on this disk is listed: fetch it with the other tool and run the import again, which takes only what is new. The
+    other tool need not be installed, and nothing of its own is changed.
 
     PATH is the repository or a folder or dataset in it; only what lies beneath is imported.
     """
@@ -50,9 +55,10 @@ def command() -> None:
 @command.command("dvc", short_help="outputs of .dvc files and dvc.lock")
 @_path
 @_dry_run
+@_link
 @json_option
 @pass_session
-def dvc(session: Session, path: Path, dry_run: bool, as_json: bool) -> None:
+def dvc(session: Session, path: Path, dry_run: bool, link: bool, as_json: bool) -> None:
     """Import what .dvc files and dvc.lock name, from DVC's cache, from remotes that are folders, or the working files.
 
     Beside each dataset of the commit that is checked out, a pointer file is written; its .dvc file stays.
@@ -64,7 +70,7 @@ def dvc(session: Session, path: Path, dry_run: bool, as_json: bool) -> None:
         return DvcSource(history)
 
     path = path.with_suffix("") if path.suffix == ".dvc" and path.is_file() else path
-    done = _run(session, path, dry_run, as_json, source_of)
+    done = _run(session, path, dry_run, link, as_json, source_of)
     if done.pointers:
         session.say(
             "to go over: 'hitsave status' compares the working files; 'git rm' the .dvc files, "
@@ -76,9 +82,10 @@ def dvc(session: Session, path: Path, dry_run: bool, as_json: bool) -> None:
 @_path
 @_datasets
 @_dry_run
+@_link
 @json_option
 @pass_session
-def git_lfs(session: Session, path: Path, datasets: tuple[Path, ...], dry_run: bool, as_json: bool) -> None:
+def git_lfs(session: Session, path: Path, datasets: tuple[Path, ...], dry_run: bool, link: bool, as_json: bool) -> None:
     """Import the files that git-lfs keeps, from .git/lfs or the working files.
 
     A folder that .gitattributes gives to git-lfs as a whole (data/**) is one dataset, with all that it holds; any other
@@ -92,7 +99,7 @@ def git_lfs(session: Session, path: Path, datasets: tuple[Path, ...], dry_run: b
         folders = _inside(history, datasets)
         return TrackedSource(history, LfsFormat(history), folders, repository.config.symlinks == "store")
 
-    done = _run(session, path, dry_run, as_json, source_of)
+    done = _run(session, path, dry_run, link, as_json, source_of)
     if done.pointers:
         session.say(
             "to go over: take the paths out of .gitattributes and of git ('git rm -r --cached PATH'), "
@@ -104,9 +111,12 @@ def git_lfs(session: Session, path: Path, datasets: tuple[Path, ...], dry_run: b
 @_path
 @_datasets
 @_dry_run
+@_link
 @json_option
 @pass_session
-def git_annex(session: Session, path: Path, datasets: tuple[Path, ...], dry_run: bool, as_json: bool) -> None:
+def git_annex(
+    session: Session, path: Path, datasets: tuple[Path, ...], dry_run: bool, link: bool, as_json: bool
+) -> None:
     """Import the files that git-annex keeps, from .git/annex or the working files.
 
     Each file is a dataset of its own. --dataset makes a folder one, with all that it holds.
@@ -119,7 +129,7 @@ def git_annex(session: Session, path: Path, datasets: tuple[Path, ...], dry_run:
         folders = _inside(history, datasets)
         return TrackedSource(history, AnnexFormat(history), folders, repository.config.symlinks == "store")
 
-    done = _run(session, path, dry_run, as_json, source_of)
+    done = _run(session, path, dry_run, link, as_json, source_of)
     if done.pointers:
         session.say(
             "to go over: 'git rm -r PATH' (contents stay in the annex), 'hitsave checkout PATH', 'hitsave add PATH', "
@@ -137,7 +147,7 @@ def _inside(history: History, paths: Iterable[Path]) -> list[bytes]:
     return [os.fsencode(place.relative_to(root).as_posix()) for place in places]
 
 
-def _run(session: Session, path: Path, dry_run: bool, as_json: bool, source_of: _SourceOf) -> Imported:
+def _run(session: Session, path: Path, dry_run: bool, link: bool, as_json: bool, source_of: _SourceOf) -> Imported:
     from hitsave.cli.progress import Terminal
     from hitsave.importing.history import History
     from hitsave.importing.run import Import
@@ -149,14 +159,16 @@ def _run(session: Session, path: Path, dry_run: bool, as_json: bool, source_of: 
     history = History(folder)
     try:
         with Repository.open(folder, progress=progress) as repository:
-            run = Import(source_of(history, repository), history.root, repository.cache, repository.project, progress)
-            done = run.run(path, dry_run)
+            source, project = source_of(history, repository), repository.project
+            done = Import(source, history.root, repository.cache, project, progress, link=link).run(path, dry_run)
     finally:
         progress.close()
     if as_json:
         emit_json(_as_json(done, dry_run))
     else:
         _show(session, done, history.root)
+    if link and not dry_run:
+        session.say(f"{count(done.linked, 'large file')} linked, {done.copied:,} copied")
     return done
 
 
@@ -199,6 +211,8 @@ def _as_json(done: Imported, dry_run: bool) -> dict[str, Any]:
         "versions": [_version_as_json(outcome) for outcome in done.outcomes],
         "pointers": [os.fsdecode(path) + ".hitsave" for path in done.pointers],
         "new_size": done.new_size,
+        "linked": done.linked,
+        "copied": done.copied,
         "left_out": [{"path": os.fsdecode(one.path), "reason": one.reason} for one in done.skipped],
     }
 
