@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from hitsave.errors import MalformedObject, RemoteConflict, RemoteNotFound
+from hitsave.remotes.commits.keys import COMMITS
 from hitsave.remotes.transports.protocol import Transport
 from hitsave.server.access import Principal, Role, needs_role, requires
 from hitsave.server.admission import PASSING, Inadmissible, KeyKind, Overtaken, StoreKey, is_prefix, largest, parse_key
@@ -48,6 +49,8 @@ class Store:
         self.commits = Commits(site.transport, site.repository.cache.path / "remotes")
         #: One commit is judged at a time; a removal beside it could take away what it names.
         self.judging = asyncio.Lock()
+        #: The number of the newest commit that came through here: neither it nor one before it is ever free again.
+        self.newest = 0
         self._syncing = threading.Lock()
 
     def sync(self) -> None:
@@ -250,7 +253,10 @@ def _taken(key: StoreKey) -> Refusal:
 async def _admit_commit(request: Request, key: StoreKey, received: Received) -> None:
     store, principal = store_of(request), request.state.principal
     content = await run_in_threadpool(received.path.read_bytes)
+    number = int(key.text.removeprefix(COMMITS))
     async with store.judging:
+        if number <= store.newest:  # Of many who want it at once, all but one are told so without a look.
+            raise _taken(key)
         try:
             admitted = await run_in_threadpool(store.commits.admit, key, content, principal.role)
         except Overtaken:
@@ -259,6 +265,7 @@ async def _admit_commit(request: Request, key: StoreKey, received: Received) -> 
             raise _inadmissible(error, principal) from None
         await run_in_threadpool(store.sync)  # What it names is durable before it is.
         await run_in_threadpool(_create, store, key, received.path)
+        store.newest = number
     if admitted.dropped != []:
         await run_in_threadpool(_note_drops, request, admitted)
 

@@ -57,3 +57,29 @@ def test_nobody_gets_in_without_a_key(served: Served) -> None:
         assert answer.status == 401, key
         assert "hitsave login" in answer.json()["error"]
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
+    script = "import sys; sys.modules['starlette'] = None; from hitsave.cli.main import run; sys.exit(run(['serve']))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment(), cwd=tmp_path, capture_output=True, check=False
+    )
+    assert done.returncode == 1
+    assert b"pip install 'hitsave[server]'" in done.stderr
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_what_is_no_key_is_not_kept(served: Served, tmp_path: Path) -> None:
+    environ = environment({"HITSAVE_CONFIG_DIR": str(tmp_path)})
+
+    def login(*options: str, stdin: bytes = b"") -> tuple[int, bytes]:
+        command = [sys.executable, "-m", "hitsave", "login", served.url, *options]
+        done = subprocess.run(command, env=environ, input=stdin, capture_output=True, check=False)
+        return done.returncode, done.stderr
+
+    assert login()[0] == 2
+    assert b"is no key" in login("--key-file", "-", stdin=b"two words\n")[1]
+    assert b"not known here" in login("--key", "hsk_12345678_" + "x" * 43)[1]
+    assert not (tmp_path / "credentials.json").exists()
+    assert login("--key-file", str(served.data / "admin.key"))[0] == 0
+    assert (tmp_path / "credentials.json").exists()

@@ -50,6 +50,8 @@ def command(session: Session, url: str, key: str | None, key_file: Path | None, 
 
 
 def _read(key: str | None, key_file: Path | None) -> str:
+    if key_file is None and key is None and not sys.stdin.isatty():
+        raise click.UsageError("there is no terminal to ask at; give --key-file - to read the key from stdin")
     if key_file is not None:
         text = sys.stdin.readline() if str(key_file) == "-" else key_file.read_text(encoding="utf-8", errors="replace")
     else:

@@ -33,10 +33,11 @@ def command() -> None:
 @click.option("--global", "personal", is_flag=True, help="In your own settings, for all workspaces.")
 @pass_session
 def add(session: Session, /, name: str, url: str, personal: bool, **options: str | None) -> None:
-    """Name a remote: a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or ssh://HOST/PATH.
+    """Name a remote: a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, ssh://HOST/PATH or
+    the https:// URL of a server.
 
-    It is tried first, and refused where it would lose data. Credentials come from where your other tools find them;
-    settings hold none.
+    It is tried first, and refused where it would lose data. Credentials come from where your other tools find them,
+    and the key of a server from 'hitsave login'; settings hold none.
 
     \b
     Examples:
@@ -48,6 +49,7 @@ def add(session: Session, /, name: str, url: str, personal: bool, **options: str
     from hitsave.errors import ConfigError
     from hitsave.remotes.opening import check_remote, open_transport
     from hitsave.remotes.transports.bucketurls import with_options
+    from hitsave.remotes.transports.credentials import is_open_to_others
 
     config = session.config
     check_key(f"remotes.{name}")
@@ -56,6 +58,8 @@ def add(session: Session, /, name: str, url: str, personal: bool, **options: str
     if "://" not in url:
         url = os.path.abspath(os.path.expanduser(url))
     url = with_options(url, options)
+    if is_open_to_others(url):
+        session.say(f"{url}: is not encrypted; who sees the traffic has your key. Use https://")
     # Whoever has mistyped the endpoint should not have to wait.
     writable = check_remote(open_transport(url, patient=False))
     source = writable_source(config.workspace, config.config_dir, personal)
