@@ -43,10 +43,10 @@ def command() -> None:
     """Take over datasets that another tool keeps in a git repository, with their history.
 
     Every version in any commit of any branch or tag becomes a ref, with the time, author and commit that brought it in.
-    Contents come from the other tool's own store on this disk and are compared with its checksums. On a file system that
-    can share blocks between files (btrfs, xfs), large ones take no second place; elsewhere --link saves it. What is not
-    on this disk is listed: fetch it with the other tool and run the import again, which takes only what is new. The
-    other tool need not be installed, and nothing of its own is changed.
+    Contents come from the other tool's own store on this disk and are compared with its checksums. On a file system
+    that can share blocks between files (btrfs, xfs), large ones take no second place; elsewhere --link saves it. What
+    is not on this disk is listed: fetch it with the other tool and run the import again, which takes only what is new.
+    The other tool need not be installed, and nothing of its own is changed.
 
     PATH is the repository or a folder or dataset in it; only what lies beneath is imported.
     """
