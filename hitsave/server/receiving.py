@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import secrets
 from collections import Counter
@@ -24,6 +25,7 @@ from hitsave.server.settings import ServerLimits
 #: What is written and hashed at once.
 _PIECE = 1 << 20
 _LOCK = ".lock"
+_log = logging.getLogger("hitsave.server")
 
 
 class Received(NamedTuple):
@@ -111,9 +113,12 @@ async def received_file(request: Request, folder: Path, length: int) -> AsyncIte
                     piece, waiting = bytes(waiting), bytearray()
                     count += len(piece)
                     await run_in_threadpool(write, piece)
+            await run_in_threadpool(write, bytes(waiting))
         except ClientDisconnect:
             raise Refusal(400, "cut off", "the connection ended before all was sent") from None
-        await run_in_threadpool(write, bytes(waiting))
+        except OSError as error:
+            _log.error("%s: %s", folder, error.strerror)
+            raise Refusal(503, "full", "the server has no room for this; its log says more") from None
         if count + len(waiting) != length:
             raise Refusal(400, "cut off", "the content has another length than was said")
         yield Received(path, length, Digest(hasher.digest()))
