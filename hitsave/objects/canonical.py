@@ -56,11 +56,14 @@ def _check(value: Any) -> None:
         value.encode()
     elif kind is dict:
         for key, member in value.items():
-            _check(key)
-            _check(member)
+            if not (type(key) is str and key.isascii()):
+                _check(key)
+            if not (type(member) is int or (type(member) is str and member.isascii())):  # What most members are.
+                _check(member)
     elif kind is list:
         for member in value:
-            _check(member)
+            if not (type(member) is int or (type(member) is str and member.isascii())):
+                _check(member)
     elif kind is not int:
         raise ValueError(f"{value!r} has no place in a record")
 

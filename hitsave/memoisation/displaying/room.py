@@ -89,5 +89,6 @@ def cut(text: str, longest: int = LONGEST_NAME) -> str:
 
 def type_name(kind: type) -> str:
     """What a type is called."""
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    return cut(name)
+    if kind.__module__ == "builtins":
+        return kind.__qualname__
+    return cut(f"{kind.__module__}.{kind.__qualname__}")
