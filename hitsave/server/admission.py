@@ -51,8 +51,10 @@ _PATTERNS = {
     KeyKind.CLAIM: re.compile(rf"claims/{_HEX}{{64}}-[0-9]{{20}}"),
     KeyKind.PROBE: re.compile(r"probe/[0-9a-z]{1,64}"),
 }
-#: What a listing may ask for: the beginning of a key.
-_PREFIX = re.compile(r"[0-9a-z/.-]{0,150}")
+#: What a listing may ask for: the beginning of a key. Nothing that leads out of a folder is one.
+_PREFIX = re.compile(
+    r"[a-z]{0,10}|(?:packs|indexes|refs|commits|claims|probe)/(?:[0-9a-f]{2}/)?[0-9a-z-]{0,110}(?:\.[a-z]{0,10})?"
+)
 #: Keys that name nothing which is kept, so that whoever may write may remove them.
 PASSING = frozenset((KeyKind.CLAIM, KeyKind.PROBE))
 

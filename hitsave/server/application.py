@@ -58,7 +58,7 @@ async def _not_routed(request: Request, error: Exception) -> Response:
 
 async def _store_failed(request: Request, error: Exception) -> Response:
     """What is behind the server fails. The reason may name places that are none of a client's business."""
-    _log.error("%s %s: %s", request.method, request.url.path, error)
+    _log.error("%s %r: %s", request.method, request.url.path, error)
     if isinstance(error, RemoteUnavailable):
         refusal = Refusal(503, "unavailable", "the store behind this server does not answer", {"Retry-After": "2"})
     else:

@@ -81,6 +81,8 @@ REFUSED: dict[str, tuple[str, bytes, int]] = {
     "a ref segment with bytes behind it": (*refs_named(REFS_BYTES + b"x"), 422),
     "no format record": ("format", b"{}", 422),
     "no commit": ("commits/00000000000000000001", b"{}", 422),
+    "a commit of many brackets": ("commits/00000000000000000001", b"[" * 1_000_000, 422),
+    "a commit of a large number": ("commits/00000000000000000001", b'{"format":' + b"9" * 10_000 + b"}", 422),
     "too much": ("probe/a", b"0" * ((4 << 20) + 1), 413),
 }
 

@@ -59,7 +59,7 @@ def command(
         gone = server.revoke_key(revoke)
         if as_json:
             emit_json(gone)
-        session.say(f"the key {gone.get('id')} ({gone.get('label')}) opens nothing any more")
+        session.say(one_line(f"the key {gone.get('id')} ({gone.get('label')}) opens nothing any more"))
     elif role is not None and label is not None:
         made = server.make_key(role, label, lifetime)
         emit_json(made) if as_json else emit(str(made.get("key")))
