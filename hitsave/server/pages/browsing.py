@@ -1,0 +1,175 @@
+"""Pages that look into directories and files, wherever these are; of a file little is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, BinaryIO, NamedTuple
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from starlette.concurrency import iterate_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from hitsave.errors import MalformedObject, ObjectError
+from hitsave.objects.digest import Digest, ObjectKind
+from hitsave.objects.encoding import decode_tree
+from hitsave.objects.model import EntryKind, TreeEntry
+from hitsave.objects.refs import public_ref
+from hitsave.server.access import Role, requires
+from hitsave.server.pages.catalogue.owners import RefRow
+from hitsave.server.pages.dashboard import Dashboard, in_thread, not_found, page_number
+from hitsave.server.pages.experiments import digest_of
+from hitsave.server.pages.previews import LARGEST_IMAGE, Preview, image_type, preview
+from hitsave.server.pages.rendering import render
+
+_ENTRIES = 200
+_PIECE = 1 << 20
+_OWNERS = 20
+#: What users have stored is inert: no script, no frame, no guess at what it might be.
+_INERT = {
+    "Content-Security-Policy": "sandbox; default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "private, max-age=3600, immutable",
+}
+
+
+class Crumb(NamedTuple):
+    """One step on the way to what is shown."""
+
+    name: bytes
+    path: bytes
+
+
+class Found(NamedTuple):
+    """What an address leads to: the root, the path inside it, and the entry that stands there."""
+
+    root: Digest
+    path: bytes
+    entry: TreeEntry
+
+    @property
+    def crumbs(self) -> list[Crumb]:
+        """The way to it."""
+        names = [name for name in self.path.split(b"/") if name]
+        return [Crumb(name, b"/".join(names[: number + 1])) for number, name in enumerate(names)]
+
+
+def find_entry(dashboard: Dashboard, request: Request) -> Found:
+    """What an address leads to; the path in it is bytes, of any encoding. Raises Refusal, RemoteError."""
+    root = digest_of(request.path_params["digest"])
+    raw: bytes = request.scope["raw_path"].partition(b"?")[0]
+    path = unquote_to_bytes(raw).partition(str(root).encode())[2].strip(b"/")
+    contents = dashboard.holdings.contents
+    try:
+        if not path:
+            return Found(root, path, _root_entry(dashboard, root))
+        entry = contents.entry_at(root, path)
+    except (ObjectError, MalformedObject):
+        raise not_found("file or directory here") from None
+    if entry is None:
+        raise not_found("file or directory here")
+    return Found(root, path, entry)
+
+
+def _root_entry(dashboard: Dashboard, root: Digest) -> TreeEntry:
+    """A root as an entry without a name. Raises ObjectError, MalformedObject, RemoteError."""
+    known = dashboard.owners.find(root)
+    kind = known[0] if known else dashboard.holdings.kind_of(root)
+    contents = dashboard.holdings.contents
+    if kind is ObjectKind.BLOB:
+        return TreeEntry(b"", EntryKind.FILE, root, contents.size(root))
+    tree = decode_tree(contents.load(root))
+    return TreeEntry(b"", EntryKind.TREE, root, tree.size, tree.files)
+
+
+@requires(Role.READ)
+async def show_object(request: Request) -> Response:
+    """A directory's entries, or what can be shown of a file."""
+    page = page_number(request)
+
+    def look(dashboard: Dashboard) -> tuple[str, dict[str, Any]]:
+        found = find_entry(dashboard, request)
+        owners = dashboard.owners.owners(found.entry.digest, _OWNERS + 1) or dashboard.owners.owners(
+            found.root, _OWNERS
+        )
+        title = found.crumbs[-1].name if found.crumbs else _name_of(owners, found.root)
+        known = {
+            "found": found,
+            "title": title,
+            "owners": owners[:_OWNERS],
+            "more_owners": len(owners) > _OWNERS,
+            "public": dashboard.owners.ref(public_ref(found.entry.digest)) is not None,
+            "shared": dashboard.shared is not None,
+        }
+        if found.entry.kind is EntryKind.TREE:
+            return "directory.html", {**known, **_directory(dashboard, found, page), "page": page}
+        return "file.html", {**known, "preview": _preview(dashboard, found, title)}
+
+    template, values = await in_thread(request, look)
+    return render(request, template, **values)
+
+
+def _name_of(owners: list[RefRow], digest: Digest) -> bytes:
+    """What people call an object that they came to by its digest."""
+    named = [owner.owner.rpartition("/")[2] for owner in owners if owner.digest == digest and owner.owner]
+    return (named[0] if named else digest.short).encode("utf-8", "replace")
+
+
+def _directory(dashboard: Dashboard, found: Found, page: int) -> dict[str, Any]:
+    try:
+        entries = list(dashboard.holdings.contents.children(found.entry.digest).values())
+    except ObjectError:
+        raise not_found("directory here; perhaps only a part of it was fetched") from None
+    # Directories come first, as everywhere.
+    entries.sort(key=lambda entry: (entry.kind is not EntryKind.TREE, entry.name))
+    some = entries[(page - 1) * _ENTRIES : page * _ENTRIES]
+    return {"entries": some, "total": len(entries), "PAGE": _ENTRIES}
+
+
+def _preview(dashboard: Dashboard, found: Found, name: bytes) -> Preview | None:
+    """What can be shown; None where the file is not here."""
+    try:
+        with dashboard.holdings.contents.open(found.entry.digest) as file:
+            return preview(file, name, found.entry.size)
+    except ObjectError:
+        return None
+
+
+@requires(Role.READ)
+async def send_content(request: Request) -> Response:
+    """The bytes of a file: an image to be looked at, anything else to be saved."""
+
+    def look(dashboard: Dashboard) -> tuple[Found, BinaryIO, bytes]:
+        found = find_entry(dashboard, request)
+        if found.entry.kind is EntryKind.TREE:
+            raise not_found("file here")
+        try:
+            file = dashboard.holdings.contents.open(found.entry.digest)
+        except ObjectError:
+            raise not_found("file here; perhaps it was not fetched") from None
+        return found, file, file.read(_PIECE)
+
+    found, file, first = await in_thread(request, look)
+    headers = {**_INERT, "Content-Length": str(found.entry.size)}
+    shown = image_type(first) if "save" not in request.query_params and found.entry.size <= LARGEST_IMAGE else None
+    if shown is None:
+        name = found.crumbs[-1].name if found.crumbs else found.root.short.encode()
+        headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote_from_bytes(name, safe='')}"
+    media_type = shown or "application/octet-stream"
+    return StreamingResponse(iterate_in_threadpool(_pieces(file, first)), 200, headers, media_type)
+
+
+def _pieces(file: BinaryIO, first: bytes) -> Iterator[bytes]:
+    with file:
+        piece = first
+        while piece:
+            yield piece
+            piece = file.read(_PIECE)
+
+
+routes: list[BaseRoute] = [
+    Route("/objects/{digest}", show_object, methods=["GET"]),
+    Route("/objects/{digest}/{path:path}", show_object, methods=["GET"]),
+    Route("/content/{digest}", send_content, methods=["GET"]),
+    Route("/content/{digest}/{path:path}", send_content, methods=["GET"]),
+]

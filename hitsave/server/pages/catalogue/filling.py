@@ -1,0 +1,269 @@
+"""Keeps the catalogue up with what it is about.
+
+Refs are compared with those that it knows: what came is read once, what went is dropped. First come evaluations, which
+most pages list; the insides of datasets are read when somebody asks what takes the space.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as WaitedLongEnough
+from contextlib import suppress
+from itertools import islice
+from typing import TypeVar
+
+from hitsave.errors import MalformedObject, ObjectError
+from hitsave.objects.digest import Digest, ObjectKind
+from hitsave.objects.encoding import decode_tree
+from hitsave.objects.evaluation import Evaluation, decode_evaluation
+from hitsave.objects.graph import links
+from hitsave.objects.refs import Namespace, Ref, unquote_name
+from hitsave.server.pages.catalogue.shown import Value, values_of
+from hitsave.server.pages.catalogue.tables import Tables
+from hitsave.server.pages.holdings import Holdings
+
+_READ_AT_ONCE = 1000
+_NOTHING = object()
+
+_Item = TypeVar("_Item")
+
+
+class Filling:
+    """Fills one catalogue, in a thread of its own."""
+
+    def __init__(self, tables: Tables, holdings: Holdings) -> None:
+        self._tables = tables
+        self._holdings = holdings
+        self._thread = ThreadPoolExecutor(1, "hitsave-catalogue")
+        self._lock = threading.Lock()
+        self._under_way: dict[bool, Future[None]] = {}
+        self._seen: Hashable = _NOTHING
+        #: Of what is being read, how much is done; (0, 0) where nothing is.
+        self.progress = (0, 0)
+
+    def catch_up(self, whole: bool, patience: float) -> bool:
+        """Have what came since be known, with `whole` also what is inside of datasets.
+
+        False where that takes longer than `patience` seconds: it goes on meanwhile. Raises RemoteError, CacheError.
+        """
+        with self._lock:
+            running = self._under_way.get(whole)
+            if running is None or running.done():
+                running = self._under_way[whole] = self._thread.submit(self._run, whole)
+        try:
+            running.result(patience)
+        except WaitedLongEnough:
+            return running.done()
+        return True
+
+    def close(self) -> None:
+        """End the thread, when what it reads now is there."""
+        self._thread.shutdown(cancel_futures=True)
+
+    def _run(self, whole: bool) -> None:
+        try:
+            self._update_refs()
+            self._read(ObjectKind.EVALUATION, self._add_evaluations)
+            if whole:
+                while self._read(ObjectKind.TREE, self._add_trees):
+                    pass
+                self._find_sizes()
+        finally:
+            self.progress = (0, 0)
+
+    # -- refs
+
+    def _update_refs(self) -> None:
+        state = self._holdings.state()
+        if state == self._seen:
+            return
+        refs = {(ref.name.namespace.value, ref.name.name): ref for ref in self._holdings.refs()}
+        with self._tables.writing() as connection:
+            known = {
+                (namespace, name): (number, bytes(digest))
+                for number, namespace, name, digest in connection.execute(
+                    "SELECT refs.id, namespace, name, digest FROM refs JOIN objects ON objects.id = object"
+                )
+            }
+            gone = [at for name, (at, digest) in known.items() if name not in refs or refs[name].digest != digest]
+            connection.executemany("DELETE FROM refs WHERE id = ?", [(at,) for at in gone])
+            new = (ref for name, ref in refs.items() if name not in known or known[name][1] != ref.digest)
+            for ref in new:
+                _add_ref(connection, ref)
+            if gone:
+                _drop_unowned(connection)
+        self._seen = state
+
+    # -- objects
+
+    def _read(
+        self, kind: ObjectKind, add: Callable[[sqlite3.Connection, Mapping[int, tuple[Digest, bytes]]], None]
+    ) -> bool:
+        """Read the objects of a kind of which nothing is known yet; whether there were any that can be read."""
+        with self._tables.reading() as connection:
+            query = "SELECT id, digest FROM objects WHERE kind = ? AND known = 0"
+            unknown = {Digest(digest): number for number, digest in connection.execute(query, (int(kind),))}
+        done = 0
+        for some in _batches(unknown, _READ_AT_ONCE):
+            self.progress = (done, len(unknown))
+            found = {unknown[digest]: (digest, content) for digest, content in self._holdings.read_many(some)}
+            with self._tables.writing() as connection:
+                add(connection, found)
+                connection.executemany("UPDATE objects SET known = 1 WHERE id = ?", [(number,) for number in found])
+                # What cannot be read now is not asked for again by this process's next look.
+                lost = [(unknown[digest],) for digest in some if unknown[digest] not in found]
+                connection.executemany("UPDATE objects SET known = 2 WHERE id = ?", lost)
+            done += len(some)
+        return bool(unknown)
+
+    def _add_evaluations(self, connection: sqlite3.Connection, found: Mapping[int, tuple[Digest, bytes]]) -> None:
+        decoded: dict[int, Evaluation] = {}
+        for number, (_, content) in found.items():
+            with suppress(MalformedObject):
+                _add_edges(connection, number, ObjectKind.EVALUATION, content)
+                value = decode_evaluation(content)
+                if isinstance(value, Evaluation):
+                    decoded[number] = value
+        displays = {value.display.digest for value in decoded.values() if value.display is not None}
+        shown = dict(self._holdings.read_many(displays))
+        adding = _Adding(connection)
+        for number, value in decoded.items():
+            display = shown.get(value.display.digest) if value.display is not None else None
+            adding.add(number, value, values_of(value, display))
+
+    def _add_trees(self, connection: sqlite3.Connection, found: Mapping[int, tuple[Digest, bytes]]) -> None:
+        for number, (_, content) in found.items():
+            with suppress(MalformedObject):
+                _add_edges(connection, number, ObjectKind.TREE, content)
+                connection.execute("UPDATE objects SET size = ? WHERE id = ?", (decode_tree(content).size, number))
+
+    def _find_sizes(self) -> None:
+        """Ask for the sizes that nothing has told: of files that are datasets or snapshots themselves."""
+        with self._tables.reading() as connection:
+            query = "SELECT id, digest FROM objects WHERE kind = ? AND size IS NULL AND known = 0"
+            unknown = connection.execute(query, (int(ObjectKind.BLOB),)).fetchall()
+        for number, digest in unknown:
+            size = None
+            with suppress(ObjectError):
+                size = self._holdings.contents.size(Digest(digest))
+            with self._tables.writing() as connection:
+                connection.execute("UPDATE objects SET size = ?, known = 1 WHERE id = ?", (size, number))
+
+
+def _batches(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some
+
+
+# -- inside write transactions
+
+
+def owner_of(ref: Ref) -> str:
+    """What people know a ref's owner by: a dataset's project and path, a function, or the path of a snapshot."""
+    name = ref.name.name
+    if ref.name.namespace is Namespace.DATASETS:
+        quoted = name.rpartition("@")[0]
+    elif ref.name.namespace is Namespace.EVALUATIONS:
+        quoted = name.partition("/")[0]
+    else:
+        quoted = ref.path
+    return unquote_name(quoted).decode("utf-8", "replace")
+
+
+def _add_ref(connection: sqlite3.Connection, ref: Ref) -> None:
+    number = _object(connection, ref.digest, ref.kind, None)
+    connection.execute(
+        "INSERT INTO refs(namespace, name, owner, object, created, by, path, git) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            ref.name.namespace.value,
+            ref.name.name,
+            owner_of(ref),
+            number,
+            ref.created,
+            ref.by,
+            ref.path,
+            ref.git_commit,
+        ),
+    )
+
+
+def _object(connection: sqlite3.Connection, digest: Digest, kind: ObjectKind, size: int | None) -> int:
+    found = connection.execute("SELECT id, size FROM objects WHERE digest = ?", (bytes(digest),)).fetchone()
+    if found is None:
+        row = (bytes(digest), int(kind), size)
+        return connection.execute("INSERT INTO objects(digest, kind, size) VALUES (?, ?, ?)", row).lastrowid or 0
+    if found[1] is None and size is not None:
+        connection.execute("UPDATE objects SET size = ? WHERE id = ?", (size, found[0]))
+    return int(found[0])
+
+
+def _add_edges(connection: sqlite3.Connection, parent: int, kind: ObjectKind, content: bytes) -> None:
+    """Note what an object needs. An evaluation's needs have the numbers of their places for names."""
+    if kind is ObjectKind.TREE:
+        names = [entry.name for entry in decode_tree(content).entries]
+    else:
+        names = [b"%04d" % at for at, _ in enumerate(links(kind, content))]
+    rows = [
+        (parent, name, _object(connection, link.digest, link.kind, min(link.size, (1 << 63) - 1)))
+        for name, link in zip(names, links(kind, content), strict=True)
+    ]
+    connection.executemany("INSERT OR IGNORE INTO edges VALUES (?, ?, ?)", rows)
+
+
+class _Adding:
+    """Adds evaluations, and remembers the numbers of versions and fields meanwhile."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._versions: dict[tuple[str, bytes], int] = {}
+        self._fields: dict[tuple[int, str], int] = {}
+
+    def add(self, number: int, value: Evaluation, shown: Mapping[str, Value]) -> None:
+        version = self._version(value.function, bytes(value.code))
+        size = min(value.size, (1 << 63) - 1)
+        row = (number, version, value.started, value.elapsed, size, int(value.experiment))
+        self._connection.execute(
+            "INSERT OR IGNORE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*row, value.by, value.git, value.python),
+        )
+        rows = [(number, self._field(version, path), found.number, found.text) for path, found in shown.items()]
+        self._connection.executemany("INSERT OR IGNORE INTO field_values VALUES (?, ?, ?, ?)", rows)
+
+    def _version(self, function: str, code: bytes) -> int:
+        if (function, code) not in self._versions:
+            insert = "INSERT OR IGNORE INTO versions(function, code) VALUES (?, ?)"
+            self._connection.execute(insert, (function, code))
+            query = "SELECT id FROM versions WHERE function = ? AND code = ?"
+            self._versions[function, code] = self._connection.execute(query, (function, code)).fetchone()[0]
+        return self._versions[function, code]
+
+    def _field(self, version: int, path: str) -> int:
+        if (version, path) not in self._fields:
+            insert = "INSERT OR IGNORE INTO fields(version, path) VALUES (?, ?)"
+            self._connection.execute(insert, (version, path))
+            query = "SELECT id FROM fields WHERE version = ? AND path = ?"
+            self._fields[version, path] = self._connection.execute(query, (version, path)).fetchone()[0]
+        return self._fields[version, path]
+
+
+def _drop_unowned(connection: sqlite3.Connection) -> None:
+    """Drop what no ref leads to any more."""
+    connection.execute("CREATE TEMP TABLE live(id INTEGER PRIMARY KEY)")
+    connection.execute(
+        "INSERT INTO live WITH RECURSIVE found(id) AS (SELECT object FROM refs UNION "
+        "SELECT child FROM edges JOIN found ON edges.parent = found.id) SELECT id FROM found"
+    )
+    for table, column in (
+        ("field_values", "evaluation"),
+        ("evaluations", "id"),
+        ("edges", "parent"),
+        ("objects", "id"),
+    ):
+        connection.execute(f"DELETE FROM {table} WHERE {column} NOT IN (SELECT id FROM live)")
+    connection.execute("DELETE FROM versions WHERE id NOT IN (SELECT version FROM evaluations)")
+    connection.execute("DELETE FROM fields WHERE version NOT IN (SELECT id FROM versions)")
+    connection.execute("DROP TABLE live")

@@ -1,0 +1,163 @@
+"""Where things stand in a chart: scales, ticks and points, in the units of a drawing. Pure.
+
+A template draws them; each point leads somewhere and says what it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from hitsave.server.pages.words import show_moment, show_number
+
+WIDTH, HEIGHT = 720, 320
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 12, 40
+_TICKS = 6
+_MARGIN = 0.04
+#: So many kinds of lines and points can be told apart; others look like these again.
+COLOURS = 6
+
+
+class Dot(NamedTuple):
+    """What is to be drawn: two values, what it says, where it leads, and the group that it is of."""
+
+    x: float
+    y: float
+    label: str = ""
+    href: str = ""
+    group: int = 0
+
+
+class Mark(NamedTuple):
+    """A dot in its place."""
+
+    x: float
+    y: float
+    label: str
+    href: str
+    colour: int
+
+
+class Tick(NamedTuple):
+    """A place on an axis, and the number that belongs there."""
+
+    at: float
+    text: str
+
+
+class Line(NamedTuple):
+    """A line through places, `x,y x,y ...`, and what it is of."""
+
+    points: str
+    label: str
+    colour: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A drawing. `left_out` dots have no place on a logarithmic axis."""
+
+    title: str
+    x_name: str
+    y_name: str
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    marks: tuple[Mark, ...] = ()
+    lines: tuple[Line, ...] = ()
+    left_out: int = 0
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = _LEFT
+    right: int = WIDTH - _RIGHT
+    top: int = _TOP
+    bottom: int = HEIGHT - _BOTTOM
+
+
+class Axis:
+    """The scale of one axis: from values to places."""
+
+    def __init__(self, values: Sequence[float], start: float, end: float, log: bool, moments: bool = False) -> None:
+        self.log = log
+        self._moments = moments
+        self._start, self._end = start, end
+        low, high = (min(values), max(values)) if values else (0.0, 1.0)
+        if log:
+            low, high = math.log10(low) if values else 0.0, math.log10(high) if values else 1.0
+        if high - low <= abs(high) * 1e-12:
+            # One value alone stands in the middle.
+            around = 0.5 if log else max(abs(high) * 0.1, 0.5 if high == int(high) else 1e-9)
+            low, high = low - around, high + around
+        # Halves keep the difference of huge numbers within what a float can hold.
+        margin = (high / 2 - low / 2) * 2 * _MARGIN if math.isfinite(high - low) else 0.0
+        self._low, self._high = low - margin, high + margin
+
+    def place(self, value: float) -> float:
+        """Where a value stands."""
+        number = math.log10(value) if self.log else value
+        share = (number / 2 - self._low / 2) / (self._high / 2 - self._low / 2)
+        return round(self._start + share * (self._end - self._start), 1)
+
+    def ticks(self) -> tuple[Tick, ...]:
+        """Round numbers along the axis."""
+        values = _log_steps(self._low, self._high) if self.log else _steps(self._low, self._high)
+        return tuple(Tick(self.place(value), self._text(value)) for value in values)
+
+    def _text(self, value: float) -> str:
+        return show_moment(value / 1e6)[2:] if self._moments else show_number(value)
+
+
+def _steps(low: float, high: float) -> list[float]:
+    """Multiples of 1, 2 or 5 times a power of ten."""
+    rough = high / _TICKS - low / _TICKS
+    power = 10.0 ** math.floor(math.log10(rough)) if rough > 0 else 1.0
+    if power == 0 or not math.isfinite(power):
+        return [low, high]
+    step = next((factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999), 10 * power)
+    first, last = math.ceil(low / step), math.floor(high / step)
+    return [number * step for number in range(first, last + 1)] if last - first <= 4 * _TICKS else [low, high]
+
+
+def _log_steps(low: float, high: float) -> list[float]:
+    """Powers of ten, or, of less than two of them, also what lies between."""
+    first, last = math.ceil(low), math.floor(high)
+    if last - first >= 1:
+        every = max(1, (last - first) // _TICKS)
+        return [_power(number) for number in range(first, last + 1, every)]
+    return [10**number for number in (low + (high - low) * part / 4 for part in range(5))]
+
+
+def _power(number: int) -> float:
+    return float(f"1e{number}")
+
+
+def scatter(
+    dots: Sequence[Dot],
+    title: str,
+    names: tuple[str, str],
+    logs: tuple[bool, bool] = (False, False),
+    moments: bool = False,
+) -> Chart:
+    """A chart of points."""
+    shown = [dot for dot in dots if _fits(dot.x, logs[0]) and _fits(dot.y, logs[1])]
+    x = Axis([dot.x for dot in shown], _LEFT, WIDTH - _RIGHT, logs[0], moments)
+    y = Axis([dot.y for dot in shown], HEIGHT - _BOTTOM, _TOP, logs[1])
+    marks = tuple(Mark(x.place(d.x), y.place(d.y), d.label, d.href, d.group % COLOURS) for d in shown)
+    return Chart(title, *names, x.ticks(), y.ticks(), marks, left_out=len(dots) - len(shown))
+
+
+def curves(lines: Sequence[tuple[str, Sequence[tuple[float, float]]]], title: str, names: tuple[str, str]) -> Chart:
+    """A chart of lines, each with its label."""
+    finite = [(label, [point for point in points if all(map(math.isfinite, point))]) for label, points in lines]
+    x = Axis([at for _, points in finite for at, _ in points], _LEFT, WIDTH - _RIGHT, False)
+    y = Axis([value for _, points in finite for _, value in points], HEIGHT - _BOTTOM, _TOP, False)
+    drawn = tuple(
+        Line(" ".join(f"{x.place(at)},{y.place(value)}" for at, value in points), label, number % COLOURS)
+        for number, (label, points) in enumerate(finite)
+    )
+    return Chart(title, *names, x.ticks(), y.ticks(), lines=drawn)
+
+
+def _fits(value: float, log: bool) -> bool:
+    return math.isfinite(value) and (not log or value > 0)

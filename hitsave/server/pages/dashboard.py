@@ -1,0 +1,109 @@
+"""What the pages of one site share: what they look at, the catalogue, and the collection that may be under way."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from hitsave.errors import HitsaveError
+from hitsave.server.answers import Refusal
+from hitsave.server.pages.catalogue.evaluations import EvaluationTables
+from hitsave.server.pages.catalogue.filling import Filling
+from hitsave.server.pages.catalogue.owners import OwnerTables
+from hitsave.server.pages.catalogue.tables import Tables
+from hitsave.server.pages.holdings import Collected, Holdings, LocalHoldings, SharedHoldings
+from hitsave.server.site import STORE, Site
+
+#: Rows on a page.
+PAGE = 50
+#: Seconds that a page waits for the catalogue; and for which what was looked at last counts as new.
+_PATIENCE = 3.0
+_FRESH = 2.0
+_FOLDER = "dashboard"
+
+_Answer = TypeVar("_Answer")
+
+
+class Collecting(NamedTuple):
+    """A collection: under way, done, or failed."""
+
+    running: bool
+    done: Collected | None = None
+    failure: str = ""
+
+
+class Dashboard:
+    """One site's pages."""
+
+    def __init__(self, site: Site) -> None:
+        self.shared = None if site.local else SharedHoldings(site.repository, STORE)
+        self.holdings: Holdings = self.shared or LocalHoldings(site.repository)
+        tables = Tables(site.repository.cache.folder(_FOLDER) / "catalogue.sqlite")
+        self.filling = Filling(tables, self.holdings)
+        self.evaluations = EvaluationTables(tables)
+        self.owners = OwnerTables(tables)
+        self.collecting: Collecting | None = None
+        self._looked: dict[bool, float] = {}
+        self._lock = threading.Lock()
+
+    def catch_up(self, whole: bool = False, now: bool = False) -> bool:
+        """Know what came, unless somebody has just looked; whether all of it is known. Raises HitsaveError."""
+        if not now and time.monotonic() - self._looked.get(whole, -_FRESH) < _FRESH:
+            return True
+        done = self.filling.catch_up(whole, _PATIENCE)
+        if done:
+            self._looked[whole] = time.monotonic()
+        return done
+
+    def collect(self, by: str, at_once: bool, patience: float) -> None:
+        """Begin a collection, unless one is under way, and wait a little for its end."""
+        with self._lock:
+            if self.collecting is not None and self.collecting.running:
+                return
+            self.collecting = Collecting(True)
+        thread = threading.Thread(target=self._collect, args=(by, at_once), name="hitsave-collect", daemon=True)
+        thread.start()
+        thread.join(patience)
+
+    def _collect(self, by: str, at_once: bool) -> None:
+        try:
+            self.collecting = Collecting(False, self.holdings.collect(by, at_once))
+        except HitsaveError as error:
+            self.collecting = Collecting(False, failure=str(error))
+        except BaseException:
+            self.collecting = Collecting(False, failure="a fault of the server; its log says more")
+            raise
+
+
+_creating = threading.Lock()
+
+
+def dashboard_of(request: Request) -> Dashboard:
+    """The dashboard of the application that was asked, made when it is first asked for. Raises CacheError."""
+    state = request.app.state
+    with _creating:
+        if not hasattr(state, "dashboard"):
+            state.dashboard = Dashboard(state.site)
+        found: Dashboard = state.dashboard
+    return found
+
+
+async def in_thread(request: Request, action: Callable[[Dashboard], _Answer]) -> _Answer:
+    """What `action` gives, in a thread."""
+    return await run_in_threadpool(lambda: action(dashboard_of(request)))
+
+
+def page_number(request: Request) -> int:
+    """The page that is asked for, from 1 on."""
+    text = request.query_params.get("page", "1")
+    return min(max(int(text), 1), 1_000_000) if text.isascii() and text.isdigit() and len(text) < 9 else 1
+
+
+def not_found(what: str) -> Refusal:
+    """What is answered where there is none."""
+    return Refusal(404, "not found", f"there is no such {what}")

@@ -1,0 +1,133 @@
+"""Pages about datasets: which there are, their versions, and what differs between two of them."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from hitsave.errors import ObjectError
+from hitsave.objects.digest import Digest, ObjectKind
+from hitsave.objects.encoding import decode_tree
+from hitsave.objects.refs import Namespace
+from hitsave.server.access import Role, requires
+from hitsave.server.answers import Refusal
+from hitsave.server.pages.catalogue.owners import RefRow
+from hitsave.server.pages.dashboard import PAGE, Dashboard, in_thread, not_found, page_number
+from hitsave.server.pages.experiments import digest_of
+from hitsave.server.pages.rendering import render
+from hitsave.snapshots.diff import ChangeKind, bring_differing, diff_trees
+
+_MOST_VERSIONS = 500
+_MOST_CHANGES = 1000
+
+
+@requires(Role.READ)
+async def list_datasets(request: Request) -> Response:
+    """Datasets by their names."""
+
+    def look(dashboard: Dashboard) -> dict[str, Any]:
+        ready = dashboard.catch_up()
+        wanted, page = request.query_params.get("name", ""), page_number(request)
+        return {
+            "datasets": [
+                (row, _extent(dashboard, row.newest))
+                for row in dashboard.owners.datasets((page - 1) * PAGE, PAGE, wanted)
+            ],
+            "total": dashboard.owners.count_datasets(wanted),
+            "snapshots": dashboard.owners.count(Namespace.SNAPSHOTS),
+            "page": page,
+            "wanted": wanted,
+            "ready": ready,
+            "progress": dashboard.filling.progress,
+        }
+
+    return render(request, "datasets.html", **await in_thread(request, look), PAGE=PAGE)
+
+
+def _extent(dashboard: Dashboard, ref: RefRow) -> tuple[int | None, int | None]:
+    """Bytes and number of files; None where the object cannot be read."""
+    try:
+        if ref.kind is ObjectKind.TREE:
+            tree = decode_tree(dashboard.holdings.contents.load(ref.digest))
+            return tree.size, tree.files
+        return (ref.size if ref.size is not None else dashboard.holdings.contents.size(ref.digest)), 1
+    except ObjectError:
+        return None, None
+
+
+@requires(Role.READ)
+async def show_versions(request: Request) -> Response:
+    """The versions of one dataset."""
+    owner = request.query_params.get("name", "")
+
+    def look(dashboard: Dashboard) -> dict[str, Any]:
+        dashboard.catch_up()
+        refs = dashboard.owners.of_owner(Namespace.DATASETS, owner, _MOST_VERSIONS)
+        if not refs:
+            raise not_found("dataset, or it was forgotten")
+        before = [*refs[1:], None]
+        rows = [(ref, _extent(dashboard, ref), old) for ref, old in zip(refs, before, strict=True)]
+        return {"owner": owner, "rows": rows, "cut": len(refs) == _MOST_VERSIONS}
+
+    return render(request, "versions.html", **await in_thread(request, look))
+
+
+@requires(Role.READ)
+async def list_snapshots(request: Request) -> Response:
+    """Files and directories that are kept by their digests alone."""
+
+    def look(dashboard: Dashboard) -> dict[str, Any]:
+        ready = dashboard.catch_up()
+        page = page_number(request)
+        return {
+            "refs": dashboard.owners.refs(Namespace.SNAPSHOTS, (page - 1) * PAGE, PAGE),
+            "total": dashboard.owners.count(Namespace.SNAPSHOTS),
+            "page": page,
+            "ready": ready,
+            "progress": dashboard.filling.progress,
+        }
+
+    return render(request, "snapshots.html", **await in_thread(request, look), PAGE=PAGE)
+
+
+@requires(Role.READ)
+async def show_changes(request: Request) -> Response:
+    """Which files differ between two directories."""
+    query = request.query_params
+
+    def look(dashboard: Dashboard) -> dict[str, Any]:
+        old, new = digest_of(query.get("old", "")), digest_of(query.get("new", ""))
+        contents = dashboard.holdings.contents
+        try:
+            bring_differing(old, new, contents.load, contents.bring)
+            changes = list(islice(diff_trees(old, new, contents.load, contents.load), _MOST_CHANGES + 1))
+        except ObjectError:
+            raise Refusal(404, "not found", "one of the two is no directory, or is not here") from None
+        return {
+            "old": old,
+            "new": new,
+            "name": query.get("name", ""),
+            "changes": [(change, _sizes(change)) for change in changes[:_MOST_CHANGES]],
+            "cut": len(changes) > _MOST_CHANGES,
+            "counts": [(kind, sum(change.kind is kind for change in changes)) for kind in ChangeKind],
+        }
+
+    return render(request, "differences.html", **await in_thread(request, look))
+
+
+def _sizes(change: Any) -> tuple[int | None, int | None, Digest | None]:
+    old, new = change.old, change.new
+    shown = new or old
+    return (old.size if old else None, new.size if new else None, shown.digest if shown else None)
+
+
+routes: list[BaseRoute] = [
+    Route("/datasets", list_datasets, methods=["GET"]),
+    Route("/datasets/versions", show_versions, methods=["GET"]),
+    Route("/datasets/changes", show_changes, methods=["GET"]),
+    Route("/snapshots", list_snapshots, methods=["GET"]),
+]

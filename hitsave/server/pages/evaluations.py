@@ -1,0 +1,249 @@
+"""Pages about single evaluations: one in full, several side by side, and the figures that they show."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from hitsave.errors import MalformedObject, ObjectError
+from hitsave.objects.canonical import decode_json
+from hitsave.objects.digest import Digest
+from hitsave.objects.display import decode_display
+from hitsave.objects.evaluation import Evaluation
+from hitsave.objects.shapes import Display, Group, Plot, Series, Shape
+from hitsave.server.access import Role, requires
+from hitsave.server.answers import Refusal
+from hitsave.server.pages.catalogue.shown import Value, values_of
+from hitsave.server.pages.charts import Chart, curves
+from hitsave.server.pages.dashboard import Dashboard, in_thread, not_found
+from hitsave.server.pages.experiments import load_evaluation
+from hitsave.server.pages.rendering import render
+from hitsave.server.pages.tabulation import Cell, cell_of, column_of
+
+_MOST_COMPARED = 12
+#: A page with a figure in a frame; everything else is as on other pages.
+_WITH_FRAMES = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+#: A figure of plotly is code's data, and plotly.js is large: it runs where it can reach nothing. Its origin is none, so
+#: that its own scripts come from another origin's point of view.
+_FIGURE_HEADERS = {
+    "Content-Security-Policy": (
+        "sandbox allow-scripts; default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    ),
+    "X-Frame-Options": "SAMEORIGIN",
+}
+
+
+class ShownShape(NamedTuple):
+    """A shape on a page, by its path; a chart of a series, or the number of a plot among those of the evaluation."""
+
+    path: str
+    shape: Shape
+    chart: Chart | None = None
+    plot: int | None = None
+
+    @property
+    def kind(self) -> str:
+        """A word for it, as templates ask."""
+        return type(self.shape).__name__
+
+
+def load_display(dashboard: Dashboard, evaluation: Evaluation) -> Display | None:
+    """What an evaluation shows of itself; None where it shows nothing, or that cannot be read."""
+    if evaluation.display is None:
+        return None
+    try:
+        return decode_display(dashboard.holdings.contents.load(evaluation.display.digest))
+    except (ObjectError, MalformedObject):
+        return None
+
+
+def shown_shapes(display: Display) -> list[ShownShape]:
+    """Every shape of a display, those inside of groups after these."""
+    plots = 0
+    found = []
+    for path, shape in _all_shapes(display):
+        chart = None
+        if isinstance(shape, Series) and len(shape.points) > 1:
+            chart = curves([(path, shape.points)], path, ("index", column_of(path).label))
+        number = None
+        if isinstance(shape, Plot):
+            number, plots = plots, plots + 1
+        found.append(ShownShape(path, shape, chart, number))
+    return found
+
+
+def _all_shapes(display: Display) -> Iterator[tuple[str, Shape]]:
+    named = [*((f"arguments.{name}", shape) for name, shape in display.arguments), ("result", display.result)]
+    for path, shape in named:
+        yield path, shape
+        if isinstance(shape, Group):
+            yield from ((f"{path}.{inner}", part) for inner, part in shape.parts)
+
+
+@requires(Role.READ)
+async def show_evaluation(request: Request) -> Response:
+    """One evaluation in full."""
+
+    def look(dashboard: Dashboard) -> dict[str, Any]:
+        dashboard.catch_up()
+        digest, evaluation = load_evaluation(dashboard, request.path_params["digest"])
+        display = load_display(dashboard, evaluation)
+        shapes = shown_shapes(display) if display else []
+        return {
+            "digest": digest,
+            "evaluation": evaluation,
+            "display": display,
+            "arguments": [shown for shown in shapes if shown.path.startswith("arguments.")],
+            "results": [shown for shown in shapes if not shown.path.startswith("arguments.")],
+            "reason": _load_reason(dashboard, evaluation),
+            "ref": dashboard.evaluations.ref_of(digest),
+            "plotly": _plotly_file() is not None,
+        }
+
+    headers = {"Content-Security-Policy": _WITH_FRAMES}
+    return render(request, "evaluation.html", headers=headers, **await in_thread(request, look))
+
+
+class ReasonLine(NamedTuple):
+    """One thing that had changed: what it was and is, where these are short."""
+
+    kind: str
+    name: str
+    old: str | None
+    new: str | None
+
+
+def _load_reason(dashboard: Dashboard, evaluation: Evaluation) -> list[ReasonLine]:
+    """What had changed when it ran; nothing where that was not kept."""
+    if evaluation.reason is None:
+        return []
+    try:
+        rows = decode_json(dashboard.holdings.contents.load(evaluation.reason.digest), "reason")["differences"]
+        return [ReasonLine(str(r["kind"]), str(r["name"]), _text(r.get("old")), _text(r.get("new"))) for r in rows]
+    except (ObjectError, MalformedObject, KeyError, TypeError, AttributeError):
+        return []
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+# -- side by side
+
+
+class ComparedRow(NamedTuple):
+    """One field of all that are compared, and whether they differ in it."""
+
+    label: str
+    cells: tuple[Cell, ...]
+    differs: bool
+
+
+@requires(Role.READ)
+async def compare(request: Request) -> Response:
+    """Evaluations side by side."""
+    names = list(dict.fromkeys(request.query_params.getlist("e")))
+    if not names:
+        raise Refusal(400, "nothing chosen", "choose the evaluations to compare, by the boxes before them")
+
+    def look(dashboard: Dashboard) -> dict[str, Any]:
+        found = [load_evaluation(dashboard, name) for name in names[:_MOST_COMPARED]]
+        displays = [load_display(dashboard, evaluation) for _, evaluation in found]
+        return {
+            "evaluations": found,
+            "left_out": len(names) - len(found),
+            "rows": _rows(dashboard, found),
+            "charts": _charts(displays),
+            "one_code": len({evaluation.code for _, evaluation in found}) == 1,
+        }
+
+    return render(request, "compare.html", **await in_thread(request, look))
+
+
+def _rows(dashboard: Dashboard, found: list[tuple[Digest, Evaluation]]) -> list[ComparedRow]:
+    values: list[dict[str, Value]] = []
+    for _, evaluation in found:
+        display = None
+        if evaluation.display is not None:
+            try:
+                display = dashboard.holdings.contents.load(evaluation.display.digest)
+            except ObjectError:
+                display = None
+        values.append(values_of(evaluation, display))
+    paths = list(dict.fromkeys(path for each in values for path in each))
+    paths.sort(key=lambda path: not path.startswith("arguments."))
+    rows = []
+    for path in paths:
+        cells = tuple(cell_of(each.get(path)) for each in values)
+        label = column_of(path).label
+        rows.append(ComparedRow(label, cells, len({cell.text for cell in cells}) > 1))
+    return rows
+
+
+def _charts(displays: list[Display | None]) -> list[Chart]:
+    """The series that several have at one path, in one chart each."""
+    lines: dict[str, list[tuple[str, tuple[tuple[float, float], ...]]]] = {}
+    for number, display in enumerate(displays, 1):
+        for path, shape in _all_shapes(display) if display else ():
+            if isinstance(shape, Series) and len(shape.points) > 1:
+                lines.setdefault(path, []).append((f"{number}", shape.points))
+    return [curves(some, path, ("index", column_of(path).label)) for path, some in lines.items()]
+
+
+# -- figures
+
+
+@requires(Role.READ)
+async def show_figure(request: Request) -> Response:
+    """A figure of plotly in a page of its own, which can reach nothing."""
+
+    def look(dashboard: Dashboard) -> Plot:
+        _, evaluation = load_evaluation(dashboard, request.path_params["digest"])
+        display = load_display(dashboard, evaluation)
+        plots = [shown.shape for shown in (shown_shapes(display) if display else ()) if shown.plot is not None]
+        number = request.path_params["number"]
+        if number >= len(plots):
+            raise not_found("figure")
+        found = plots[number]
+        assert isinstance(found, Plot)
+        return found
+
+    plot = await in_thread(request, look)
+    figure = json.loads(plot.figure) if plot.figure else {}
+    return render(request, "figure.html", headers=_FIGURE_HEADERS, title=plot.title, figure=figure)
+
+
+async def plotly_script(request: Request) -> Response:
+    """plotly.js out of the installed Python package; it is nobody's secret."""
+    path = _plotly_file()
+    if path is None:
+        raise not_found("script; install plotly beside the server")
+    headers = {"Cache-Control": "public, max-age=86400", "Cross-Origin-Resource-Policy": "cross-origin"}
+    return FileResponse(path, media_type="text/javascript", headers=headers)
+
+
+def _plotly_file() -> Path | None:
+    found = importlib.util.find_spec("plotly")
+    if found is None or found.origin is None:
+        return None
+    path = Path(found.origin).parent / "package_data" / "plotly.min.js"
+    return path if path.is_file() else None
+
+
+routes: list[BaseRoute] = [
+    Route("/compare", compare, methods=["GET"]),
+    Route("/evaluations/{digest}", show_evaluation, methods=["GET"]),
+    Route("/evaluations/{digest}/figures/{number:int}", show_figure, methods=["GET"]),
+    Route("/figures/plotly.js", plotly_script, methods=["GET"]),
+]

@@ -1,0 +1,224 @@
+"""Pages about functions: which there are, what ran of each version of their code, and what differs between versions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from hitsave.errors import MalformedObject, ObjectError
+from hitsave.objects.digest import Digest
+from hitsave.objects.evaluation import Evaluation, decode_evaluation
+from hitsave.server.access import Role, requires
+from hitsave.server.answers import Refusal
+from hitsave.server.pages import tabulation
+from hitsave.server.pages.catalogue.evaluations import MOST_COUNTED, Chosen, Sorting, VersionRow
+from hitsave.server.pages.catalogue.where import BadFilter, parse_filter
+from hitsave.server.pages.coding import Dependency, compare_code, decode_manifest
+from hitsave.server.pages.dashboard import PAGE, Dashboard, in_thread, not_found, page_number
+from hitsave.server.pages.rendering import render, see
+
+
+async def home(request: Request) -> Response:
+    """Where people begin."""
+    return see("/experiments")
+
+
+@requires(Role.READ)
+async def list_functions(request: Request) -> Response:
+    """Every function of which something is kept."""
+
+    def look(dashboard: Dashboard) -> dict[str, Any]:
+        ready = dashboard.catch_up()
+        functions = dashboard.evaluations.functions()
+        wanted = request.query_params.get("name", "").lower()
+        found = [row for row in functions if wanted in row.function.lower()]
+        page = page_number(request)
+        return {
+            "functions": found[(page - 1) * PAGE : page * PAGE],
+            "total": len(found),
+            "page": page,
+            "wanted": wanted,
+            "any": bool(functions),
+            "ready": ready,
+            "progress": dashboard.filling.progress,
+        }
+
+    return render(request, "functions.html", **await in_thread(request, look), PAGE=PAGE)
+
+
+@requires(Role.READ)
+async def show_function(request: Request) -> Response:
+    """What ran of one function: a table, a chart, and the versions of its code."""
+    return render(request, "function.html", **await in_thread(request, lambda dashboard: _function(request, dashboard)))
+
+
+def _function(request: Request, dashboard: Dashboard) -> dict[str, Any]:
+    ready = dashboard.catch_up()
+    query = request.query_params
+    function = query.get("name", "")
+    tables = dashboard.evaluations
+    versions = tables.versions(function)
+    if not versions:
+        raise not_found("function, or nothing of it is kept any more")
+    chosen_versions = _chosen_versions(versions, query.get("code", ""))
+    ids = tuple(version.id for version in chosen_versions)
+    paths = tables.paths(ids)
+    asked = tabulation.parse_asked(query, paths)
+    chosen = Chosen(ids, asked.conditions)
+    page = page_number(request)
+    rows = tables.page(chosen, asked.sorting, (page - 1) * PAGE, PAGE)
+    numeric = tables.numeric(ids)
+    axes = tabulation.parse_axes(query, numeric)
+    count = tables.count(chosen, asked.sorting)
+    return {
+        "function": function,
+        "versions": versions,
+        "newest_of": [(version, tables.newest_of(version.id)) for version in versions[:PAGE]],
+        "chosen": chosen_versions,
+        "code": query.get("code", ""),
+        "asked": asked,
+        "paths": [tabulation.column_of(path) for path in paths],
+        "rows": tabulation.tabulate(rows, tables.values([row.id for row in rows]), asked.columns),
+        "count": count,
+        "counted_all": count < MOST_COUNTED,
+        "without": tables.count(chosen, Sorting()) - count,
+        "page": page,
+        "PAGE": PAGE,
+        "where": query.get("where", ""),
+        "axes": axes,
+        "choices": tabulation.axis_choices(numeric),
+        "plotted": None
+        if axes is None
+        else tabulation.plot(tables, chosen, axes, versions, lambda digest: f"/evaluations/{digest}"),
+        "most_points": tabulation.MOST_POINTS,
+        "ready": ready,
+        "progress": dashboard.filling.progress,
+    }
+
+
+def _chosen_versions(versions: Sequence[VersionRow], code: str) -> list[VersionRow]:
+    """The newest version, the one that is named, or all."""
+    if code == "all":
+        return list(versions)
+    named = [version for version in versions if code and str(version.code).startswith(code)]
+    return named[:1] or list(versions[:1])
+
+
+# -- all evaluations
+
+
+@requires(Role.READ)
+async def list_evaluations(request: Request) -> Response:
+    """Every evaluation, the newest first."""
+
+    def look(dashboard: Dashboard) -> dict[str, Any]:
+        ready = dashboard.catch_up()
+        query = request.query_params
+        problem, conditions = "", []
+        try:
+            conditions = parse_filter(query.get("where", "")[:1000], [])
+        except BadFilter as error:
+            problem = str(error)
+        chosen = Chosen(None, tuple(conditions), "experiments" in query)
+        name = query.get("sort", "started")
+        sorting = Sorting(name if name in ("started", "elapsed", "size") else "started", query.get("way") != "up")
+        if sorting.name != "started":
+            chosen = chosen._replace(versions=None)
+        page = page_number(request)
+        rows = dashboard.evaluations.page(chosen, sorting, (page - 1) * PAGE, PAGE)
+        values = dashboard.evaluations.values([row.id for row in rows])
+        count = dashboard.evaluations.count(chosen, sorting)
+        return {
+            "rows": [(row, _call(values[row.id])) for row in rows],
+            "count": count,
+            "counted_all": count < MOST_COUNTED,
+            "sorting": sorting,
+            "page": page,
+            "PAGE": PAGE,
+            "where": query.get("where", ""),
+            "experiments": "experiments" in query,
+            "problem": problem,
+            "ready": ready,
+            "progress": dashboard.filling.progress,
+        }
+
+    return render(request, "evaluations.html", **await in_thread(request, look))
+
+
+def _call(values: dict[str, Any]) -> str:
+    """The arguments as in a call."""
+    plain = [path for path in values if path.startswith("arguments.") and path.count(".") == 1]
+    text = ", ".join(f"{path.removeprefix('arguments.')}={values[path].text}" for path in plain)
+    return text if len(text) <= 160 else text[:157] + "..."
+
+
+# -- code
+
+
+def load_evaluation(dashboard: Dashboard, text: str) -> tuple[Digest, Evaluation]:
+    """The evaluation that a part of an address names. Raises Refusal."""
+    digest = digest_of(text)
+    try:
+        value = decode_evaluation(dashboard.holdings.contents.load(digest))
+    except (ObjectError, MalformedObject):
+        raise not_found("evaluation") from None
+    if not isinstance(value, Evaluation):
+        raise not_found("evaluation")
+    return digest, value
+
+
+def digest_of(text: str) -> Digest:
+    """The digest in an address. Raises Refusal."""
+    from hitsave.objects.digest import parse_digest
+
+    try:
+        return parse_digest(text)
+    except ValueError:
+        raise not_found("object") from None
+
+
+def load_code(dashboard: Dashboard, evaluation: Evaluation) -> list[Dependency]:
+    """The code of an evaluation. Raises Refusal."""
+    try:
+        return decode_manifest(dashboard.holdings.contents.load(evaluation.manifest.digest))
+    except (ObjectError, MalformedObject):
+        raise Refusal(404, "not found", "what is kept of this code cannot be read") from None
+
+
+@requires(Role.READ)
+async def show_code(request: Request) -> Response:
+    """The code of an evaluation: everything that it depends on."""
+
+    def look(dashboard: Dashboard) -> dict[str, Any]:
+        digest, evaluation = load_evaluation(dashboard, request.path_params["digest"])
+        return {"digest": digest, "evaluation": evaluation, "dependencies": load_code(dashboard, evaluation)}
+
+    return render(request, "code.html", **await in_thread(request, look))
+
+
+@requires(Role.READ)
+async def compare_versions(request: Request) -> Response:
+    """What differs in the code of two evaluations."""
+    query = request.query_params
+
+    def look(dashboard: Dashboard) -> dict[str, Any]:
+        old_digest, old = load_evaluation(dashboard, query.get("old", ""))
+        new_digest, new = load_evaluation(dashboard, query.get("new", ""))
+        changes = compare_code(load_code(dashboard, old), load_code(dashboard, new))
+        return {"old": old, "new": new, "old_digest": old_digest, "new_digest": new_digest, "changes": changes}
+
+    return render(request, "changes.html", **await in_thread(request, look))
+
+
+routes: list[BaseRoute] = [
+    Route("/", home, methods=["GET"]),
+    Route("/experiments", list_functions, methods=["GET"]),
+    Route("/function", show_function, methods=["GET"]),
+    Route("/evaluations", list_evaluations, methods=["GET"]),
+    Route("/evaluations/{digest}/code", show_code, methods=["GET"]),
+    Route("/code", compare_versions, methods=["GET"]),
+]

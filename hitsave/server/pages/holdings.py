@@ -1,0 +1,186 @@
+"""What the pages look at: one person's own cache, or the store that a server shares. Both are read alike.
+
+Of a store nothing is kept but what `Contents` and the catalogue keep; of a cache, nothing at all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from hitsave.cache.store import Cache
+from hitsave.contents import Contents
+from hitsave.errors import ObjectError, RefError, ReliedOnLost
+from hitsave.maintenance.collect import DEFAULT_KEEP_SECONDS
+from hitsave.objects.digest import Digest, ObjectKind
+from hitsave.objects.refs import Ref, RefName
+from hitsave.packing.commit import Commit
+from hitsave.remotes.collection import dropping
+from hitsave.remotes.commits.log import Author, Remote
+from hitsave.remotes.commits.sessions import Session
+from hitsave.remotes.commits.view import View
+from hitsave.remotes.reading.reader import Reader
+from hitsave.repository import Repository
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What a collection did: so many objects that nobody owned; `freed` and `kept` are bytes of content, or of packs.
+
+    What is kept can be brought back, and is removed by a later collection.
+    """
+
+    objects: int
+    freed: int
+    kept: int
+
+
+class Holdings(Protocol):
+    """Refs and what they hold. For several threads."""
+
+    contents: Contents
+
+    def state(self) -> Hashable:
+        """What is another one when refs have come or gone. Raises RemoteError."""
+
+    def refs(self) -> list[Ref]:
+        """Every ref. Raises RemoteError."""
+
+    def read_many(self, digests: Iterable[Digest]) -> Iterator[tuple[Digest, bytes]]:
+        """The contents of those small objects that are there and can be read, in any order. Raises RemoteError."""
+
+    def kind_of(self, digest: Digest) -> ObjectKind:
+        """What an object is. Raises ObjectNotFound, RemoteError."""
+
+    def missing(self, digests: Iterable[Digest]) -> set[Digest]:
+        """Those of `digests` that are not here, though refs need them: of some, only a part was ever fetched."""
+
+    def forget(self, names: Iterable[RefName], by: str) -> list[Ref]:
+        """Drop refs; those that were there. Raises RemoteError."""
+
+    def collect(self, by: str, at_once: bool) -> Collected:
+        """Collect what no ref owns; with `at_once`, what could be brought back as well. Raises RemoteError."""
+
+
+class LocalHoldings:
+    """One person's own cache, with everything of all projects."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._cache: Cache = repository.cache
+        self.contents = repository.contents
+
+    def state(self) -> Hashable:
+        return self._cache.database.version
+
+    def refs(self) -> list[Ref]:
+        return self._cache.refs()
+
+    def read_many(self, digests: Iterable[Digest]) -> Iterator[tuple[Digest, bytes]]:
+        # A block holds many small objects: read in the order in which they lie, each is decoded once.
+        located, boxed = self._cache.locate_or_read(digests)
+        for digest, held in boxed.items():
+            yield digest, held.content
+        try:
+            for digest, data in self._cache.read_many(located.values()):
+                yield digest, bytes(data)
+        except ObjectError:  # One of them is damaged; the others are not.
+            for digest in located:
+                try:
+                    yield digest, self._cache.read(digest)
+                except ObjectError:
+                    continue
+
+    def kind_of(self, digest: Digest) -> ObjectKind:
+        info = self._cache.info(digest)
+        return info.kind if info else self._repository.names.resolve(str(digest)).kind
+
+    def missing(self, digests: Iterable[Digest]) -> set[Digest]:
+        return self._cache.missing(digests)
+
+    def forget(self, names: Iterable[RefName], by: str) -> list[Ref]:
+        there = [name for name in names if self._cache.ref(name) is not None]
+        try:
+            return self._repository.forget(there)
+        except RefError:  # Another process has dropped one of them meanwhile.
+            return self._repository.forget(name for name in there if self._cache.ref(name) is not None)
+
+    def collect(self, by: str, at_once: bool) -> Collected:
+        done = self._repository.collect(0 if at_once else DEFAULT_KEEP_SECONDS)
+        return Collected(len(done.objects), done.freed_bytes, 0 if at_once else done.freed_bytes)
+
+
+class SharedHoldings:
+    """The store behind a server. It is asked for news every few seconds at most."""
+
+    def __init__(self, repository: Repository, remote_name: str) -> None:
+        self._repository = repository
+        self._name = remote_name
+        self.contents = repository.contents
+
+    def _remote(self) -> Remote | None:
+        """The store; None as long as nothing was ever pushed there."""
+        shelf = self._repository.exchange.shelf_if_any()
+        return self._repository.exchange.remote(self._name) if shelf else None
+
+    def state(self) -> Hashable:
+        shelf = self._repository.exchange.shelf_if_any()
+        return shelf.view.digest if shelf else None
+
+    def refs(self) -> list[Ref]:
+        shelf = self._repository.exchange.shelf_if_any()
+        return list(shelf.view.refs().values()) if shelf else []
+
+    def read_many(self, digests: Iterable[Digest]) -> Iterator[tuple[Digest, bytes]]:
+        remote = self._remote()
+        if remote is None:
+            return
+        view = remote.latest(trusting=True)
+        there = view.has_many(wanted := list(digests))
+        yield from Reader(remote, view).read_many(digest for digest in wanted if digest in there).items()
+
+    def kind_of(self, digest: Digest) -> ObjectKind:
+        return self._repository.names.resolve(str(digest)).kind
+
+    def missing(self, digests: Iterable[Digest]) -> set[Digest]:
+        return set()
+
+    def forget(self, names: Iterable[RefName], by: str) -> list[Ref]:
+        remote = self._remote()
+        return dropping.drop_refs(remote, _author(by), names) if remote else []
+
+    def collect(self, by: str, at_once: bool) -> Collected:
+        if self._remote() is None:
+            return Collected(0, 0, 0)
+        upkeep = self._repository.upkeep(self._name)
+        done = upkeep.collect(0 if at_once else DEFAULT_KEEP_SECONDS)
+        if at_once and done.kept:  # The state that still named them expired with the first one's commit.
+            again = upkeep.collect(0)
+            return Collected(done.objects, done.freed + again.freed, again.kept)
+        return Collected(done.objects, done.freed, done.kept)
+
+    def add_ref(self, ref: Ref, owner: Ref, by: str) -> None:
+        """Make a ref of what another ref owns, so that all of it is there. Raises ReliedOnLost where it no longer does.
+
+        Raises RemoteError.
+        """
+        remote = self._repository.exchange.remote(self._name)
+        view = remote.latest()
+        session = Session.begin(view.number)
+
+        def build(newest: View) -> Commit:
+            held = newest.held_of({ref.name, owner.name})
+            if owner.name not in held or held[owner.name].digest != owner.digest:
+                raise ReliedOnLost([str(owner.digest)])
+            segments = newest.ref_files
+            if ref.name not in held:
+                segments += (remote.files.put_refs({ref.name: ref}, session),)
+            return remote.following(newest, session, _author(by), "public", newest.index_files, segments)
+
+        remote.commit(view, session, build)
+
+
+def _author(by: str) -> Author:
+    return Author(by, int(time.time()))

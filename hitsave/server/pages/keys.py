@@ -1,0 +1,96 @@
+"""Pages for who looks after a server: its keys, and the audit log."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from hitsave.server.access import Role, requires
+from hitsave.server.administration import is_label, make_key, revoke_key
+from hitsave.server.keys import LONGEST_LABEL
+from hitsave.server.pages.blobs import refuse_local
+from hitsave.server.pages.dashboard import not_found
+from hitsave.server.pages.rendering import render, see
+from hitsave.server.site import Site
+
+_ENTRIES = 100
+_LONGEST_DETAIL = 2000
+_DAY = 86400
+_ROLES = {role.name.lower(): role for role in Role}
+
+
+@requires(Role.ADMIN)
+async def list_keys(request: Request) -> Response:
+    """All keys, without their secrets."""
+    return await _keys_page(request)
+
+
+async def _keys_page(request: Request, status: int = 200, made: str = "", problem: str = "") -> Response:
+    site: Site = request.app.state.site
+    refuse_local(site, "keys")
+    keys = await run_in_threadpool(site.keys.list)
+    now = int(time.time())
+    keys.sort(key=lambda key: (not key.holds_at(now), -key.created))
+    return render(request, "keys.html", status, keys=keys, now=now, made=made, problem=problem, roles=list(_ROLES))
+
+
+@requires(Role.ADMIN)
+async def add_key(request: Request) -> Response:
+    """A new key. It is on the page that follows, and nowhere else."""
+    refuse_local(request.app.state.site, "keys")
+    form = await request.form()
+    label, role, days = (str(form.get(name, "")).strip() for name in ("label", "role", "days"))
+    if not is_label(label):
+        return await _keys_page(request, 400, problem=f"A label has 1 to {LONGEST_LABEL} printable characters.")
+    if role not in _ROLES:
+        return await _keys_page(request, 400, problem="A role is one of read, write, admin.")
+    if days and not re.fullmatch("[1-9][0-9]{0,4}", days):
+        return await _keys_page(request, 400, problem="A key expires after 1 to 99999 days, or never.")
+    expires = int(time.time()) + int(days) * _DAY if days else None
+    key, _ = await run_in_threadpool(make_key, request, _ROLES[role], label, expires)
+    return await _keys_page(request, 201, made=key)
+
+
+@requires(Role.ADMIN)
+async def confirm_revoking(request: Request) -> Response:
+    """Ask before a key is taken out of use."""
+    site: Site = request.app.state.site
+    key = await run_in_threadpool(site.keys.get, request.path_params["key_id"])
+    if key is None:
+        raise not_found("key")
+    return render(request, "revoke.html", key=key, own=key.id == request.state.principal.key_id)
+
+
+@requires(Role.ADMIN)
+async def revoke(request: Request) -> Response:
+    """Take a key out of use."""
+    if await run_in_threadpool(revoke_key, request, request.path_params["key_id"]) is None:
+        raise not_found("key")
+    return see("/keys")
+
+
+@requires(Role.ADMIN)
+async def show_log(request: Request) -> Response:
+    """The audit log, the latest entries first."""
+    site: Site = request.app.state.site
+    refuse_local(site, "audit logs")
+    text = request.query_params.get("before", "")
+    before = int(text) if re.fullmatch("[0-9]{1,18}", text) else None
+    entries = await run_in_threadpool(site.audit.entries, before, _ENTRIES + 1)
+    rows = [(entry, json.dumps(entry.detail, indent=2, sort_keys=True)[:_LONGEST_DETAIL]) for entry in entries]
+    return render(request, "log.html", rows=rows[:_ENTRIES], more=len(rows) > _ENTRIES)
+
+
+routes: list[BaseRoute] = [
+    Route("/keys", list_keys, methods=["GET"]),
+    Route("/keys", add_key, methods=["POST"]),
+    Route("/keys/{key_id}/revoke", confirm_revoking, methods=["GET"]),
+    Route("/keys/{key_id}/revoke", revoke, methods=["POST"]),
+    Route("/log", show_log, methods=["GET"]),
+]

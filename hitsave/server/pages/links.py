@@ -1,0 +1,125 @@
+"""Pages about public links: what anybody may download without a key, making it so, and taking it back."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from hitsave.errors import ReliedOnLost
+from hitsave.objects.digest import Digest
+from hitsave.objects.refs import Namespace, Ref, public_ref
+from hitsave.server.access import Role, requires
+from hitsave.server.answers import Refusal
+from hitsave.server.pages.blobs import author_of, note
+from hitsave.server.pages.catalogue.owners import RefRow
+from hitsave.server.pages.dashboard import PAGE, Dashboard, in_thread, not_found, page_number
+from hitsave.server.pages.experiments import digest_of
+from hitsave.server.pages.rendering import render, see
+
+#: What is kept of calls may hold pickles, which nobody should read from strangers: only what these own can be public.
+_SHARED = (Namespace.DATASETS, Namespace.SNAPSHOTS)
+
+
+@requires(Role.READ)
+async def list_links(request: Request) -> Response:
+    """What is public."""
+
+    def look(dashboard: Dashboard) -> dict[str, Any]:
+        ready = dashboard.catch_up()
+        page = page_number(request)
+        return {
+            "refs": dashboard.owners.refs(Namespace.PUBLIC, (page - 1) * PAGE, PAGE),
+            "total": dashboard.owners.count(Namespace.PUBLIC),
+            "page": page,
+            "ready": ready,
+            "progress": dashboard.filling.progress,
+        }
+
+    url = request.app.state.site.settings.public_url
+    return render(request, "links.html", **await in_thread(request, look), url=url, PAGE=PAGE)
+
+
+def _owner(dashboard: Dashboard, digest: Digest) -> RefRow:
+    """A ref of a dataset or snapshot that owns an object. Raises Refusal."""
+    dashboard.catch_up(whole=True, now=True)
+    for owner in dashboard.owners.owners(digest):
+        if owner.name.namespace in _SHARED:
+            return owner
+    raise Refusal(404, "not found", "only what a dataset or a snapshot holds can be made public")
+
+
+def _check_shared(dashboard: Dashboard) -> None:
+    if dashboard.shared is None:
+        raise Refusal(404, "not found", "here, 'hitsave snapshot --public PATH' makes a public link")
+
+
+@requires(Role.WRITE)
+async def confirm(request: Request) -> Response:
+    """Ask, before something becomes public, whether it may."""
+    digest = digest_of(request.query_params.get("digest", ""))
+
+    def look(dashboard: Dashboard) -> dict[str, Any]:
+        _check_shared(dashboard)
+        return {"owner": _owner(dashboard, digest), "digest": digest}
+
+    url = request.app.state.site.settings.public_url
+    return render(request, "publish.html", **await in_thread(request, look), url=url, problem="")
+
+
+@requires(Role.WRITE)
+async def publish(request: Request) -> Response:
+    """Make something public."""
+    form = await request.form()
+    digest = digest_of(str(form.get("digest", "")))
+    if form.get("allowed") != "yes":
+        raise Refusal(400, "not confirmed", "say that it may be given to anybody, or leave it")
+    by = author_of(request)
+
+    def make(dashboard: Dashboard) -> None:
+        _check_shared(dashboard)
+        assert dashboard.shared is not None
+        owner = _owner(dashboard, digest)
+        kind = dashboard.holdings.kind_of(digest)
+        path = owner.path if owner.digest == digest else ""
+        ref = Ref(public_ref(digest), digest, kind, int(time.time()), by, path, owner.git)
+        held = Ref(owner.name, owner.digest, owner.kind)
+        note(request, "make public", {"digest": str(digest), "owner": owner.at})
+        try:
+            dashboard.shared.add_ref(ref, held, by)
+        except ReliedOnLost:
+            raise Refusal(409, "gone", "it was deleted meanwhile") from None
+        dashboard.catch_up(now=True)
+
+    await in_thread(request, make)
+    return see("/links")
+
+
+@requires(Role.WRITE)
+async def take_back(request: Request) -> Response:
+    """Make something public no longer. What else owns it keeps it."""
+    form = await request.form()
+    digest = digest_of(str(form.get("digest", "")))
+    by = author_of(request)
+
+    def drop(dashboard: Dashboard) -> bool:
+        _check_shared(dashboard)
+        note(request, "take back", {"digest": str(digest)})
+        dropped = dashboard.holdings.forget([public_ref(digest)], by)
+        dashboard.catch_up(now=True)
+        return bool(dropped)
+
+    if not await in_thread(request, drop):
+        raise not_found("public link")
+    return see("/links")
+
+
+routes: list[BaseRoute] = [
+    Route("/links", list_links, methods=["GET"]),
+    Route("/links/new", confirm, methods=["GET"]),
+    Route("/links", publish, methods=["POST"]),
+    Route("/links/take-back", take_back, methods=["POST"]),
+]

@@ -1,0 +1,28 @@
+"use strict";
+// Pages work without this. It shows times as the reader's clock has them, and goes where a part of a page cannot be had.
+const format = new Intl.DateTimeFormat(undefined, {year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", hour12: false});
+
+function localTimes(root) {
+  for (const element of root.querySelectorAll("time[datetime]:not([title])")) {
+    const moment = new Date(element.dateTime);
+    if (element.dateTime && !isNaN(moment)) {
+      const part = Object.fromEntries(format.formatToParts(moment).map(({type, value}) => [type, value]));
+      element.title = element.dateTime;
+      element.textContent = `${part.year}-${part.month}-${part.day} ${part.hour}:${part.minute}`;
+    }
+  }
+}
+
+localTimes(document);
+document.addEventListener("htmx:afterSettle", (event) => localTimes(event.target.isConnected ? event.target.parentElement || document : document));
+document.addEventListener("htmx:responseError", (event) => { location.href = event.detail.pathInfo.requestPath; });
+document.addEventListener("htmx:beforeSwap", (event) => {
+  // An answer without the part that is wanted is another page: where one logs in, for example.
+  if (!event.detail.serverResponse.includes('id="results"')) {
+    event.detail.shouldSwap = false;
+    location.href = event.detail.pathInfo.finalRequestPath || event.detail.pathInfo.requestPath;
+  }
+});
+for (const field of document.querySelectorAll("input.secret")) {
+  field.addEventListener("focus", () => field.select());
+}
