@@ -10,15 +10,21 @@ from types import BuiltinFunctionType, FunctionType, ModuleType
 LONGEST = 2000
 _ITEMS = 50
 _DEPTH = 4
+#: Values within a value that are looked at: many times as many as have room.
+_MOST = 5000
 
 
 def describe(value: object, longest: int = LONGEST) -> str:
     """What a value looks like, in at most `longest` characters."""
-    text = _describe(value, _DEPTH)
+    text = _describe(value, _DEPTH, [_MOST])
     return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
-def _describe(value: object, depth: int) -> str:
+def _describe(value: object, depth: int, left: list[int]) -> str:
+    """`left` holds how many values may still be looked at."""
+    left[0] -= 1
+    if left[0] < 0:
+        return "..."
     kind = type(value)
     if kind in (str, bytes, bytearray):
         return _cut(value)  # type: ignore[arg-type]
@@ -27,30 +33,31 @@ def _describe(value: object, depth: int) -> str:
     if kind in (float, complex, bool, type(None), type(Ellipsis)):
         return repr(value)
     if kind in (list, tuple, set, frozenset, dict):
-        return _container(value, depth)
+        return _container(value, depth, left)
     if isinstance(value, type | FunctionType | BuiltinFunctionType):
         return f"{value.__module__}.{value.__qualname__}"
     if isinstance(value, ModuleType):
         return f"module {value.__name__}"
     if isinstance(value, enum.Enum):
         return f"{kind.__qualname__}.{value._name_}"
-    return _other(value, kind, depth)
+    return _other(value, kind, depth, left)
 
 
 def _cut(value: str | bytes | bytearray) -> str:
     return repr(value) if len(value) <= LONGEST else f"{value[:LONGEST]!r}... ({len(value)} in all)"
 
 
-def _container(value: object, depth: int) -> str:
+def _container(value: object, depth: int, left: list[int]) -> str:
     if depth == 0:
         return "..."
     if isinstance(value, dict):
         items = [
-            f"{_describe(key, depth - 1)}: {_describe(each, depth - 1)}" for key, each in islice(value.items(), _ITEMS)
+            f"{_describe(key, depth - 1, left)}: {_describe(each, depth - 1, left)}"
+            for key, each in islice(value.items(), _ITEMS)
         ]
         return "{" + _joined(items, len(value)) + "}"
     assert isinstance(value, Iterable)
-    members = [_describe(each, depth - 1) for each in islice(value, _ITEMS)]
+    members = [_describe(each, depth - 1, left) for each in islice(value, _ITEMS)]
     size = len(value)  # type: ignore[arg-type]
     if isinstance(value, set | frozenset):
         inner = _joined(sorted(members), size)
@@ -65,7 +72,7 @@ def _joined(items: list[str], size: int) -> str:
     return ", ".join([*items, f"... ({size} in all)"] if size > len(items) else items)
 
 
-def _other(value: object, kind: type, depth: int) -> str:
+def _other(value: object, kind: type, depth: int, left: list[int]) -> str:
     """Of what has a shape or a digest, that; of anything else, its type and its attributes."""
     name = kind.__qualname__
     if kind.__module__.partition(".")[0] in ("hitsave", "pathlib", "datetime", "decimal", "fractions", "uuid", "re"):
@@ -75,6 +82,6 @@ def _other(value: object, kind: type, depth: int) -> str:
         return f"{name} of shape {shape}" + (f", {dtype}" if dtype is not None else "")
     inner = getattr(value, "__dict__", None)
     if depth and type(inner) is dict and inner:
-        shown = [f"{key}={_describe(each, depth - 1)}" for key, each in islice(inner.items(), _ITEMS)]
+        shown = [f"{key}={_describe(each, depth - 1, left)}" for key, each in islice(inner.items(), _ITEMS)]
         return f"{name}({_joined(shown, len(inner))})"
     return f"a {kind.__module__}.{name}"

@@ -58,6 +58,21 @@ def test_long_and_deep_values() -> None:
     assert len(describe(wide)) <= LONGEST
 
 
+def test_what_is_wide_at_every_level_is_looked_at_only_as_far_as_it_is_shown() -> None:
+    looked_at = []
+
+    class _Leaf:
+        @property
+        def shape(self) -> None:
+            looked_at.append(1)
+
+    nested: object = _Leaf()
+    for _ in range(4):
+        nested = [nested] * 50
+    assert len(describe(nested)) == LONGEST
+    assert len(looked_at) < 20_000
+
+
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner, inner),
