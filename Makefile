@@ -48,7 +48,7 @@ lint: $(VENV)/test
 soak: $(VENV)/test
 	$(BIN)/python -m pytest -m soak -n auto --hypothesis-profile default
 	$(BIN)/python -m pytest -m hypothesis -n auto --hypothesis-profile default
-	TESTS_FORK=no $(BIN)/python -m pytest -n auto tests/memo tests/cli
+	TESTS_FAST=no $(BIN)/python -m pytest -n auto tests/memo tests/cli
 
 try: $(VENV)/try
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python scripts/try.py

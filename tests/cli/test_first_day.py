@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
+
+import pytest
 
 from tests.cli.world import User, World, assert_same, git, settle
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path, anew=True)
 
 
 def noise(size: int, seed: int) -> bytes:

@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.processes.running import Kind
+
 _INHERITED = ("PATH", "PYTHONPATH", "SYSTEMROOT", "TMPDIR", "TEMP", "COVERAGE_PROCESS_START")
 _PATIENCE = 120
+#: Commands that between them import what most import, run in one process to learn what that is. libgit2 reads variables
+#: when it is loaded, and memoisation notes the time: each run imports these itself.
+_USUAL = """
+import sys
+from hitsave.cli.main import run
+for each in "remote add origin remote|add data|push|status|pull|diff|ls data|gc|fsck|forget data".split("|"):
+    run(each.split())
+print()
+print(*sys.modules)
+"""
+_BY_EACH_RUN = ("__main__", "hitsave.memoisation", "pygit2", "_cffi")
+
+
+@functools.cache
+def _kind(anew: bool) -> Kind:
+    """How commands are run."""
+    if anew:
+        return Kind([], {}, servers=0)
+    with tempfile.TemporaryDirectory() as folder:
+        user = User(Path(folder), Path(folder, "cache"), Path(folder, "config"))
+        user.write({"a": b"a"})
+        Path(folder, "hitsave.toml").touch()
+        command = [sys.executable, "-c", _USUAL]
+        done = subprocess.run(command, cwd=folder, env=user.environment(), capture_output=True, text=True, check=True)
+        modules = done.stdout.splitlines()[-1].split()
+        return Kind([name for name in modules if not name.startswith(_BY_EACH_RUN)], user.environment())
 
 
 @dataclass(frozen=True)
@@ -53,6 +83,8 @@ class User:
     cache: Path
     config: Path
     variables: dict[str, str] = field(default_factory=dict)
+    #: Whether the command always runs in a new process, and never in a fork of one that has imported it.
+    anew: bool = False
 
     def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """What the command is started with: nothing of the machine's own settings."""
@@ -73,17 +105,15 @@ class User:
         environ: Mapping[str, str] | None = None,
     ) -> Ran:
         """Run `hitsave` and give what it did, whatever that is. A traceback is never right."""
-        done = subprocess.run(
-            [sys.executable, "-m", "hitsave", *arguments],
+        done = _kind(self.anew).run(
+            ["-m", "hitsave", *map(os.fsdecode, arguments)],
             cwd=folder or self.workspace,
-            env=self.environment(environ),
-            input=b"" if stdin is None else stdin,
-            capture_output=True,
+            environ=self.environment(environ),
+            stdin=stdin or b"",
             timeout=_PATIENCE,
-            check=False,
         )
-        assert b"Traceback" not in done.stderr, done.stderr.decode(errors="replace")
-        return Ran(done.returncode, done.stdout, done.stderr)
+        assert b"Traceback" not in done.err, done.err.decode(errors="replace")
+        return Ran(done.code, done.out, done.err)
 
     def do(self, *arguments: str | bytes | Path, **how: Any) -> Ran:
         """Run `hitsave` where it must succeed."""
@@ -129,6 +159,7 @@ class World:
     """Several users, and a folder that they share as a remote."""
 
     root: Path
+    anew: bool = False
 
     @property
     def remote(self) -> Path:
@@ -144,7 +175,7 @@ class World:
             subprocess.run(["git", "init", "--quiet", workspace], check=True, env=git_environment())
         else:
             (workspace / "hitsave.toml").touch()
-        made = User(workspace, self.root / name / "cache", self.root / name / "config")
+        made = User(workspace, self.root / name / "cache", self.root / name / "config", anew=self.anew)
         if remote:
             made.do("remote", "add", "origin", self.remote)
         return made

@@ -4,7 +4,7 @@ A new process spends nine tenths of its time in the same imports. So a run is a 
 the fork has its own folder, variables, arguments, standard streams, module path and `__main__`, and ends as every
 process does. Modules of the project under test are never loaded before it forks. What an interpreter takes from its
 options and variables when it starts, a fork cannot have: such runs, and all on systems without fork, are new processes,
-and so are all where the variable TESTS_FORK is "no" (`make soak`).
+and so are all where the variable TESTS_FAST is "no" (`make soak`).
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from typing import Any
 #: What Python or the system's libraries read when they start.
 _OF_THE_START = re.compile(r"PYTHON(?!PATH$)|LC_|LANG|LD_|DYLD_|MALLOC_")
 _PIECE = 1 << 16
+#: Whether anything is forked here.
+CAN_FORK = hasattr(os, "fork") and hasattr(socket, "send_fds") and os.environ.get("TESTS_FAST") != "no"
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,13 @@ class Kind:
     """Programs that begin with the same imports, `modules`, and mostly with the same variables.
 
     `servers` of them take turns: what depends on addresses, or on the seed of hashes, differs between two runs in
-    succession as it does between new processes.
+    succession as it does between new processes. With none of them, every run is a new process.
     """
 
     def __init__(self, modules: Sequence[str], environ: Mapping[str, str], servers: int = 1) -> None:
         self._modules = modules
         self._environ = {name: value for name, value in environ.items() if not name.startswith("PYTHONPATH")}
+        self._forks = servers > 0 and CAN_FORK
         self._turns = itertools.cycle(range(servers))
         self._servers: dict[int, _Server] = {}
         self._asking = threading.Lock()
@@ -66,7 +69,7 @@ class Kind:
         """Run `python ARGUMENTS` to its end. Raises subprocess.TimeoutExpired with what it wrote until then."""
         order = {"arguments": [*arguments], "cwd": os.fspath(cwd), "environ": {**environ}}
         alike = _of_the_start(environ) == _of_the_start(self._environ)
-        if alike and _may_fork(arguments) and self._asking.acquire(blocking=False):
+        if self._forks and alike and _names_program(arguments) and self._asking.acquire(blocking=False):
             try:
                 return self._next().run(order, timeout, stdin)
             finally:
@@ -84,16 +87,14 @@ class Kind:
         return self._servers[turn]
 
 
-def _may_fork(arguments: Sequence[str]) -> bool:
-    """Whether a program is named, without options for the interpreter, on a system that can fork."""
+def _names_program(arguments: Sequence[str]) -> bool:
+    """Whether a program is named, without options for the interpreter."""
     match arguments:
         case ["-m", module, *_]:
-            named = module != "cProfile"  # It looks at what the interpreter has begun with.
+            return module != "cProfile"  # It looks at what the interpreter has begun with.
         case [script, *_]:
-            named = script.endswith(".py")
-        case _:
-            named = False
-    return named and hasattr(os, "fork") and hasattr(socket, "send_fds") and os.environ.get("TESTS_FORK") != "no"
+            return script.endswith(".py")
+    return False
 
 
 def _of_the_start(environ: Mapping[str, str]) -> dict[str, str]:
@@ -110,15 +111,17 @@ class _Server:
                 [sys.executable, "-c", "import server; server.begin()", str(its.fileno()), *modules],
                 cwd=Path(__file__).parent,
                 env=environ,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
+                # Pipes, as the runs have: Python looks at what its streams are when it starts.
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 pass_fds=[its.fileno()],
             )
         atexit.register(self._end)
 
     def _end(self) -> None:
         self._channel.close()
-        self._process.wait()
+        self._process.communicate()
 
     def run(self, order: Mapping[str, Any], timeout: float, stdin: bytes) -> Ended:
         """Carry out one run; nobody else may ask meanwhile."""
@@ -142,7 +145,7 @@ class _Server:
         said = b""
         while not said.endswith(b"\n"):
             byte = self._channel.recv(1)
-            assert byte, "the process that forks has ended"
+            assert byte, f"the process that forks has ended: {self._process.communicate()[1].decode()}"
             said += byte
         return int(said)
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from tests.processes import running
 from tests.processes.running import Ended, Kind
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="without fork all runs are new processes")
+pytestmark = pytest.mark.skipif(not running.CAN_FORK, reason="all runs are new processes")
 
 LOOK = """
 import gc, json, os, signal, sys, time
@@ -24,7 +25,8 @@ print(json.dumps({
     "spec": str(__spec__).partition(" object at ")[0], "loader": type(__loader__).__name__, "package": __package__,
     "builtins": type(__builtins__).__name__, "code": sys._getframe().f_code.co_filename, "flags": str(sys.flags),
     "stdin": sys.stdin.read(), "streams": [
-        [each.encoding, each.errors, each.line_buffering, each.fileno()] for each in (sys.stdin, sys.stdout, sys.stderr)
+        [each.seekable(), each.reconfigure(errors=each.errors), each.encoding, each.line_buffering, each.fileno()]
+        for each in (sys.stdin, sys.stdout, sys.stderr)
     ],
     "signals": [str(signal.getsignal(getattr(signal, name))) for name in ("SIGINT", "SIGTERM", "SIGPIPE", "SIGCHLD")],
     "limits": [sys.getrecursionlimit(), gc.get_threshold(), gc.isenabled()], "zone": time.tzname,
@@ -87,15 +89,12 @@ def environ_of(folder: Path, **more: str) -> dict[str, str]:
         pytest.param(["latin.py"], id="another encoding"),
     ],
 )
-def test_a_fork_is_like_a_new_process(
-    kind: Kind, folder: Path, arguments: Sequence[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def run() -> Ended:
-        return kind.run(arguments, cwd=folder, environ=environ_of(folder, NAME="\udc80"), timeout=60, stdin=b"given")
-
-    forked = run()
-    monkeypatch.setenv("TESTS_FORK", "no")
-    assert _read(forked) == _read(run())
+def test_a_fork_is_like_a_new_process(kind: Kind, folder: Path, arguments: Sequence[str]) -> None:
+    forked, new = (
+        each.run(arguments, cwd=folder, environ=environ_of(folder, NAME="\udc80"), timeout=60, stdin=b"given")
+        for each in (kind, Kind([], {}, servers=0))
+    )
+    assert _read(forked) == _read(new)
 
 
 def _read(ended: Ended) -> tuple[int, Any, bytes]:
