@@ -18,6 +18,8 @@ command -v fish >/dev/null || missing+=(fish)
 command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing+=(postgresql)
 # Azurite and s3rver, which stand for Azure and for a careless store, are installed by the tests that use them.
 command -v npm >/dev/null || missing+=(npm)
+# Pages are looked at with a real browser.
+command -v chromium >/dev/null || missing+=(chromium)
 [ ${#missing[@]} -eq 0 ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >/dev/null 2>&1 && exit 0

@@ -48,6 +48,7 @@ COMMANDS = {
     "install": "set up git: data is pushed before commits, and pointer files are merged",
     "config": "read and change settings",
     "fsck": "verify every byte and every ref",
+    "dashboard": "look at what this machine's cache keeps, with a browser",
     "serve": "share a store over HTTP, with keys and pages",
     "login": "keep the key of a server",
     "logout": "keep the key of a server no longer",
@@ -65,7 +66,7 @@ COMMANDS = {
 #: What `hitsave --help` lists beneath each title; a command that is in none is for other programs alone.
 SECTIONS = {
     "A day's work": "add status diff checkout resolve push pull fetch",
-    "Looking": "ls cat du log mount",
+    "Looking": "ls cat du log mount dashboard",
     "Cleaning up": "forget gc undo fsck",
     "Functions": "evals why accept",
     "Sharing and setting up": "remote snapshot import install config completion",

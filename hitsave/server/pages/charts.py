@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from hitsave.server.pages.words import show_moment, show_number
 
-WIDTH, HEIGHT = 720, 320
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 12, 40
+WIDTH, HEIGHT = 960, 340
+_LEFT, _RIGHT, _TOP, _BOTTOM = 84, 20, 14, 52
 _TICKS = 6
 _MARGIN = 0.04
 #: So many kinds of lines and points can be told apart; others look like these again.

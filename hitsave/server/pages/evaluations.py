@@ -17,10 +17,22 @@ from hitsave.objects.canonical import decode_json
 from hitsave.objects.digest import Digest
 from hitsave.objects.display import decode_display
 from hitsave.objects.evaluation import Evaluation
-from hitsave.objects.shapes import Display, Group, Plot, Series, Shape
+from hitsave.objects.shapes import (
+    Array,
+    Display,
+    Group,
+    Nothing,
+    Number,
+    Other,
+    Plot,
+    Series,
+    Shape,
+    SnapshotShown,
+    Text,
+)
 from hitsave.server.access import Role, requires
 from hitsave.server.answers import Refusal
-from hitsave.server.pages.catalogue.shown import Value, values_of
+from hitsave.server.pages.catalogue.shown import RESULT, Value, values_of
 from hitsave.server.pages.charts import Chart, curves
 from hitsave.server.pages.dashboard import Dashboard, in_thread, not_found
 from hitsave.server.pages.experiments import load_evaluation
@@ -56,6 +68,11 @@ class ShownShape(NamedTuple):
     def kind(self) -> str:
         """A word for it, as templates ask."""
         return type(self.shape).__name__
+
+    @property
+    def small(self) -> bool:
+        """Whether it stands on a line or two."""
+        return isinstance(self.shape, Nothing | Number | Text | Array | SnapshotShown | Other)
 
 
 def load_display(dashboard: Dashboard, evaluation: Evaluation) -> Display | None:
@@ -182,6 +199,8 @@ def _rows(dashboard: Dashboard, found: list[tuple[Digest, Evaluation]]) -> list[
                 display = None
         values.append(values_of(evaluation, display))
     paths = list(dict.fromkeys(path for each in values for path in each))
+    if RESULT in paths and any(path.startswith(f"{RESULT}.") for path in paths):
+        paths.remove(RESULT)  # It is a summary of what stands beside it.
     paths.sort(key=lambda path: not path.startswith("arguments."))
     rows = []
     for path in paths:

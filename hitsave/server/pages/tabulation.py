@@ -23,6 +23,8 @@ _MOST_COLUMNS = 40
 #: Points of a chart.
 MOST_POINTS = 2000
 _SORTABLE = ("started", "elapsed", "size")
+#: From the smallest to the largest value, where a logarithmic axis shows more.
+_DECADES = 50
 #: What can be on the axis of a chart besides values, in microseconds and bytes.
 _AXES = ("started", "elapsed", "size")
 
@@ -109,11 +111,11 @@ def cell_of(value: Value | None) -> Cell:
 
 
 class Axes(NamedTuple):
-    """What a chart is of, and which axes are logarithmic."""
+    """What a chart is of, and which axes are logarithmic; None where nobody has said."""
 
     x: str
     y: str
-    logs: tuple[bool, bool]
+    logs: tuple[bool, bool] | None
 
 
 def parse_axes(query: QueryParams, numeric: Sequence[str]) -> Axes | None:
@@ -128,7 +130,8 @@ def parse_axes(query: QueryParams, numeric: Sequence[str]) -> Axes | None:
         y = results[0] if results else "elapsed"
     if not numeric and "y" not in query:
         return None
-    return Axes(x, y, ("x" in query.getlist("log"), "y" in query.getlist("log")))
+    logs = ("x" in query.getlist("log"), "y" in query.getlist("log")) if "x" in query else None
+    return Axes(x, y, logs)
 
 
 def axis_choices(numeric: Sequence[str]) -> list[tuple[str, str]]:
@@ -147,6 +150,7 @@ class Plotted(NamedTuple):
 
     chart: Chart
     dots: tuple[Dot, ...]
+    logs: tuple[bool, bool]
     cut: bool
 
 
@@ -171,5 +175,11 @@ def plot(
         at = "" if axes.x == "started" else f"{names[0]} {show_number(x)}, "
         label = f"{at}{names[1]} {show_number(y)}"
         dots.append(Dot(x, y, label, href(str(point.digest)), groups.get(point.version, 0)))
-    chart = scatter(dots, f"{names[1]} over {names[0]}", names, axes.logs, axes.x == "started")
-    return Plotted(chart, tuple(dots), len(found) > MOST_POINTS)
+    logs = axes.logs or (axes.x != "started" and _spans_decades([dot.x for dot in dots]), False)
+    chart = scatter(dots, f"{names[1]} over {names[0]}", names, logs, axes.x == "started")
+    return Plotted(chart, tuple(dots), logs, len(found) > MOST_POINTS)
+
+
+def _spans_decades(values: Sequence[float]) -> bool:
+    """Whether values are such as people try in steps of factors: learning rates, sizes."""
+    return bool(values) and min(values) > 0 and max(values) / min(values) >= _DECADES

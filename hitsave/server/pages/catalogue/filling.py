@@ -18,7 +18,7 @@ from typing import TypeVar
 from hitsave.errors import MalformedObject, ObjectError
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.encoding import decode_tree
-from hitsave.objects.evaluation import Evaluation, decode_evaluation
+from hitsave.objects.evaluation import Acceptance, Evaluation, decode_evaluation
 from hitsave.objects.graph import links
 from hitsave.objects.refs import Namespace, Ref, unquote_name
 from hitsave.server.pages.catalogue.shown import Value, values_of
@@ -202,16 +202,27 @@ def _object(connection: sqlite3.Connection, digest: Digest, kind: ObjectKind, si
 
 
 def _add_edges(connection: sqlite3.Connection, parent: int, kind: ObjectKind, content: bytes) -> None:
-    """Note what an object needs. An evaluation's needs have the numbers of their places for names."""
+    """Note what an object needs, by its names for that."""
     if kind is ObjectKind.TREE:
         names = [entry.name for entry in decode_tree(content).entries]
     else:
-        names = [b"%04d" % at for at, _ in enumerate(links(kind, content))]
+        names = _names_in(decode_evaluation(content))
     rows = [
         (parent, name, _object(connection, link.digest, link.kind, min(link.size, (1 << 63) - 1)))
         for name, link in zip(names, links(kind, content), strict=True)
     ]
     connection.executemany("INSERT OR IGNORE INTO edges VALUES (?, ?, ?)", rows)
+
+
+def _names_in(value: Evaluation | Acceptance) -> list[bytes]:
+    """What an evaluation's links are for, in their order."""
+    if isinstance(value, Acceptance):
+        return [b"code"]
+    named = {"display": value.display, "code": value.manifest, "reason": value.reason, "result": value.result}
+    words = [f"result, part {number}" for number, _ in enumerate(value.buffers, 1)]
+    words += [word for word, link in named.items() if link is not None]
+    words += [f"snapshot {number} {taken.path}".rstrip() for number, taken in enumerate(value.snapshots, 1)]
+    return [word.encode() for word in words]
 
 
 class _Adding:
