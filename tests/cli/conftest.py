@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.world import User, World
+from tests.inmemory import tmp_path as tmp_path
 
 
 @pytest.fixture
