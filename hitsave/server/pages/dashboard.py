@@ -22,7 +22,7 @@ from hitsave.server.site import STORE, Site
 #: Rows on a page.
 PAGE = 50
 #: Seconds that a page waits for the catalogue; and for which what was looked at last counts as new.
-_PATIENCE = 3.0
+_PATIENCE = 1.5
 _FRESH = 2.0
 _FOLDER = "dashboard"
 

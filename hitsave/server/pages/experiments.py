@@ -85,7 +85,7 @@ def _function(request: Request, dashboard: Dashboard) -> dict[str, Any]:
         "rows": tabulation.tabulate(rows, tables.values([row.id for row in rows]), asked.columns),
         "count": count,
         "counted_all": count < MOST_COUNTED,
-        "without": tables.count(chosen, Sorting()) - count,
+        "without": 0 if asked.on_column else tables.count(chosen, Sorting()) - count,
         "page": page,
         "PAGE": PAGE,
         "where": query.get("where", ""),
@@ -126,8 +126,6 @@ async def list_evaluations(request: Request) -> Response:
         chosen = Chosen(None, tuple(conditions), "experiments" in query)
         name = query.get("sort", "started")
         sorting = Sorting(name if name in ("started", "elapsed", "size") else "started", query.get("way") != "up")
-        if sorting.name != "started":
-            chosen = chosen._replace(versions=None)
         page = page_number(request)
         rows = dashboard.evaluations.page(chosen, sorting, (page - 1) * PAGE, PAGE)
         values = dashboard.evaluations.values([row.id for row in rows])

@@ -20,7 +20,7 @@ from hitsave.server.pages.words import show_number
 #: Columns that are shown where nobody has chosen.
 _MOST_ARGUMENTS, _MOST_RESULTS = 6, 6
 _MOST_COLUMNS = 40
-#: Points of a chart.
+#: Evaluations in a chart.
 MOST_POINTS = 2000
 _SORTABLE = ("started", "elapsed", "size")
 #: From the smallest to the largest value, where a logarithmic axis shows more.
@@ -59,6 +59,11 @@ class Asked:
     sorting: Sorting
     columns: tuple[Column, ...]
     problem: str = ""
+
+    @property
+    def on_column(self) -> bool:
+        """Whether it is sorted by what every evaluation has."""
+        return self.sorting.name in _SORTABLE
 
 
 def parse_asked(query: QueryParams, paths: Sequence[str]) -> Asked:
@@ -146,12 +151,11 @@ def axis_name(name: str) -> str:
 
 
 class Plotted(NamedTuple):
-    """A chart; `cut` says that there were more points than it shows."""
+    """A chart, what it is made of, and which axes are logarithmic."""
 
     chart: Chart
     dots: tuple[Dot, ...]
     logs: tuple[bool, bool]
-    cut: bool
 
 
 def plot(
@@ -162,7 +166,7 @@ def plot(
     href: Callable[[str], str],
 ) -> Plotted:
     """The chart of what is chosen."""
-    found = tables.points(chosen, axes.x, axes.y, MOST_POINTS + 1)
+    found = tables.points(chosen, axes.x, axes.y, MOST_POINTS)
     groups = {version.id: number for number, version in enumerate(versions)}
     names = (axis_name(axes.x), axis_name(axes.y))
 
@@ -170,14 +174,14 @@ def plot(
         return value / 1e6 if name == "elapsed" else value
 
     dots = []
-    for point in found[:MOST_POINTS]:
+    for point in found:
         x, y = scaled(axes.x, point.x), scaled(axes.y, point.y)
         at = "" if axes.x == "started" else f"{names[0]} {show_number(x)}, "
         label = f"{at}{names[1]} {show_number(y)}"
         dots.append(Dot(x, y, label, href(str(point.digest)), groups.get(point.version, 0)))
     logs = axes.logs or (axes.x != "started" and _spans_decades([dot.x for dot in dots]), False)
     chart = scatter(dots, f"{names[1]} over {names[0]}", names, logs, axes.x == "started")
-    return Plotted(chart, tuple(dots), logs, len(found) > MOST_POINTS)
+    return Plotted(chart, tuple(dots), logs)
 
 
 def _spans_decades(values: Sequence[float]) -> bool:

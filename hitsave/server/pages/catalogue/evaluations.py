@@ -175,7 +175,7 @@ class EvaluationTables:
         return found
 
     def points(self, chosen: Chosen, x: str, y: str, most: int) -> list[Point]:
-        """Two values of each evaluation that has both as numbers, the newest `most`; x may be a column."""
+        """Two values of each of the newest `most` evaluations that has both as numbers; each may be a column."""
         where, values = _where(chosen)
         joins, more, columns = "", [], []
         for letter, name in (("x", x), ("y", y)):
@@ -189,12 +189,14 @@ class EvaluationTables:
                 )
                 more.append(name)
                 columns.append(f"v{letter}.number")
+        # The newest are found first: to look up the values of all of them would take long.
+        newest = f"SELECT * FROM evaluations e WHERE {where} ORDER BY e.started DESC LIMIT ?"
         query = (
-            f"SELECT o.digest, {columns[0]}, {columns[1]}, e.version FROM evaluations e "
-            f"JOIN objects o ON o.id = e.id {joins} WHERE {where} ORDER BY e.started DESC LIMIT ?"
+            f"SELECT o.digest, {columns[0]}, {columns[1]}, e.version FROM ({newest}) AS e "
+            f"CROSS JOIN objects o ON o.id = e.id {joins}"
         )
         with self._tables.reading() as connection:
-            rows = connection.execute(query, [*more, *values, most]).fetchall()
+            rows = connection.execute(query, [*values, most, *more]).fetchall()
         return [Point(Digest(digest), float(at), float(value), version) for digest, at, value, version in rows]
 
     def ref_of(self, digest: Digest) -> RefName | None:

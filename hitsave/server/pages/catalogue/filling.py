@@ -19,7 +19,7 @@ from hitsave.errors import MalformedObject, ObjectError
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.encoding import decode_tree
 from hitsave.objects.evaluation import Acceptance, Evaluation, decode_evaluation
-from hitsave.objects.graph import links
+from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.objects.refs import Namespace, Ref, unquote_name
 from hitsave.server.pages.catalogue.shown import Value, values_of
 from hitsave.server.pages.catalogue.tables import Tables
@@ -122,11 +122,13 @@ class Filling:
     def _add_evaluations(self, connection: sqlite3.Connection, found: Mapping[int, tuple[Digest, bytes]]) -> None:
         decoded: dict[int, Evaluation] = {}
         for number, (_, content) in found.items():
-            with suppress(MalformedObject):
-                _add_edges(connection, number, ObjectKind.EVALUATION, content)
+            try:
                 value = decode_evaluation(content)
-                if isinstance(value, Evaluation):
-                    decoded[number] = value
+            except MalformedObject:
+                continue
+            _add_edges(connection, number, zip(_names_in(value), value.links, strict=True))
+            if isinstance(value, Evaluation):
+                decoded[number] = value
         displays = {value.display.digest for value in decoded.values() if value.display is not None}
         shown = dict(self._holdings.read_many(displays))
         adding = _Adding(connection)
@@ -137,8 +139,10 @@ class Filling:
     def _add_trees(self, connection: sqlite3.Connection, found: Mapping[int, tuple[Digest, bytes]]) -> None:
         for number, (_, content) in found.items():
             with suppress(MalformedObject):
-                _add_edges(connection, number, ObjectKind.TREE, content)
-                connection.execute("UPDATE objects SET size = ? WHERE id = ?", (decode_tree(content).size, number))
+                tree = decode_tree(content)
+                entries = [(entry.name, (entry.digest, _kind_of(entry), entry.size)) for entry in tree.entries]
+                _add_edges(connection, number, entries)
+                connection.execute("UPDATE objects SET size = ? WHERE id = ?", (_bounded(tree.size), number))
 
     def _find_sizes(self) -> None:
         """Ask for the sizes that nothing has told: of files that are datasets or snapshots themselves."""
@@ -201,16 +205,20 @@ def _object(connection: sqlite3.Connection, digest: Digest, kind: ObjectKind, si
     return int(found[0])
 
 
-def _add_edges(connection: sqlite3.Connection, parent: int, kind: ObjectKind, content: bytes) -> None:
+def _kind_of(entry: TreeEntry) -> ObjectKind:
+    return ObjectKind.TREE if entry.kind is EntryKind.TREE else ObjectKind.BLOB
+
+
+def _bounded(size: int) -> int:
+    """What a database can hold of a size that somebody has made up."""
+    return min(size, (1 << 63) - 1)
+
+
+def _add_edges(
+    connection: sqlite3.Connection, parent: int, needs: Iterable[tuple[bytes, tuple[Digest, ObjectKind, int]]]
+) -> None:
     """Note what an object needs, by its names for that."""
-    if kind is ObjectKind.TREE:
-        names = [entry.name for entry in decode_tree(content).entries]
-    else:
-        names = _names_in(decode_evaluation(content))
-    rows = [
-        (parent, name, _object(connection, link.digest, link.kind, min(link.size, (1 << 63) - 1)))
-        for name, link in zip(names, links(kind, content), strict=True)
-    ]
+    rows = [(parent, name, _object(connection, digest, kind, _bounded(size))) for name, (digest, kind, size) in needs]
     connection.executemany("INSERT OR IGNORE INTO edges VALUES (?, ?, ?)", rows)
 
 
@@ -235,8 +243,7 @@ class _Adding:
 
     def add(self, number: int, value: Evaluation, shown: Mapping[str, Value]) -> None:
         version = self._version(value.function, bytes(value.code))
-        size = min(value.size, (1 << 63) - 1)
-        row = (number, version, value.started, value.elapsed, size, int(value.experiment))
+        row = (number, version, value.started, value.elapsed, _bounded(value.size), int(value.experiment))
         self._connection.execute(
             "INSERT OR IGNORE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (*row, value.by, value.git, value.python),
