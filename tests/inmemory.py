@@ -7,6 +7,7 @@ on the disk.
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import tempfile
@@ -23,13 +24,21 @@ _ENOUGH = 1 << 30
 @pytest.fixture
 def tmp_path(tmp_path: Path) -> Iterator[Path]:
     """An empty folder, which is removed after the test."""
-    if not _is_offered():
+    if parent() is None:
         yield tmp_path
         return
-    with tempfile.TemporaryDirectory(prefix="tests-", dir=_MEMORY, ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix="tests-", dir=parent(), ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 
-def _is_offered() -> bool:
+def new_folder() -> Path:
+    """An empty folder that the caller removes, for tests that take many of them."""
+    return Path(tempfile.mkdtemp(prefix="tests-", dir=parent()))
+
+
+@functools.cache
+def parent() -> Path | None:
+    """Where folders are made; None for the system's choice."""
     wanted = os.environ.get("TESTS_FAST") != "no"
-    return wanted and os.access(_MEMORY, os.W_OK | os.X_OK) and shutil.disk_usage(_MEMORY).free > _ENOUGH
+    offered = os.access(_MEMORY, os.W_OK | os.X_OK) and shutil.disk_usage(_MEMORY).free > _ENOUGH
+    return _MEMORY if wanted and offered else None

@@ -27,6 +27,7 @@ from hitsave.snapshots.capture import CaptureOptions
 from hitsave.snapshots.datasets import Owner, keep
 from tests.cache.content import all_files_of, files_of, owned_by_all, store
 from tests.cache.scheduling import Scheduler, explore
+from tests.inmemory import tmp_path as tmp_path
 
 NOW = 1000
 LARGE = b"l" * WHOLE_FROM

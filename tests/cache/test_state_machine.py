@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterable
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -32,6 +30,7 @@ from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.objects.refs import Namespace, Ref, RefName, evaluation_prefix, snapshot_ref
 from tests.cache.calls import MANIFEST, a_call, add_call
 from tests.cache.content import add_tree, all_files_of
+from tests.inmemory import new_folder
 
 NOW = 1000
 CONTENTS = [b"", *(b"%d," % number * 100 for number in range(10)), *(bytes([n]) * (WHOLE_FROM + n) for n in range(4))]
@@ -77,7 +76,7 @@ class CacheMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp())
+        self.folder = new_folder()
         self.caches: list[Cache] = []
         self.refs: dict[RefName, Files] = {}
         self.log: list[Dropped] = []
@@ -298,7 +297,7 @@ _CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_
 def test_any_order_of_operations() -> None:
     run_state_machine_as_test(
         CacheMachine,
-        settings=settings(max_examples=200, stateful_step_count=30, deadline=None, suppress_health_check=_CHECKS),
+        settings=settings(max_examples=120, stateful_step_count=30, deadline=None, suppress_health_check=_CHECKS),
     )
 
 

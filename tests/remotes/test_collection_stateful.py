@@ -7,11 +7,9 @@ refuses removals of what is needed, and commits that name what is not there.
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NamedTuple, TypeVar
 from unittest.mock import patch
 
@@ -39,6 +37,7 @@ from hitsave.remotes.commits.log import Author
 from hitsave.remotes.transports.protocol import Transport
 from hitsave.remotes.verification.verify import verify
 from hitsave.remotes.writing.push import push
+from tests.inmemory import new_folder
 from tests.remotes.content import SMALL_CHUNKS, Folder, Machine, keep, memory_remote, noise, read_folder
 from tests.remotes.sleeping import Asleep
 from tests.remotes.transports import FaultyTransport, Lost, MemoryStore, MemoryTransport
@@ -80,7 +79,7 @@ class Team(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp(prefix="hitsave-test-"))
+        self.folder = new_folder()
         self.sizes = small_sizes()
         self.sizes.__enter__()
         self.machines = [Machine(self.folder / "ann"), Machine(self.folder / "bob")]
