@@ -12,6 +12,13 @@ from hitsave.errors import HitsaveError
 
 #: Where people log in.
 LOGIN_PATH = "/login"
+#: It stands by itself, so that it can be shown whatever has failed.
+_PAGE = (
+    '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{1} · hitsave</title>'
+    '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    '<link rel="stylesheet" href="/static/now/style.css"></head><body><main class="narrow card">'
+    '<h1>{1}</h1><p class="long">{0}</p><p><a href="/">To the first page</a></p></main></body></html>'
+)
 
 
 class Refusal(HitsaveError):
@@ -36,8 +43,7 @@ def refusal_response(request: Request, refusal: Refusal) -> Response:
         return JSONResponse(content, refusal.status, headers=refusal.headers)
     if refusal.status == 401 and request.method in ("GET", "HEAD"):
         return RedirectResponse(f"{LOGIN_PATH}?next={_quoted(request)}", 303)
-    title = html.escape(str(refusal))
-    page = f"<!doctype html><html lang=en><meta charset=utf-8><title>hitsave</title><p>{title}</p></html>"
+    page = _PAGE.format(html.escape(str(refusal)), refusal.status)
     return HTMLResponse(page, refusal.status, headers=refusal.headers)
 
 

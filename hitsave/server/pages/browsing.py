@@ -20,12 +20,14 @@ from hitsave.server.access import Role, requires
 from hitsave.server.pages.catalogue.owners import RefRow
 from hitsave.server.pages.dashboard import Dashboard, in_thread, not_found, page_number
 from hitsave.server.pages.experiments import digest_of
+from hitsave.server.pages.links import SHARED
 from hitsave.server.pages.previews import LARGEST_IMAGE, Preview, image_type, preview
 from hitsave.server.pages.rendering import render
 
 _ENTRIES = 200
 _PIECE = 1 << 20
 _OWNERS = 20
+_MOST_OWNERS = 1000
 #: What users have stored is inert: no script, no frame, no guess at what it might be.
 _INERT = {
     "Content-Security-Policy": "sandbox; default-src 'none'; frame-ancestors 'none'",
@@ -89,9 +91,8 @@ async def show_object(request: Request) -> Response:
 
     def look(dashboard: Dashboard) -> tuple[str, dict[str, Any]]:
         found = find_entry(dashboard, request)
-        owners = dashboard.owners.owners(found.entry.digest, _OWNERS + 1) or dashboard.owners.owners(
-            found.root, _OWNERS
-        )
+        tables = dashboard.owners
+        owners = tables.owners(found.entry.digest, _MOST_OWNERS) or tables.owners(found.root, _MOST_OWNERS)
         title = found.crumbs[-1].name if found.crumbs else _name_of(owners, found.root)
         known = {
             "found": found,
@@ -99,7 +100,7 @@ async def show_object(request: Request) -> Response:
             "owners": owners[:_OWNERS],
             "more_owners": len(owners) > _OWNERS,
             "public": dashboard.owners.ref(public_ref(found.entry.digest)) is not None,
-            "shared": dashboard.shared is not None,
+            "publishable": dashboard.shared is not None and any(owner.name.namespace in SHARED for owner in owners),
         }
         if found.entry.kind is EntryKind.TREE:
             return "directory.html", {**known, **_directory(dashboard, found, page), "page": page}

@@ -172,7 +172,7 @@ async def compare(request: Request) -> Response:
     """Evaluations side by side."""
     names = list(dict.fromkeys(request.query_params.getlist("e")))
     if not names:
-        raise Refusal(400, "nothing chosen", "choose the evaluations to compare, by the boxes before them")
+        raise Refusal(400, "nothing chosen", "go back, and choose the evaluations to compare by the boxes before them")
 
     def look(dashboard: Dashboard) -> dict[str, Any]:
         found = [load_evaluation(dashboard, name) for name in names[:_MOST_COMPARED]]

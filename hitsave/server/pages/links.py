@@ -21,7 +21,7 @@ from hitsave.server.pages.experiments import digest_of
 from hitsave.server.pages.rendering import render, see
 
 #: What is kept of calls may hold pickles, which nobody should read from strangers: only what these own can be public.
-_SHARED = (Namespace.DATASETS, Namespace.SNAPSHOTS)
+SHARED = (Namespace.DATASETS, Namespace.SNAPSHOTS)
 
 
 @requires(Role.READ)
@@ -47,7 +47,7 @@ def _owner(dashboard: Dashboard, digest: Digest) -> RefRow:
     """A ref of a dataset or snapshot that owns an object. Raises Refusal."""
     dashboard.catch_up(whole=True, now=True)
     for owner in dashboard.owners.owners(digest):
-        if owner.name.namespace in _SHARED:
+        if owner.name.namespace in SHARED:
             return owner
     raise Refusal(404, "not found", "only what a dataset or a snapshot holds can be made public")
 

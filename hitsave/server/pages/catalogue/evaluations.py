@@ -148,7 +148,7 @@ class EvaluationTables:
         where, values = _where(chosen)
         join, more = _sort_join(sorting)
         way = "DESC" if sorting.descending else "ASC"
-        keys = ("s.number", "s.text") if join else (f"e.{COLUMNS[sorting.name]}",)
+        keys = ("s.number", "s.text") if join else (COLUMNS[sorting.name],)
         order = ", ".join(f"{key} {way}" for key in (*keys, "e.id"))
         inner = f"SELECT e.id FROM evaluations e {join} WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?"
         with self._tables.reading() as connection:
@@ -180,7 +180,7 @@ class EvaluationTables:
         joins, more, columns = "", [], []
         for letter, name in (("x", x), ("y", y)):
             if name in COLUMNS:
-                columns.append(f"e.{COLUMNS[name]}")
+                columns.append(COLUMNS[name])
             else:
                 joins += (
                     f" CROSS JOIN fields f{letter} ON f{letter}.version = e.version AND f{letter}.path = ? "

@@ -16,9 +16,17 @@ _CONDITION = re.compile(
     r"""(?P<value>"[^"]*"|'[^']*'|[^,]*?)\s*(?:,|\band\b|$)""",
     re.IGNORECASE,
 )
-#: What every evaluation says of itself, besides its values: the field's name, and the column.
-COLUMNS = {"by": "by", "git": "git", "python": "python", "elapsed": "elapsed", "size": "size", "started": "started"}
-_TEXTS = frozenset(("by", "git", "python"))
+#: What every evaluation says of itself besides its values: the name for people, and the SQL on a row `e`.
+COLUMNS = {
+    "function": "(SELECT function FROM versions WHERE versions.id = e.version)",
+    "by": "e.by",
+    "git": "e.git",
+    "python": "e.python",
+    "elapsed": "e.elapsed",
+    "size": "e.size",
+    "started": "e.started",
+}
+_TEXTS = frozenset(("function", "by", "git", "python"))
 _MOST = 20
 
 
@@ -89,7 +97,7 @@ def find_path(name: str, paths: Sequence[str]) -> str:
 def condition_sql(condition: Condition) -> tuple[str, list[object]]:
     """The SQL of a condition on a row `e` of evaluations, and its values."""
     if condition.on_column:
-        column = f"e.{COLUMNS[condition.name]}"
+        column = COLUMNS[condition.name]
         return _compare(column, column, condition)
     test, values = _compare("v.number", "v.text", condition)
     inner = (
