@@ -18,6 +18,8 @@ _TICKS = 6
 _MARGIN = 0.04
 #: So many kinds of lines and points can be told apart; others look like these again.
 COLOURS = 6
+#: Numbers beyond it are left out, and those closer to zero than its inverse are zero: ends of what floats can hold.
+_LARGEST = 1e300
 
 
 class Dot(NamedTuple):
@@ -87,16 +89,15 @@ class Axis:
             low, high = math.log10(low) if values else 0.0, math.log10(high) if values else 1.0
         if high - low <= abs(high) * 1e-12:
             # One value alone stands in the middle.
-            around = 0.5 if log else max(abs(high) * 0.1, 0.5 if high == int(high) else 1e-9)
+            around = 0.5 if log else max(abs(high) * 0.1, 0.5 if high == int(high) else 0.0)
             low, high = low - around, high + around
-        # Halves keep the difference of huge numbers within what a float can hold.
-        margin = (high / 2 - low / 2) * 2 * _MARGIN if math.isfinite(high - low) else 0.0
+        margin = (high - low) * _MARGIN
         self._low, self._high = low - margin, high + margin
 
     def place(self, value: float) -> float:
         """Where a value stands."""
         number = math.log10(value) if self.log else value
-        share = (number / 2 - self._low / 2) / (self._high / 2 - self._low / 2)
+        share = (number - self._low) / (self._high - self._low)
         return round(self._start + share * (self._end - self._start), 1)
 
     def ticks(self) -> tuple[Tick, ...]:
@@ -110,13 +111,11 @@ class Axis:
 
 def _steps(low: float, high: float) -> list[float]:
     """Multiples of 1, 2 or 5 times a power of ten."""
-    rough = high / _TICKS - low / _TICKS
-    power = 10.0 ** math.floor(math.log10(rough)) if rough > 0 else 1.0
-    if power == 0 or not math.isfinite(power):
-        return [low, high]
-    step = next((factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999), 10 * power)
+    rough = (high - low) / _TICKS
+    power = _power(math.floor(math.log10(rough)))
+    step = next(factor * power for factor in (1, 2, 5, 10, 20) if factor * power >= rough * 0.999)
     first, last = math.ceil(low / step), math.floor(high / step)
-    return [number * step for number in range(first, last + 1)] if last - first <= 4 * _TICKS else [low, high]
+    return [number * step for number in range(first, last + 1)]
 
 
 def _log_steps(low: float, high: float) -> list[float]:
@@ -140,7 +139,8 @@ def scatter(
     moments: bool = False,
 ) -> Chart:
     """A chart of points."""
-    shown = [dot for dot in dots if _fits(dot.x, logs[0]) and _fits(dot.y, logs[1])]
+    fitting = [dot for dot in dots if _fits(dot.x, logs[0]) and _fits(dot.y, logs[1])]
+    shown = [dot._replace(x=_drawn(dot.x), y=_drawn(dot.y)) for dot in fitting]
     x = Axis([dot.x for dot in shown], _LEFT, WIDTH - _RIGHT, logs[0], moments)
     y = Axis([dot.y for dot in shown], HEIGHT - _BOTTOM, _TOP, logs[1])
     marks = tuple(Mark(x.place(d.x), y.place(d.y), d.label, d.href, d.group % COLOURS) for d in shown)
@@ -149,7 +149,10 @@ def scatter(
 
 def curves(lines: Sequence[tuple[str, Sequence[tuple[float, float]]]], title: str, names: tuple[str, str]) -> Chart:
     """A chart of lines, each with its label."""
-    finite = [(label, [point for point in points if all(map(math.isfinite, point))]) for label, points in lines]
+    finite = [
+        (label, [(_drawn(at), _drawn(value)) for at, value in points if _fits(at, False) and _fits(value, False)])
+        for label, points in lines
+    ]
     x = Axis([at for _, points in finite for at, _ in points], _LEFT, WIDTH - _RIGHT, False)
     y = Axis([value for _, points in finite for _, value in points], HEIGHT - _BOTTOM, _TOP, False)
     drawn = tuple(
@@ -160,4 +163,8 @@ def curves(lines: Sequence[tuple[str, Sequence[tuple[float, float]]]], title: st
 
 
 def _fits(value: float, log: bool) -> bool:
-    return math.isfinite(value) and (not log or value > 0)
+    return abs(value) <= _LARGEST and (not log or value >= 1 / _LARGEST)
+
+
+def _drawn(value: float) -> float:
+    return value if abs(value) >= 1 / _LARGEST else 0.0

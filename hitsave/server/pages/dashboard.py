@@ -21,9 +21,9 @@ from hitsave.server.site import STORE, Site
 
 #: Rows on a page.
 PAGE = 50
-#: Seconds that a page waits for the catalogue; and for which what was looked at last counts as new.
+#: Seconds for which what was looked at last counts as new; and that a page waits for the catalogue.
+FRESH = 1.0
 _PATIENCE = 1.5
-_FRESH = 2.0
 _FOLDER = "dashboard"
 
 _Answer = TypeVar("_Answer")
@@ -53,7 +53,7 @@ class Dashboard:
 
     def catch_up(self, whole: bool = False, now: bool = False) -> bool:
         """Know what came, unless somebody has just looked; whether all of it is known. Raises HitsaveError."""
-        if not now and time.monotonic() - self._looked.get(whole, -_FRESH) < _FRESH:
+        if not now and time.monotonic() - self._looked.get(whole, -FRESH) < FRESH:
             return True
         done = self.filling.catch_up(whole, _PATIENCE)
         if done:

@@ -1,7 +1,7 @@
 """What people type to filter evaluations: `lr < 0.1, model = small, by ~ ann`. Pure.
 
 Conditions are separated by commas or `and`, and all must hold. A name is a field's path, or its end (`lr` for
-`arguments.lr`). Operators: = != < <= > >=, and ~ for "contains". A value with a comma in it is quoted.
+`arguments.lr`). Operators: = != < <= > >=, and ~ for "contains". A value with a comma or an operator in it is quoted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 _CONDITION = re.compile(
     r"""\s*(?P<name>[^\s=!<>~,"']+)\s*(?P<operator>!=|<=|>=|=|<|>|~)\s*"""
-    r"""(?P<value>"[^"]*"|'[^']*'|[^,]*?)\s*(?:,|\band\b|$)""",
+    r"""(?P<value>"[^"]*"|'[^']*'|[^,=<>]*?)\s*(?:,|\band\b|$)""",
     re.IGNORECASE,
 )
 #: What every evaluation says of itself besides its values: the name for people, and the SQL on a row `e`.
