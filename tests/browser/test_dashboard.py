@@ -1,0 +1,160 @@
+"""The dashboard in a real browser: what people do with it, and that nothing on it goes wrong or out of sight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import Watched, log_in
+from tests.server.serving import Served
+
+PAGES = (
+    "/experiments",
+    "/function?name=training.train",
+    "/evaluations",
+    "/datasets",
+    "/blobs",
+    "/links",
+    "/keys",
+    "/log",
+)
+
+
+@pytest.fixture(scope="module")
+def window(browser: Any, served: Served) -> Iterator[Watched]:
+    """Somebody who has logged in."""
+    found = Watched(browser, served.url, viewport={"width": 1200, "height": 900})
+    log_in(found, served.key)
+    yield found
+    found.close()
+
+
+def test_a_run_its_plot_and_what_changed(window: Watched) -> None:
+    page = window.page
+    page.goto("/experiments")
+    page.get_by_role("link", name="training.train").click()
+    assert page.locator("tbody").first.locator("tr").count() == 3
+    # Sorting, filtering and plotting change a part of the page, and its address.
+    page.evaluate("window.kept = true")
+    page.get_by_role("link", name="accuracy", exact=True).click()
+    page.wait_for_url("**sort=result.accuracy**")
+    page.get_by_label("Filter").fill("lr < 0.05")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**where=lr**")
+    page.get_by_text("2 evaluations", exact=True).wait_for()
+    page.get_by_label("Code", exact=True).select_option("all")
+    page.get_by_role("button", name="Show").click()
+    page.get_by_text("4 evaluations", exact=True).wait_for()
+    assert page.evaluate("window.kept")
+    assert page.locator("svg circle").count() == 4
+    page.go_back()
+    page.get_by_text("2 evaluations", exact=True).wait_for()
+    # A point leads to its evaluation, which shows its curve.
+    page.locator("svg a").first.click()
+    page.wait_for_url("**/evaluations/*")
+    assert page.locator("svg polyline").count() == 1
+    assert page.get_by_text("small <b>").count() == 1
+    page.go_back()
+    page.get_by_role("link", name="What changed").click()
+    assert page.locator("pre.diff .new").inner_text().strip() == "+0.95"
+    assert window.faults == []
+
+
+def test_side_by_side(window: Watched) -> None:
+    page = window.page
+    page.goto("/function?name=training.train")
+    boxes = page.locator("tbody input[type=checkbox]")
+    boxes.nth(0).check()
+    boxes.nth(2).check()
+    page.get_by_role("button", name="Compare chosen").click()
+    assert page.locator("svg polyline").count() == 2
+    assert page.locator("tr.differs").count() >= 3
+    assert window.faults == []
+
+
+def test_everything_by_the_keyboard(window: Watched) -> None:
+    page = window.page
+    page.goto("/experiments")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent") == "training.train":
+            break
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/function**")
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "sort-result.loss":
+            break
+    page.keyboard.press("Enter")
+    page.wait_for_url("**sort=result.loss**")
+    page.locator("th[aria-sort=descending] a:focus").wait_for()
+    assert page.locator("th[aria-sort=descending]").inner_text().startswith("loss")
+    assert window.faults == []
+
+
+def test_narrow_and_dark(browser: Any, served: Served, window: Watched) -> None:
+    cookies = window.context.cookies()
+    narrow = Watched(browser, served.url, viewport={"width": 400, "height": 800}, color_scheme="dark")
+    narrow.context.add_cookies(cookies)
+    page = narrow.page
+    root = window.page
+    root.goto("/datasets")
+    inner = [root.locator("a[href^='/objects/']").first.get_attribute("href")]
+    root.goto("/evaluations")
+    inner.append(root.locator("a[href^='/evaluations/']").first.get_attribute("href"))
+    for path in (*PAGES, *inner, "/login"):
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400, path
+        ground, ink = page.evaluate(
+            "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
+        )
+        assert _brightness(ground) < 60 < 180 < _brightness(ink), path
+    assert narrow.faults == []
+    narrow.close()
+
+
+def _brightness(colour: str) -> float:
+    numbers = [float(part) for part in colour.removeprefix("rgb(").removesuffix(")").split(",")]
+    return sum(numbers) / 3
+
+
+def test_without_scripts_all_of_it_works(browser: Any, served: Served, window: Watched) -> None:
+    plain = Watched(browser, served.url, java_script_enabled=False)
+    plain.context.add_cookies(window.context.cookies())
+    page = plain.page
+    page.goto("/function?name=training.train")
+    page.get_by_role("link", name="accuracy", exact=True).click()
+    assert "sort=result.accuracy" in page.url
+    page.get_by_label("Filter").fill("lr < 0.05")
+    page.get_by_role("button", name="Show").click()
+    assert page.locator("svg circle").count() == 2
+    plain.close()
+
+
+def test_a_blob_is_deleted_and_gone_after_the_collection(window: Watched, served: Served) -> None:
+    page = window.page
+    page.goto("/blobs")
+    row = page.locator("tbody tr", has_text="large.bin")
+    size = row.locator("td").first.inner_text()
+    assert size == "1.0 MB"
+    before = sum(path.stat().st_size for path in served.store.rglob("*") if path.is_file())
+    row.get_by_role("link", name="Delete").click()
+    assert page.get_by_text("1 version").count() == 1
+    page.get_by_label("for good, at once").check()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_text("Done.").wait_for()
+    page.goto("/blobs")
+    assert page.locator("tbody tr", has_text="large.bin").count() == 0
+    assert page.get_by_role("link", name="training.train").count() > 0
+    assert sum(path.stat().st_size for path in served.store.rglob("*") if path.is_file()) < before
+    page.goto("/log")
+    assert page.locator("tbody tr", has_text="delete").count() >= 1
+    assert window.faults == []
