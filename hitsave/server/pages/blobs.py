@@ -27,6 +27,7 @@ from hitsave.server.pages.rendering import render, see
 from hitsave.server.site import Site
 
 _OWNERS_SHOWN = 3
+_OWNERS_COUNTED = 1000
 _REFS_SHOWN = 200
 _NOTED = 100
 #: Seconds that a page waits for the end of a collection.
@@ -44,9 +45,11 @@ async def list_blobs(request: Request) -> Response:
         totals = dashboard.owners.totals()
         rows = []
         for blob in blobs:
-            owners = dashboard.owners.owners(blob.digest, MOST_OWNERS)
+            owners = dashboard.owners.owners(blob.digest, _OWNERS_COUNTED, everywhere=False)
             path = dashboard.owners.path_in(blob.digest, owners[0]) if owners else None
-            rows.append((blob, _grouped(owners)[:_OWNERS_SHOWN], len(_grouped(owners)), path))
+            groups = _grouped(owners)
+            cut = len(owners) == _OWNERS_COUNTED
+            rows.append((blob, groups[:_OWNERS_SHOWN], len(groups), cut, path))
         return {
             "rows": rows,
             "away": dashboard.holdings.missing(blob.digest for blob in blobs),

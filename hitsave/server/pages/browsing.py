@@ -92,7 +92,9 @@ async def show_object(request: Request) -> Response:
     def look(dashboard: Dashboard) -> tuple[str, dict[str, Any]]:
         found = find_entry(dashboard, request)
         tables = dashboard.owners
-        owners = tables.owners(found.entry.digest, _MOST_OWNERS) or tables.owners(found.root, _MOST_OWNERS)
+        owners = tables.owners(found.entry.digest, _MOST_OWNERS, False) or tables.owners(
+            found.root, _MOST_OWNERS, False
+        )
         title = found.crumbs[-1].name if found.crumbs else _name_of(owners, found.root)
         known = {
             "found": found,
@@ -132,7 +134,7 @@ def _preview(dashboard: Dashboard, found: Found, name: bytes) -> Preview | None:
     try:
         with dashboard.holdings.contents.open(found.entry.digest) as file:
             return preview(file, name, found.entry.size)
-    except ObjectError:
+    except dashboard.holdings.faults:
         return None
 
 

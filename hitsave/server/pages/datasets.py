@@ -55,7 +55,7 @@ def _extent(dashboard: Dashboard, ref: RefRow) -> tuple[int | None, int | None]:
             tree = decode_tree(dashboard.holdings.contents.load(ref.digest))
             return tree.size, tree.files
         return (ref.size if ref.size is not None else dashboard.holdings.contents.size(ref.digest)), 1
-    except ObjectError:
+    except dashboard.holdings.faults:
         return None, None
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from hitsave.cache.store import Cache
 from hitsave.contents import Contents
-from hitsave.errors import ObjectError, RefError, ReliedOnLost
+from hitsave.errors import HitsaveError, ObjectError, RefError, ReliedOnLost, RemoteError
 from hitsave.maintenance.collect import DEFAULT_KEEP_SECONDS
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.refs import Ref, RefName
@@ -41,6 +41,8 @@ class Holdings(Protocol):
     """Refs and what they hold. For several threads."""
 
     contents: Contents
+    #: What is raised for an object that is not here, or cannot be read.
+    faults: tuple[type[HitsaveError], ...]
 
     def state(self) -> Hashable:
         """What is another one when refs have come or gone. Raises RemoteError."""
@@ -65,7 +67,12 @@ class Holdings(Protocol):
 
 
 class LocalHoldings:
-    """One person's own cache, with everything of all projects."""
+    """One person's own cache, with everything of all projects.
+
+    What is not in it may be in the workspace's remote, which need not answer: the rest is shown all the same.
+    """
+
+    faults: tuple[type[HitsaveError], ...] = (ObjectError, RemoteError)
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
@@ -114,6 +121,8 @@ class LocalHoldings:
 
 class SharedHoldings:
     """The store behind a server. It is asked for news every few seconds at most."""
+
+    faults: tuple[type[HitsaveError], ...] = (ObjectError,)
 
     def __init__(self, repository: Repository, remote_name: str) -> None:
         self._repository = repository

@@ -216,7 +216,6 @@ def test_a_page_costs_as_much_among_many_as_among_few(tmp_path: Path) -> None:
                 tables.cost(lambda: index.page(Chosen(), Sorting(), 0, 50)),
                 tables.cost(lambda chosen=chosen: index.page(chosen, Sorting("result.accuracy"), 0, 50)),  # type: ignore[misc]
             ]
-        filling.close()
     for few, many in zip(costs[200], costs[2000], strict=True):
         assert many <= 2 * few + 5, costs
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as WaitedLongEnough
 from contextlib import suppress
 from itertools import islice
+from queue import SimpleQueue
 from typing import TypeVar
 
-from hitsave.errors import MalformedObject, ObjectError
+from hitsave.errors import MalformedObject
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.encoding import decode_tree
 from hitsave.objects.evaluation import Acceptance, Evaluation, decode_evaluation
@@ -37,12 +38,14 @@ class Filling:
     def __init__(self, tables: Tables, holdings: Holdings) -> None:
         self._tables = tables
         self._holdings = holdings
-        self._thread = ThreadPoolExecutor(1, "hitsave-catalogue")
+        self._asked: SimpleQueue[tuple[bool, Future[None]]] = SimpleQueue()
         self._lock = threading.Lock()
         self._under_way: dict[bool, Future[None]] = {}
         self._seen: Hashable = _NOTHING
         #: Of what is being read, how much is done; (0, 0) where nothing is.
         self.progress = (0, 0)
+        # Nobody waits for it at the end: what it has not finished is done again.
+        threading.Thread(target=self._work, name="hitsave-catalogue", daemon=True).start()
 
     def catch_up(self, whole: bool, patience: float) -> bool:
         """Have what came since be known, with `whole` also what is inside of datasets.
@@ -52,16 +55,23 @@ class Filling:
         with self._lock:
             running = self._under_way.get(whole)
             if running is None or running.done():
-                running = self._under_way[whole] = self._thread.submit(self._run, whole)
+                running = self._under_way[whole] = Future()
+                self._asked.put((whole, running))
         try:
             running.result(patience)
         except WaitedLongEnough:
             return running.done()
         return True
 
-    def close(self) -> None:
-        """End the thread, when what it reads now is there."""
-        self._thread.shutdown(cancel_futures=True)
+    def _work(self) -> None:
+        while True:
+            whole, running = self._asked.get()
+            try:
+                self._run(whole)
+            except BaseException as error:
+                running.set_exception(error)
+            else:
+                running.set_result(None)
 
     def _run(self, whole: bool) -> None:
         try:
@@ -151,7 +161,7 @@ class Filling:
             unknown = connection.execute(query, (int(ObjectKind.BLOB),)).fetchall()
         for number, digest in unknown:
             size = None
-            with suppress(ObjectError):
+            with suppress(*self._holdings.faults):
                 size = self._holdings.contents.size(Digest(digest))
             with self._tables.writing() as connection:
                 connection.execute("UPDATE objects SET size = ?, known = 1 WHERE id = ?", (size, number))

@@ -12,6 +12,7 @@ from hitsave.server.pages.catalogue.tables import Tables
 #: Owners of one object are followed no further than to so many refs.
 MOST_OWNERS = 10_000
 _DEEPEST = 256
+_MOST_ABOVE = 2000
 
 
 class RefRow(NamedTuple):
@@ -65,7 +66,7 @@ class DatasetRow(NamedTuple):
 
 
 _REF = "r.namespace, r.name, r.owner, o.digest, o.kind, o.size, r.created, r.by, r.path, r.git"
-_UP = "WITH RECURSIVE up(id) AS (SELECT ? UNION SELECT parent FROM edges JOIN up ON child = up.id) "
+_UP = "WITH RECURSIVE up(id) AS (SELECT ? UNION SELECT parent FROM edges JOIN up ON child = up.id{limit}) "
 
 
 class OwnerTables:
@@ -97,14 +98,15 @@ class OwnerTables:
             row = connection.execute("SELECT kind, size FROM objects WHERE digest = ?", (bytes(digest),)).fetchone()
         return (ObjectKind(row[0]), row[1]) if row else None
 
-    def owners(self, digest: Digest, limit: int = MOST_OWNERS) -> list[RefRow]:
-        """The refs that need an object, the newest first."""
+    def owners(self, digest: Digest, limit: int = MOST_OWNERS, everywhere: bool = True) -> list[RefRow]:
+        """The refs that need an object, the newest first; without `everywhere`, some where these are very many."""
+        limit_above = "" if everywhere else f" LIMIT {_MOST_ABOVE}"
         with self._tables.reading() as connection:
             found = connection.execute("SELECT id FROM objects WHERE digest = ?", (bytes(digest),)).fetchone()
             if found is None:
                 return []
             query = (
-                f"{_UP} SELECT {_REF} FROM refs r JOIN objects o ON o.id = r.object "
+                f"{_UP.format(limit=limit_above)} SELECT {_REF} FROM refs r JOIN objects o ON o.id = r.object "
                 "WHERE r.object IN (SELECT id FROM up) ORDER BY r.created DESC, r.id DESC LIMIT ?"
             )
             return [_ref(row) for row in connection.execute(query, (found[0], limit))]
