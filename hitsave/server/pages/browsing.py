@@ -95,12 +95,14 @@ async def show_object(request: Request) -> Response:
         owners = tables.owners(found.entry.digest, _MOST_OWNERS, False) or tables.owners(
             found.root, _MOST_OWNERS, False
         )
+        # Versions of one dataset, or evaluations of one function, are one owner to people.
+        distinct = list({(owner.name.namespace, owner.owner or owner.at): owner for owner in owners}.values())
         title = found.crumbs[-1].name if found.crumbs else _name_of(owners, found.root)
         known = {
             "found": found,
             "title": title,
-            "owners": owners[:_OWNERS],
-            "more_owners": len(owners) > _OWNERS,
+            "owners": distinct[:_OWNERS],
+            "more_owners": len(distinct) > _OWNERS,
             "public": dashboard.owners.ref(public_ref(found.entry.digest)) is not None,
             "publishable": dashboard.shared is not None and any(owner.name.namespace in SHARED for owner in owners),
         }
