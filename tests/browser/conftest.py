@@ -32,12 +32,21 @@ OFFSET = {offset}
 def train(lr, model="small <b>"):
     curve = [1 / (1 + lr * step) for step in range(50)]
     return {{"accuracy": OFFSET - lr, "loss": curve[-1], "curve": curve}}
+
+@experiment
+def drawn():
+    import plotly.graph_objects as objects
+    return objects.Figure(objects.Scatter(y=[1, 3, 2]), layout={{"title": {{"text": "<i>three</i> <script>"}}}})
 """
 DRIVER = """
-from training import train
+from importlib.util import find_spec
+
+from training import drawn, train
 
 for lr in (0.1, 0.01, 0.001):
     train(lr)
+if find_spec("plotly"):
+    drawn()
 """
 
 

@@ -62,6 +62,20 @@ def test_a_run_its_plot_and_what_changed(window: Watched) -> None:
     assert window.faults == []
 
 
+def test_a_figure_is_drawn_where_it_can_reach_nothing(window: Watched) -> None:
+    pytest.importorskip("plotly")
+    page = window.page
+    page.goto("/function?name=training.drawn")
+    page.locator("tbody a[href^='/evaluations/']").first.click()
+    frame = page.frame_locator("iframe")
+    frame.locator("path.js-line").wait_for()
+    inside = page.frames[1]
+    assert inside.evaluate("self.origin") == "null"
+    assert inside.evaluate("fetch('/keys').then(() => 'read', () => 'refused')") == "refused"
+    assert [fault for fault in window.faults if "/keys" not in fault] == []
+    window.faults.clear()
+
+
 def test_side_by_side(window: Watched) -> None:
     page = window.page
     page.goto("/function?name=training.train")
