@@ -6,7 +6,7 @@ confirms has seen the very refs that are dropped, or is asked again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from blake3 import blake3
@@ -20,7 +20,7 @@ from hitsave.objects.digest import Digest
 from hitsave.objects.refs import Namespace, RefName, parse_ref_name
 from hitsave.server.access import Role, requires
 from hitsave.server.answers import Refusal
-from hitsave.server.pages.catalogue.owners import MOST_OWNERS, Loss, RefRow
+from hitsave.server.pages.catalogue.owners import MOST_OWNERS, RefRow
 from hitsave.server.pages.dashboard import PAGE, Dashboard, dashboard_of, in_thread, not_found, page_number
 from hitsave.server.pages.experiments import digest_of
 from hitsave.server.pages.rendering import render, see
@@ -39,7 +39,7 @@ async def list_blobs(request: Request) -> Response:
     """Blobs, the largest first, with their owners."""
 
     def look(dashboard: Dashboard) -> dict[str, Any]:
-        ready = dashboard.catch_up(whole=True)
+        reading = dashboard.catch_up(whole=True)
         page = page_number(request)
         blobs = dashboard.owners.largest((page - 1) * PAGE, PAGE)
         totals = dashboard.owners.totals()
@@ -56,8 +56,7 @@ async def list_blobs(request: Request) -> Response:
             "totals": totals,
             "total": totals.blobs,
             "page": page,
-            "ready": ready,
-            "progress": dashboard.filling.progress,
+            "reading": reading,
         }
 
     return render(request, "blobs.html", **await in_thread(request, look), PAGE=PAGE)
@@ -96,6 +95,10 @@ class Target(NamedTuple):
         return blake3("\n".join(sorted(ref.at for ref in self.refs)).encode()).hexdigest()
 
 
+#: Finds out what an address is about. Raises Refusal.
+Find = Callable[[Dashboard, Request], Target]
+
+
 def _blob_target(dashboard: Dashboard, request: Request) -> Target:
     digest = digest_of(request.path_params["digest"])
     owners = dashboard.owners.owners(digest, MOST_OWNERS)
@@ -127,34 +130,33 @@ def _describe(ref: RefRow) -> str:
     return f"the {kind} {ref.owner or ref.digest.short}"
 
 
-async def _confirm(request: Request, find: Any, changed: bool = False) -> Response:
+async def _confirm(request: Request, find: Find, changed: bool = False) -> Response:
     def look(dashboard: Dashboard) -> dict[str, Any]:
-        ready = dashboard.catch_up(whole=True, now=True)
-        target: Target = find(dashboard, request)
-        loss: Loss = dashboard.owners.loss([ref.name for ref in target.refs])
+        reading = dashboard.catch_up(whole=True, now=True)
+        target = find(dashboard, request)
+        loss = dashboard.owners.loss([ref.name for ref in target.refs])
         return {
             "target": target,
             "groups": _grouped(target.refs[:_REFS_SHOWN]),
             "cut": len(target.refs) > _REFS_SHOWN,
             "too_many": len(target.refs) >= MOST_OWNERS,
             "loss": loss,
-            "ready": ready,
-            "progress": dashboard.filling.progress,
+            "reading": reading,
         }
 
     days = DEFAULT_KEEP_SECONDS // 86400
     return render(request, "delete.html", changed=changed, days=days, **await in_thread(request, look))
 
 
-async def _delete(request: Request, find: Any) -> Response:
+async def _delete(request: Request, find: Find) -> Response:
     form = await request.form()
     seal, at_once = form.get("seal"), form.get("at_once") == "yes"
     by = author_of(request)
 
     def drop(dashboard: Dashboard) -> bool:
-        if not dashboard.catch_up(whole=True, now=True):
+        if not dashboard.catch_up(whole=True, now=True).ready:
             return False
-        target: Target = find(dashboard, request)
+        target = find(dashboard, request)
         if target.seal != seal or len(target.refs) >= MOST_OWNERS:
             return False
         names = [ref.name for ref in target.refs]

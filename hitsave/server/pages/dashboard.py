@@ -29,6 +29,14 @@ _FOLDER = "dashboard"
 _Answer = TypeVar("_Answer")
 
 
+class Reading(NamedTuple):
+    """Whether all that came is known; else how much of it is, of how much."""
+
+    ready: bool
+    done: int = 0
+    total: int = 0
+
+
 class Collecting(NamedTuple):
     """A collection: under way, done, or failed."""
 
@@ -51,14 +59,17 @@ class Dashboard:
         self._looked: dict[bool, float] = {}
         self._lock = threading.Lock()
 
-    def catch_up(self, whole: bool = False, now: bool = False) -> bool:
-        """Know what came, unless somebody has just looked; whether all of it is known. Raises HitsaveError."""
+    def catch_up(self, whole: bool = False, now: bool = False) -> Reading:
+        """Know what came, with `whole` also inside of datasets; without `now`, unless somebody has just looked.
+
+        Raises HitsaveError.
+        """
         if not now and time.monotonic() - self._looked.get(whole, -FRESH) < FRESH:
-            return True
-        done = self.filling.catch_up(whole, _PATIENCE)
-        if done:
+            return Reading(True)
+        if self.filling.catch_up(whole, _PATIENCE, now):
             self._looked[whole] = time.monotonic()
-        return done
+            return Reading(True)
+        return Reading(False, *self.filling.progress)
 
     def collect(self, by: str, at_once: bool, patience: float) -> None:
         """Begin a collection, unless one is under way, and wait a little for its end."""

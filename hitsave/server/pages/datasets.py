@@ -19,7 +19,7 @@ from hitsave.server.pages.catalogue.owners import RefRow
 from hitsave.server.pages.dashboard import PAGE, Dashboard, in_thread, not_found, page_number
 from hitsave.server.pages.experiments import digest_of
 from hitsave.server.pages.rendering import render
-from hitsave.snapshots.diff import ChangeKind, bring_differing, diff_trees
+from hitsave.snapshots.diff import Change, ChangeKind, bring_differing, diff_trees
 
 _MOST_VERSIONS = 500
 _MOST_CHANGES = 1000
@@ -30,7 +30,7 @@ async def list_datasets(request: Request) -> Response:
     """Datasets by their names."""
 
     def look(dashboard: Dashboard) -> dict[str, Any]:
-        ready = dashboard.catch_up()
+        reading = dashboard.catch_up()
         wanted, page = request.query_params.get("name", ""), page_number(request)
         return {
             "datasets": [
@@ -41,8 +41,7 @@ async def list_datasets(request: Request) -> Response:
             "snapshots": dashboard.owners.count(Namespace.SNAPSHOTS),
             "page": page,
             "wanted": wanted,
-            "ready": ready,
-            "progress": dashboard.filling.progress,
+            "reading": reading,
         }
 
     return render(request, "datasets.html", **await in_thread(request, look), PAGE=PAGE)
@@ -81,14 +80,13 @@ async def list_snapshots(request: Request) -> Response:
     """Files and directories that are kept by their digests alone."""
 
     def look(dashboard: Dashboard) -> dict[str, Any]:
-        ready = dashboard.catch_up()
+        reading = dashboard.catch_up()
         page = page_number(request)
         return {
             "refs": dashboard.owners.refs(Namespace.SNAPSHOTS, (page - 1) * PAGE, PAGE),
             "total": dashboard.owners.count(Namespace.SNAPSHOTS),
             "page": page,
-            "ready": ready,
-            "progress": dashboard.filling.progress,
+            "reading": reading,
         }
 
     return render(request, "snapshots.html", **await in_thread(request, look), PAGE=PAGE)
@@ -119,7 +117,7 @@ async def show_changes(request: Request) -> Response:
     return render(request, "differences.html", **await in_thread(request, look))
 
 
-def _sizes(change: Any) -> tuple[int | None, int | None, Digest | None]:
+def _sizes(change: Change) -> tuple[int | None, int | None, Digest | None]:
     old, new = change.old, change.new
     shown = new or old
     return (old.size if old else None, new.size if new else None, shown.digest if shown else None)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from hitsave.errors import MalformedObject, ObjectError
-from hitsave.objects.digest import Digest
+from hitsave.objects.digest import Digest, parse_digest
 from hitsave.objects.evaluation import Evaluation, decode_evaluation
 from hitsave.server.access import Role, requires
 from hitsave.server.answers import Refusal
@@ -32,7 +32,7 @@ async def list_functions(request: Request) -> Response:
     """Every function of which something is kept."""
 
     def look(dashboard: Dashboard) -> dict[str, Any]:
-        ready = dashboard.catch_up()
+        reading = dashboard.catch_up()
         functions = dashboard.evaluations.functions()
         wanted = request.query_params.get("name", "").lower()
         found = [row for row in functions if wanted in row.function.lower()]
@@ -43,8 +43,7 @@ async def list_functions(request: Request) -> Response:
             "page": page,
             "wanted": wanted,
             "any": bool(functions),
-            "ready": ready,
-            "progress": dashboard.filling.progress,
+            "reading": reading,
         }
 
     return render(request, "functions.html", **await in_thread(request, look), PAGE=PAGE)
@@ -57,7 +56,7 @@ async def show_function(request: Request) -> Response:
 
 
 def _function(request: Request, dashboard: Dashboard) -> dict[str, Any]:
-    ready = dashboard.catch_up()
+    reading = dashboard.catch_up()
     query = request.query_params
     function = query.get("name", "")
     tables = dashboard.evaluations
@@ -95,8 +94,7 @@ def _function(request: Request, dashboard: Dashboard) -> dict[str, Any]:
         if axes is None
         else tabulation.plot(tables, chosen, axes, versions, lambda digest: f"/evaluations/{digest}"),
         "most_points": tabulation.MOST_POINTS,
-        "ready": ready,
-        "progress": dashboard.filling.progress,
+        "reading": reading,
     }
 
 
@@ -116,7 +114,7 @@ async def list_evaluations(request: Request) -> Response:
     """Every evaluation, the newest first."""
 
     def look(dashboard: Dashboard) -> dict[str, Any]:
-        ready = dashboard.catch_up()
+        reading = dashboard.catch_up()
         query = request.query_params
         problem, conditions = "", []
         try:
@@ -140,8 +138,7 @@ async def list_evaluations(request: Request) -> Response:
             "where": query.get("where", ""),
             "experiments": "experiments" in query,
             "problem": problem,
-            "ready": ready,
-            "progress": dashboard.filling.progress,
+            "reading": reading,
         }
 
     return render(request, "evaluations.html", **await in_thread(request, look))
@@ -171,8 +168,6 @@ def load_evaluation(dashboard: Dashboard, text: str) -> tuple[Digest, Evaluation
 
 def digest_of(text: str) -> Digest:
     """The digest in an address. Raises Refusal."""
-    from hitsave.objects.digest import parse_digest
-
     try:
         return parse_digest(text)
     except ValueError:

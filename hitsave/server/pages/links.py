@@ -29,14 +29,13 @@ async def list_links(request: Request) -> Response:
     """What is public."""
 
     def look(dashboard: Dashboard) -> dict[str, Any]:
-        ready = dashboard.catch_up()
+        reading = dashboard.catch_up()
         page = page_number(request)
         return {
             "refs": dashboard.owners.refs(Namespace.PUBLIC, (page - 1) * PAGE, PAGE),
             "total": dashboard.owners.count(Namespace.PUBLIC),
             "page": page,
-            "ready": ready,
-            "progress": dashboard.filling.progress,
+            "reading": reading,
         }
 
     url = request.app.state.site.settings.public_url

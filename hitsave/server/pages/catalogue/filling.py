@@ -44,17 +44,20 @@ class Filling:
         self._seen: Hashable = _NOTHING
         #: Of what is being read, how much is done; (0, 0) where nothing is.
         self.progress = (0, 0)
+        with tables.writing() as connection:  # What could not be read may have been fetched, or repaired.
+            connection.execute("UPDATE objects SET known = 0 WHERE known = 2")
         # Nobody waits for it at the end: what it has not finished is done again.
         threading.Thread(target=self._work, name="hitsave-catalogue", daemon=True).start()
 
-    def catch_up(self, whole: bool, patience: float) -> bool:
+    def catch_up(self, whole: bool, patience: float, now: bool = False) -> bool:
         """Have what came since be known, with `whole` also what is inside of datasets.
 
-        False where that takes longer than `patience` seconds: it goes on meanwhile. Raises RemoteError, CacheError.
+        With `now`, nobody's look counts that began before. False where that takes longer than `patience` seconds: it
+        goes on meanwhile. Raises RemoteError, CacheError.
         """
         with self._lock:
             running = self._under_way.get(whole)
-            if running is None or running.done():
+            if now or running is None or running.done():
                 running = self._under_way[whole] = Future()
                 self._asked.put((whole, running))
         try:
@@ -123,7 +126,7 @@ class Filling:
             with self._tables.writing() as connection:
                 add(connection, found)
                 connection.executemany("UPDATE objects SET known = 1 WHERE id = ?", [(number,) for number in found])
-                # What cannot be read now is not asked for again by this process's next look.
+                # What cannot be read now is not asked for again until another process looks.
                 lost = [(unknown[digest],) for digest in some if unknown[digest] not in found]
                 connection.executemany("UPDATE objects SET known = 2 WHERE id = ?", lost)
             done += len(some)
