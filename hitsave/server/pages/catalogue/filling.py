@@ -26,7 +26,8 @@ from hitsave.server.pages.catalogue.shown import Value, values_of
 from hitsave.server.pages.catalogue.tables import Tables
 from hitsave.server.pages.holdings import Holdings
 
-_READ_AT_ONCE = 1000
+#: Objects that are in memory together; with displays, which have up to 256 KiB, some 60 MB.
+_READ_AT_ONCE = 250
 _NOTHING = object()
 
 _Item = TypeVar("_Item")
