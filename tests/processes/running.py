@@ -4,7 +4,7 @@ A new process spends nine tenths of its time in the same imports. So a run is a 
 the fork has its own folder, variables, arguments, standard streams, module path and `__main__`, and ends as every
 process does. Modules of the project under test are never loaded before it forks. What an interpreter takes from its
 options and variables when it starts, a fork cannot have: such runs, and all on systems without fork, are new processes,
-and so are all where the variable TESTS_FAST is "no" (`make soak`).
+and so are all where the variable TESTS_FAST is "no" (`make soak`). Nor does a fork hash with several threads.
 """
 
 from __future__ import annotations
