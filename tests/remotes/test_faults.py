@@ -216,13 +216,15 @@ EVERYTHING = dict.fromkeys((Fault.TORN, Fault.STALE, Fault.BEFORE, Fault.AFTER, 
 def test_faults_by_chance(retried: bool, tmp_path: Path) -> None:
     outcomes: Counter[str] = Counter()
     injected: Counter[Fault] = Counter()
-    for seed in range(12):
+    for seed in range(60):  # Which operation meets which fault depends on threads.
+        if seed >= 12 and set(injected) == set(Fault):
+            break
         plan = by_chance(seed, {Fault.SLOW: 0.05, **EVERYTHING})
         job = run_main_job(plan, retried, tmp_path)
+        assert job.outcomes.total() == SUCCESS.total()
         outcomes += job.outcomes
         injected.update({fault: count for (_, fault), count in job.injected.items()})
     assert set(injected) == set(Fault)
-    assert outcomes.total() == 12 * SUCCESS.total()
     assert outcomes["success"] > outcomes.total() * (0.7 if retried else 0.2)
     assert retried or outcomes["RemoteUnavailable"] > 3
 
