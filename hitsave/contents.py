@@ -228,7 +228,7 @@ class Contents:
         return use(newer)
 
     def _newer(self, seen: Parts) -> Parts | None:
-        """The remote as it is now; None where it is as it was. Others have pushed meanwhile, or a collection came by."""
+        """The remote as it is now; None where it is as it was. Others push meanwhile, or a collection comes by."""
         with self._lock:
             if self._parts is not seen:
                 return self._parts

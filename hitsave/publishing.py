@@ -51,7 +51,7 @@ class Publishing:
         source = Source(self.cache.read, self.cache.whole_file)
         if not self._is_server(remote):
             check_names(digest, kind, source)
-        ref = self.cache.ref(public_ref(digest)) or self.project.make_ref(public_ref(digest), digest, kind, None)
+        ref = self.cache.ref(public_ref(digest)) or self._new_ref(digest, kind)
         if self.cache.ref(ref.name) is None:
             self.exchange.own(ref)
         sent = self.exchange.push([ref], remote).sent
@@ -65,6 +65,11 @@ class Publishing:
         config = self.config.remote(remote)
         base = self.config.public_url or public_base(config.url)
         return None if base is None else f"{base.rstrip('/')}/{file_key(digest)}"
+
+    def _new_ref(self, digest: Digest, kind: ObjectKind) -> Ref:
+        place = self.project.known_place(self.cache, digest)
+        path = None if place is None else self.config.workspace / place
+        return self.project.make_ref(public_ref(digest), digest, kind, path)
 
     def _is_server(self, remote: str | None) -> bool:
         return is_server(self.config.remote(remote).url)

@@ -17,6 +17,7 @@ from hitsave.server.access import Access, database_failed
 from hitsave.server.answers import Refusal, refusal_response
 from hitsave.server.headers import SecurityHeaders
 from hitsave.server.patience import Patience
+from hitsave.server.public.published import Published
 from hitsave.server.site import Site
 
 _log = logging.getLogger("hitsave.server")
@@ -42,6 +43,7 @@ def create_application(site: Site) -> Starlette:
     )
     application.state.site = site
     application.state.store = store.Store(site)
+    application.state.published = Published(site.repository)
     return application
 
 

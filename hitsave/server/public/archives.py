@@ -1,0 +1,158 @@
+"""Directories as archives, made while they are sent: nothing is stored, and memory is bounded."""
+
+from __future__ import annotations
+
+import stat
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from io import RawIOBase
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
+
+import zstandard
+
+from hitsave.objects.digest import Digest
+from hitsave.objects.model import EntryKind, TreeEntry
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+_PIECE = 1 << 20
+_FILE_MODE, _EXECUTABLE_MODE, _FOLDER_MODE = 0o644, 0o755, 0o755
+#: The first time that zip can tell.
+_ZIP_EPOCH = 315_532_800
+
+#: Every entry of a directory with its path, directories before what they hold.
+Entries = Iterable[tuple[bytes, TreeEntry]]
+
+
+class Content(NamedTuple):
+    """Where content comes from: a blob as a file, and a small one whole, as links are."""
+
+    open: Callable[[Digest], BinaryIO]
+    load: Callable[[Digest], bytes]
+
+
+class _Outlet(RawIOBase):
+    """Takes what an archive is made of, for whoever sends it on."""
+
+    def __init__(self) -> None:
+        self._pieces = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: ReadableBuffer, /) -> int:
+        self._pieces += memoryview(content).cast("B")
+        return memoryview(content).nbytes
+
+    def take(self) -> bytes:
+        """What came since it was asked last."""
+        content = bytes(self._pieces)
+        self._pieces.clear()
+        return content
+
+
+def tar_zst(entries: Entries, content: Content, top: str, modified: int) -> Iterator[bytes]:
+    """A compressed tar archive, in pieces. All lies in a folder `top`; `modified` is in seconds since 1970."""
+    outlet = _Outlet()
+    with (
+        zstandard.ZstdCompressor(level=3).stream_writer(cast(BinaryIO, outlet), closefd=False) as compressed,
+        tarfile.open(fileobj=compressed, mode="w|", format=tarfile.PAX_FORMAT, encoding="utf-8") as archive,
+    ):
+        archive.addfile(_tar_info(top, TreeEntry(b"", EntryKind.TREE, Digest(bytes(32)), 0), modified))
+        for path, entry in entries:
+            info = _tar_info(f"{top}/{path.decode('utf-8', 'surrogateescape')}", entry, modified)
+            if entry.kind is EntryKind.SYMLINK:
+                info.linkname = content.load(entry.digest).decode("utf-8", "surrogateescape")
+            if not info.isreg():
+                archive.addfile(info)
+            else:
+                yield from _tar_file(archive, info, content.open(entry.digest), outlet)
+            if piece := outlet.take():
+                yield piece
+    yield outlet.take()
+
+
+def _tar_info(name: str, entry: TreeEntry, modified: int) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.mtime = modified
+    info.mode = _mode(entry.kind)
+    if entry.kind is EntryKind.TREE:
+        info.type = tarfile.DIRTYPE
+    elif entry.kind is EntryKind.SYMLINK:
+        info.type = tarfile.SYMTYPE
+    else:
+        info.size = entry.size
+    return info
+
+
+def _tar_file(archive: tarfile.TarFile, info: tarfile.TarInfo, file: BinaryIO, outlet: _Outlet) -> Iterator[bytes]:
+    """One file, sent on while it is read; `addfile` would read all of it first."""
+    with file:
+        header = info.tobuf(archive.format, "utf-8", "surrogateescape")
+        target = archive.fileobj
+        assert target is not None
+        target.write(header)
+        archive.offset += len(header)
+        rest = info.size
+        while rest:
+            piece = file.read(min(_PIECE, rest))
+            if not piece:
+                raise EOFError(info.name)
+            target.write(piece)
+            rest -= len(piece)
+            if made := outlet.take():
+                yield made
+        padding = -info.size % tarfile.BLOCKSIZE
+        target.write(bytes(padding))
+        archive.offset += info.size + padding
+
+
+def zip_stored(entries: Entries, content: Content, top: str, modified: int) -> Iterator[bytes]:
+    """A zip archive, in pieces, whose files are not compressed, as `tar_zst` otherwise. Links are kept as Unix does."""
+    outlet = _Outlet()
+    moment = datetime.fromtimestamp(max(modified, _ZIP_EPOCH), UTC).timetuple()[:6]
+    with zipfile.ZipFile(outlet, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        for path, entry in entries:
+            folder = entry.kind is EntryKind.TREE
+            name = f"{top}/{path.decode('utf-8', 'replace')}" + ("/" if folder else "")
+            info = zipfile.ZipInfo(name, moment)
+            info.external_attr = (_type(entry.kind) | _mode(entry.kind)) << 16 | (0x10 if folder else 0)
+            if folder or entry.kind is EntryKind.SYMLINK:
+                archive.writestr(info, b"" if folder else content.load(entry.digest))
+            else:
+                info.file_size = entry.size
+                yield from _zip_file(archive, info, content.open(entry.digest), outlet)
+            if piece := outlet.take():
+                yield piece
+    yield outlet.take()
+
+
+def _zip_file(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: BinaryIO, outlet: _Outlet) -> Iterator[bytes]:
+    with file, archive.open(info, "w") as target:
+        while piece := file.read(_PIECE):
+            target.write(piece)
+            if made := outlet.take():
+                yield made
+
+
+def _mode(kind: EntryKind) -> int:
+    if kind is EntryKind.TREE:
+        return _FOLDER_MODE
+    return _EXECUTABLE_MODE if kind is EntryKind.EXECUTABLE else _FILE_MODE
+
+
+def _type(kind: EntryKind) -> int:
+    if kind is EntryKind.TREE:
+        return stat.S_IFDIR
+    return stat.S_IFLNK if kind is EntryKind.SYMLINK else stat.S_IFREG
+
+
+#: Archives by the endings of their names.
+ARCHIVES: dict[str, Callable[[Entries, Content, str, int], Iterator[bytes]]] = {
+    "tar.zst": tar_zst,
+    "zip": zip_stored,
+}
+MEDIA_TYPES = {"tar.zst": "application/zstd", "zip": "application/zip"}

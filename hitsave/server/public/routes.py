@@ -1,0 +1,178 @@
+"""Routes under /public. Everybody may read; nothing is changed here, and no key is asked for."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+from urllib.parse import unquote_to_bytes
+
+from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from hitsave.errors import ObjectError
+from hitsave.objects.digest import Digest, ObjectKind, parse_digest
+from hitsave.objects.model import EntryKind, TreeEntry
+from hitsave.packing.treelist import encode_tree_list
+from hitsave.remotes.public.layout import quote_path
+from hitsave.server.answers import Refusal, wants_page
+from hitsave.server.public.archives import ARCHIVES, MEDIA_TYPES, Content
+from hitsave.server.public.media import BINARY, INERT, disposition, media_type
+from hitsave.server.public.page import directory_page
+from hitsave.server.public.published import Found, Published
+from hitsave.server.public.spans import Span, parse_range
+
+_PIECE = 1 << 20
+_TARGET = re.compile(rb"/public/([0-9a-f]{64})(\.trees|\.tar\.zst|\.zip)?(?:/(.*))?", re.DOTALL)
+#: What everybody may read, any page may read; and what is taken back must not live on in caches.
+_OPEN = {
+    "Access-Control-Allow-Origin": "*",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "Cache-Control": "public, no-cache",
+}
+
+
+async def read_public(request: Request) -> Response:
+    """A file, or a directory as a page, as JSON, as an archive, or as its tree list."""
+    found = _TARGET.fullmatch(_raw_path(request))
+    if found is None:
+        raise _nothing()
+    digest, ending, path = parse_digest(found[1].decode()), (found[2] or b"").decode(), found[3]
+    if ending and path is not None:
+        raise _nothing()
+    try:
+        return await run_in_threadpool(_answer, request, digest, ending, path)
+    except ObjectError as error:
+        raise Refusal(502, "store", f"{digest.short} cannot be read from the store behind this server") from error
+
+
+def _raw_path(request: Request) -> bytes:
+    """The path byte by byte: names need not be UTF-8."""
+    prefix = request.scope.get("root_path", "").encode()
+    raw: bytes = request.scope.get("raw_path") or request.url.path.encode()
+    return unquote_to_bytes(raw.partition(b"?")[0].removeprefix(prefix))
+
+
+def _nothing() -> Refusal:
+    return Refusal(404, "not public", "there is nothing public here")
+
+
+def published(request: Request) -> Published:
+    """The public snapshots of the server that is asked."""
+    found: Published = request.app.state.published
+    return found
+
+
+def _answer(request: Request, digest: Digest, ending: str, path: bytes | None) -> Response:
+    source = published(request)
+    found = source.find(digest, path or b"")
+    if found is None:
+        raise _nothing()
+    is_folder = found.entry.kind is EntryKind.TREE
+    if ending == ".trees":
+        return _tree_list(source, digest) if is_folder and found.ref.kind is ObjectKind.TREE else _refuse()
+    archive = ending[1:] or request.query_params.get("archive", "")
+    if archive:
+        return _archive(source, found, archive) if is_folder and archive in ARCHIVES else _refuse()
+    if not is_folder:
+        return _file(request, source, found)
+    if request.query_params.get("format") == "json" or not wants_page(request):
+        return JSONResponse(_listing(source, found), headers=_headers(found))
+    if not request.url.path.endswith("/"):
+        return RedirectResponse(f"{request.url.path}/", 307, _OPEN)  # So that links on the page lead beneath it.
+    return directory_page(found, source.contents.children(found.entry.digest), _OPEN)
+
+
+def _refuse() -> Response:
+    raise _nothing()
+
+
+def _headers(found: Found) -> dict[str, str]:
+    return {**_OPEN, "ETag": f'"{found.entry.digest}"'}
+
+
+# -- directories
+
+
+def _listing(source: Published, found: Found) -> dict[str, Any]:
+    """A directory for programs. Names that are not UTF-8 are percent-encoded in `url` alone."""
+    rows = [_row(name, entry) for name, entry in source.contents.children(found.entry.digest).items()]
+    return {
+        "digest": str(found.entry.digest),
+        "name": found.name.encode("utf-8", "replace").decode(),
+        "entries": rows,
+    }
+
+
+def _row(name: bytes, entry: TreeEntry) -> dict[str, Any]:
+    return {
+        "name": name.decode("utf-8", "replace"),
+        "url": quote_path(name) + ("/" if entry.kind is EntryKind.TREE else ""),
+        "kind": "directory" if entry.kind is EntryKind.TREE else entry.kind.name.lower(),
+        "digest": str(entry.digest),
+        "size": entry.size,
+        "files": entry.files,
+    }
+
+
+def _tree_list(source: Published, digest: Digest) -> Response:
+    pieces = encode_tree_list(digest, source.contents.load)
+    return StreamingResponse(iterate_in_threadpool(pieces), headers={**_OPEN, **INERT}, media_type=BINARY)
+
+
+def _archive(source: Published, found: Found, kind: str) -> Response:
+    content = Content(source.contents.open, source.contents.load)
+    pieces = ARCHIVES[kind](source.walk(found.entry.digest), content, found.name, found.ref.created)
+    headers = {**_OPEN, **INERT, "Content-Disposition": disposition(f"{found.name}.{kind}", shown=False)}
+    return StreamingResponse(iterate_in_threadpool(pieces), headers=headers, media_type=MEDIA_TYPES[kind])
+
+
+# -- files
+
+
+def _file(request: Request, source: Published, found: Found) -> Response:
+    kind = media_type(found.name)
+    size = found.entry.size
+    headers = {
+        **_headers(found),
+        **INERT,
+        "Accept-Ranges": "bytes",
+        "Content-Disposition": disposition(found.name, shown=kind != BINARY),
+    }
+    if headers["ETag"] in re.split(r"\s*,\s*", request.headers.get("if-none-match", "")):
+        return Response(status_code=304, headers=headers)
+    asked = request.headers.get("range", "")
+    if request.headers.get("if-range", headers["ETag"]) != headers["ETag"]:
+        asked = ""
+    try:
+        span = parse_range(asked, size)
+    except ValueError:
+        return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{size}"})
+    status = 200 if span is None else 206
+    if span is not None:
+        headers["Content-Range"] = f"bytes {span.start}-{span.stop - 1}/{size}"
+    span = span or Span(0, size)
+    headers["Content-Length"] = str(span.stop - span.start)
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers, media_type=kind)
+    pieces = _pieces(source.contents.open(found.entry.digest), span)
+    return StreamingResponse(iterate_in_threadpool(pieces), status, headers, kind)
+
+
+def _pieces(file: BinaryIO, span: Span) -> Iterator[bytes]:
+    """A part of a file, piece by piece, each checked before it is sent."""
+    with file:
+        file.seek(span.start, os.SEEK_SET)
+        rest = span.stop - span.start
+        while rest:
+            piece = file.read(min(_PIECE, rest))
+            if not piece:
+                raise EOFError("the file is shorter than its entry says")
+            rest -= len(piece)
+            yield piece
+
+
+routes: list[BaseRoute] = [Route("/public/{path:path}", read_public, methods=["GET"])]
