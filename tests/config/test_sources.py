@@ -115,7 +115,7 @@ def test_no_cloud(places: Places, value: str, offline: bool) -> None:
     ("text", "says"),
     [
         ("simlinks = 'store'", "there is no setting 'simlinks'; did you mean 'symlinks'?"),
-        ("colour = 'red'", "there are cache_dir, project, symlinks, links, evaluations.age, "),
+        ("colour = 'red'", "there are cache_dir, project, symlinks, links, public_url, evaluations.age, "),
         ("symlinks = 'sometimes'", "symlinks: must be one of ignore, store, follow, not 'sometimes'"),
         ("symlinks = 3", "must be one of"),
         ("links = []", "links: must be a list"),
