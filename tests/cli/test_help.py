@@ -13,9 +13,6 @@ import pytest
 from hitsave.cli.main import COMMANDS, SECTIONS, hitsave
 from hitsave.cli.session import Session
 
-#: Has no examples yet.
-_WITHOUT = "import"
-
 
 def commands() -> Iterator[tuple[str, click.Command]]:
     """Every command that people use, with the words that call it."""
@@ -48,9 +45,7 @@ def understand(line: str) -> None:
         context = command.make_context(name, words, parent=context)
 
 
-@pytest.mark.parametrize(
-    ("name", "command"), [pytest.param(*each, id=each[0]) for each in commands() if not each[0].startswith(_WITHOUT)]
-)
+@pytest.mark.parametrize(("name", "command"), [pytest.param(*each, id=each[0]) for each in commands()])
 def test_every_command_ends_its_help_with_examples_that_it_understands(
     name: str, command: click.Command, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,6 +49,11 @@ def command() -> None:
     The other tool need not be installed, and nothing of its own is changed.
 
     PATH is the repository or a folder or dataset in it; only what lies beneath is imported.
+
+    \b
+    Examples:
+      hitsave import dvc --dry-run
+      hitsave import git-lfs --dataset data/images
     """
 
 
@@ -62,6 +67,11 @@ def dvc(session: Session, path: Path, dry_run: bool, link: bool, as_json: bool) 
     """Import what .dvc files and dvc.lock name, from DVC's cache, from remotes that are folders, or the working files.
 
     Beside each dataset of the commit that is checked out, a pointer file is written; its .dvc file stays.
+
+    \b
+    Examples:
+      hitsave import dvc --dry-run
+      hitsave import dvc --link data
     """
 
     def source_of(history: History, repository: Repository) -> Source:
@@ -90,6 +100,11 @@ def git_lfs(session: Session, path: Path, datasets: tuple[Path, ...], dry_run: b
 
     A folder that .gitattributes gives to git-lfs as a whole (data/**) is one dataset, with all that it holds; any other
     file is a dataset of its own. --dataset makes more folders datasets.
+
+    \b
+    Examples:
+      hitsave import git-lfs --dry-run
+      hitsave import git-lfs --dataset data/images
     """
 
     def source_of(history: History, repository: Repository) -> Source:
@@ -120,6 +135,11 @@ def git_annex(
     """Import the files that git-annex keeps, from .git/annex or the working files.
 
     Each file is a dataset of its own. --dataset makes a folder one, with all that it holds.
+
+    \b
+    Examples:
+      hitsave import git-annex data
+      hitsave import git-annex --link data
     """
 
     def source_of(history: History, repository: Repository) -> Source:
