@@ -153,6 +153,27 @@ def test_without_scripts_all_of_it_works(browser: Any, served: Served, window: W
     plain.close()
 
 
+def test_a_file_is_shared_with_somebody_who_has_no_key(browser: Any, window: Watched, served: Served) -> None:
+    page = window.page
+    page.goto("/datasets")
+    page.locator("tbody a[href^='/objects/']").first.click()
+    page.get_by_role("link", name="readme.txt").click()
+    assert page.get_by_text("what this is").count() == 1
+    page.get_by_role("link", name="Make public").click()
+    page.get_by_label("I may give it to anybody").check()
+    page.get_by_role("button", name="Make public").click()
+    link = page.locator("tbody a[href*='/public/']").get_attribute("href")
+    stranger = browser.new_context(accept_downloads=True)
+    answer = stranger.request.get(link)
+    assert answer.status == 200
+    assert answer.body() == b"what this is\n"
+    assert stranger.request.get(f"{served.url}/experiments", max_redirects=0).status == 401
+    page.get_by_role("button", name="Take back").click()
+    page.get_by_text("Nothing is public.").wait_for()
+    assert window.faults == []
+    stranger.close()
+
+
 def test_a_blob_is_deleted_and_gone_after_the_collection(window: Watched, served: Served) -> None:
     page = window.page
     page.goto("/blobs")
