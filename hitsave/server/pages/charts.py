@@ -77,6 +77,10 @@ class Chart:
     bottom: int = HEIGHT - _BOTTOM
 
 
+#: Of the numbers that a float can be.
+_LOWEST_POWER, _GREATEST_POWER = -307, 308
+
+
 class Axis:
     """The scale of one axis: from values to places."""
 
@@ -120,6 +124,7 @@ def _steps(low: float, high: float) -> list[float]:
 
 def _log_steps(low: float, high: float) -> list[float]:
     """Powers of ten, or, of less than two of them, also what lies between."""
+    low, high = max(low, _LOWEST_POWER), min(high, _GREATEST_POWER)  # The margins may reach beyond all numbers.
     first, last = math.ceil(low), math.floor(high)
     if last - first >= 1:
         every = max(1, (last - first) // _TICKS)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hitsave.cache.store import Cache
@@ -75,6 +75,7 @@ def test_any_text_is_a_filter_or_refused(text: str) -> None:
     st.booleans(),
     st.booleans(),
 )
+@example([(0.0, 1.0), (0.0, 9.999999999999346e299)], False, True)
 def test_points_stand_within_their_chart(points: list[tuple[float, float]], log_x: bool, log_y: bool) -> None:
     chart = scatter([Dot(x, y) for x, y in points], "t", ("x", "y"), (log_x, log_y))
     assert len(chart.marks) + chart.left_out == len(points)
