@@ -117,3 +117,10 @@ def log_in(window: Watched, key: str) -> None:
     window.page.keyboard.type(key)  # The field has the focus.
     window.page.keyboard.press("Enter")
     window.page.wait_for_url("**/experiments")
+
+
+def expect_count(found: Any, count: int) -> None:
+    """Wait until so many elements are there: a click returns before the page that it leads to has come."""
+    from playwright.sync_api import expect
+
+    expect(found).to_have_count(count, timeout=PATIENCE)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import Watched, log_in
+from tests.browser.conftest import Watched, expect_count, log_in
 from tests.server.serving import Served
 
 PAGES = (
@@ -35,7 +35,7 @@ def test_a_run_its_plot_and_what_changed(window: Watched) -> None:
     page = window.page
     page.goto("/experiments")
     page.get_by_role("link", name="training.train").click()
-    assert page.locator("tbody").first.locator("tr").count() == 3
+    expect_count(page.locator("tbody").first.locator("tr"), 3)
     # Sorting, filtering and plotting change a part of the page, and its address.
     page.evaluate("window.kept = true")
     page.get_by_role("link", name="accuracy", exact=True).click()
@@ -48,14 +48,14 @@ def test_a_run_its_plot_and_what_changed(window: Watched) -> None:
     page.get_by_role("button", name="Show").click()
     page.get_by_text("4 evaluations", exact=True).wait_for()
     assert page.evaluate("window.kept")
-    assert page.locator("svg circle").count() == 4
+    expect_count(page.locator("svg circle"), 4)
     page.go_back()
     page.get_by_text("2 evaluations", exact=True).wait_for()
     # A point leads to its evaluation, which shows its curve.
     page.locator("svg a").first.click()
     page.wait_for_url("**/evaluations/*")
-    assert page.locator("svg polyline").count() == 1
-    assert page.get_by_text("small <b>").count() == 1
+    expect_count(page.locator("svg polyline"), 1)
+    expect_count(page.get_by_text("small <b>"), 1)
     page.go_back()
     page.get_by_role("link", name="What changed").click()
     assert page.locator("pre.diff .new").inner_text().strip() == "+0.95"
@@ -83,7 +83,7 @@ def test_side_by_side(window: Watched) -> None:
     boxes.nth(0).check()
     boxes.nth(2).check()
     page.get_by_role("button", name="Compare chosen").click()
-    assert page.locator("svg polyline").count() == 2
+    expect_count(page.locator("svg polyline"), 2)
     assert page.locator("tr.differs").count() >= 3
     assert window.faults == []
 
@@ -94,7 +94,7 @@ def test_everything_by_the_keyboard(window: Watched) -> None:
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
     page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.id") == "main"
+    page.locator("#main:focus").wait_for()
     for _ in range(12):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.textContent") == "training.train":
@@ -103,6 +103,7 @@ def test_everything_by_the_keyboard(window: Watched) -> None:
     assert outline == "solid"
     page.keyboard.press("Enter")
     page.wait_for_url("**/function**")
+    page.locator("[id='sort-result.loss']").wait_for()
     for _ in range(40):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.id") == "sort-result.loss":
@@ -149,7 +150,7 @@ def test_without_scripts_all_of_it_works(browser: Any, served: Served, window: W
     assert "sort=result.accuracy" in page.url
     page.get_by_label("Filter").fill("lr < 0.05")
     page.get_by_role("button", name="Show").click()
-    assert page.locator("svg circle").count() == 2
+    expect_count(page.locator("svg circle"), 2)
     plain.close()
 
 
@@ -158,7 +159,7 @@ def test_a_file_is_shared_with_somebody_who_has_no_key(browser: Any, window: Wat
     page.goto("/datasets")
     page.locator("tbody a[href^='/objects/']").first.click()
     page.get_by_role("link", name="readme.txt").click()
-    assert page.get_by_text("what this is").count() == 1
+    page.get_by_text("what this is").wait_for()
     page.get_by_role("link", name="Make public").click()
     page.get_by_label("I may give it to anybody").check()
     page.get_by_role("button", name="Make public").click()
@@ -182,13 +183,13 @@ def test_a_blob_is_deleted_and_gone_after_the_collection(window: Watched, served
     assert size == "1.0 MB"
     before = sum(path.stat().st_size for path in served.store.rglob("*") if path.is_file())
     row.get_by_role("link", name="Delete").click()
-    assert page.get_by_text("1 version").count() == 1
+    page.get_by_text("1 version").wait_for()
     page.get_by_label("for good, at once").check()
     page.get_by_role("button", name="Delete").click()
     page.get_by_text("Done.").wait_for()
     page.goto("/blobs")
-    assert page.locator("tbody tr", has_text="large.bin").count() == 0
-    assert page.get_by_role("link", name="training.train").count() > 0
+    expect_count(page.locator("tbody tr", has_text="large.bin"), 0)
+    page.get_by_role("link", name="training.train").first.wait_for()
     assert sum(path.stat().st_size for path in served.store.rglob("*") if path.is_file()) < before
     page.goto("/log")
     assert page.locator("tbody tr", has_text="delete").count() >= 1
