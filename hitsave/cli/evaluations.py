@@ -47,22 +47,6 @@ def show_moment(microseconds: int) -> str:
     return f"{datetime.fromtimestamp(microseconds / 1e6):%Y-%m-%d %H:%M}"
 
 
-def show_duration(microseconds: int) -> str:
-    """A span for people: 850 µs, 12 ms, 2.1 s, 3 min 12 s, 2 h 5 min, 3 d 4 h."""
-    if microseconds < 1000:
-        return f"{microseconds} µs"
-    if microseconds < 999_500:
-        return f"{microseconds / 1000:.3g} ms"
-    seconds = microseconds / 1e6
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    for unit, of_unit, smaller, of_smaller in (("d", 86400, "h", 3600), ("h", 3600, "min", 60)):
-        if whole >= of_unit:
-            return f"{whole // of_unit} {unit} {whole % of_unit // of_smaller} {smaller}"
-    return f"{whole // 60} min {whole % 60} s"
-
-
 def show_arguments(shown: Sequence[ShownArgument], longest: int) -> str:
     """Arguments as in a call, on one line."""
     texts = []

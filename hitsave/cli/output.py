@@ -148,20 +148,3 @@ def show_path(path: Path | bytes | str) -> str:
 
 def _escape(found: re.Match[str]) -> str:
     return _NAMED.get(found[0], f"\\{ord(found[0]):03o}")
-
-
-def show_size(size: int) -> str:
-    """Bytes for people: 999 B, 1.2 kB, 3.4 GB."""
-    if size < 1000:
-        return f"{size} B"
-    amount = float(size)
-    for unit in ("kB", "MB", "GB", "TB", "PB"):
-        amount /= 1000
-        if amount < 999.5:
-            return f"{amount:.1f} {unit}"
-    return f"{amount:.0f} PB"
-
-
-def count(number: int, what: str) -> str:
-    """`1 file`, `3 files`."""
-    return f"{number} {what}" if number == 1 else f"{number:,} {what}s"

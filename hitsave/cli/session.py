@@ -61,7 +61,7 @@ class Session:
             self._traffic.watch()
 
     def _tell(self, traffic: Traffic) -> None:
-        from hitsave.cli.output import count, show_size
+        from hitsave.amounts import count, show_size
         from hitsave.errors import ConfigError
 
         with contextlib.suppress(ConfigError):

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hitsave.amounts import count
 from hitsave.cli.completing import Kind, completes
 from hitsave.cli.evaluations import find_function, show_differences, show_moment
-from hitsave.cli.output import count, emit, one_line
+from hitsave.cli.output import emit, one_line
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:

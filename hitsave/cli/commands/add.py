@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hitsave.cli.output import count, emit, emit_json, json_option, show_path, show_size
+from hitsave.amounts import count, show_size
+from hitsave.cli.output import emit, emit_json, json_option, show_path
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:

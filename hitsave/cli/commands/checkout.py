@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hitsave.amounts import count, show_size
 from hitsave.cli.completing import Kind, completes
-from hitsave.cli.output import count, part_options, show_path, show_size
+from hitsave.cli.output import part_options, show_path
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:

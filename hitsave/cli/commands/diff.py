@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hitsave.amounts import count, show_size
 from hitsave.cli.completing import Kind, completes
-from hitsave.cli.output import TONES, Tone, count, emit, emit_json, emit_line, json_option, paint, show_path, show_size
+from hitsave.cli.output import TONES, Tone, emit, emit_json, emit_line, json_option, paint, show_path
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:

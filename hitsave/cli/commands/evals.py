@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hitsave.amounts import count, show_duration, show_size
 from hitsave.cli.completing import Kind, completes
-from hitsave.cli.evaluations import emit_table, find_function, show_arguments, show_duration, show_moment
-from hitsave.cli.output import count, emit_json, json_option, one_line, show_size
+from hitsave.cli.evaluations import emit_table, find_function, show_arguments, show_moment
+from hitsave.cli.output import emit_json, json_option, one_line
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:

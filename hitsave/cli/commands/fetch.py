@@ -6,15 +6,8 @@ from pathlib import Path
 
 import click
 
-from hitsave.cli.output import (
-    count,
-    emit_json,
-    json_option,
-    named_remote_option,
-    part_options,
-    paths_argument,
-    show_size,
-)
+from hitsave.amounts import count, show_size
+from hitsave.cli.output import emit_json, json_option, named_remote_option, part_options, paths_argument
 from hitsave.cli.session import Session, pass_session
 
 

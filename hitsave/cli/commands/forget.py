@@ -9,19 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from hitsave.amounts import count, show_size
 from hitsave.cli.completing import Kind, completes
 from hitsave.cli.evaluations import show_moment
-from hitsave.cli.output import (
-    DEFAULT_REMOTE,
-    count,
-    emit,
-    emit_json,
-    json_option,
-    one_line,
-    remote_option,
-    show_path,
-    show_size,
-)
+from hitsave.cli.output import DEFAULT_REMOTE, emit, emit_json, json_option, one_line, remote_option, show_path
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hitsave.cli.output import Tone, count, emit, emit_json, json_option, paint, remote_option, show_size
+from hitsave.amounts import count, show_size
+from hitsave.cli.output import Tone, emit, emit_json, json_option, paint, remote_option
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:

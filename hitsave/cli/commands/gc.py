@@ -9,19 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hitsave.cli.evaluations import show_duration, show_moment
-from hitsave.cli.output import (
-    Tone,
-    count,
-    emit,
-    emit_json,
-    json_option,
-    one_line,
-    paint,
-    remote_option,
-    show_path,
-    show_size,
-)
+from hitsave.amounts import count, show_duration, show_size
+from hitsave.cli.evaluations import show_moment
+from hitsave.cli.output import Tone, emit, emit_json, json_option, one_line, paint, remote_option, show_path
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:

@@ -8,18 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hitsave.cli.output import (
-    Tone,
-    count,
-    emit,
-    emit_json,
-    json_option,
-    one_line,
-    paint,
-    paths_argument,
-    show_path,
-    show_size,
-)
+from hitsave.amounts import count, show_size
+from hitsave.cli.output import Tone, emit, emit_json, json_option, one_line, paint, paths_argument, show_path
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hitsave.cli.output import count, paths_argument, show_path
+from hitsave.amounts import count
+from hitsave.cli.output import paths_argument, show_path
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
+from hitsave.amounts import count, show_size
 from hitsave.cli.completing import Kind, completes
-from hitsave.cli.output import count, emit, show_path, show_size
+from hitsave.cli.output import emit, show_path
 from hitsave.cli.session import Session, pass_session
 
 

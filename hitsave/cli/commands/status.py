@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hitsave.cli.output import count, emit, emit_json, json_option, paths_argument, show_path
+from hitsave.amounts import count
+from hitsave.cli.output import emit, emit_json, json_option, paths_argument, show_path
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:

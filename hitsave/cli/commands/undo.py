@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from hitsave.cli.output import count, emit, remote_option
+from hitsave.amounts import count
+from hitsave.cli.output import emit, remote_option
 from hitsave.cli.session import Session, pass_session
 
 

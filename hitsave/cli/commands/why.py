@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hitsave.amounts import show_duration
 from hitsave.cli.completing import Kind, completes
-from hitsave.cli.evaluations import find_function, show_arguments, show_differences, show_duration, show_moment
+from hitsave.cli.evaluations import find_function, show_arguments, show_differences, show_moment
 from hitsave.cli.output import Tone, emit, emit_json, json_option, one_line, paint
 from hitsave.cli.session import Session, pass_session
 

@@ -58,6 +58,7 @@ class Claim:
         self._beat_every = beat_every
         self._record = _encode(this_process())
         self._number = 0
+        self._shown = 0.0
         self._pid = os.getpid()
         self._done = threading.Event()
         self._lock = threading.Lock()
@@ -79,13 +80,14 @@ class Claim:
 
     def _watch(self) -> Iterator[float]:
         pause, since = _FIRST_PAUSE, self._clock()
-        seen, owner = 0, _NOBODY
+        seen, record = 0, b""
         while newest := self._newest():
             if newest != seen:
-                seen, since, owner = newest, self._clock(), self._owner(newest)
-            if self._given_up(owner, self._clock() - since):
-                if self._create(newest + 1) and self._newest() == newest + 1:
-                    self._hold(newest + 1)
+                seen, since, record = newest, self._clock(), self._read(newest)
+            if self._given_up(_owner(record), self._clock() - since):
+                if self._read(newest) != record:  # Its owner let go, and somebody else has taken the same number.
+                    seen = 0
+                elif self._follow(newest, record):
                     return
                 continue
             yield pause
@@ -99,11 +101,22 @@ class Claim:
         """The greatest number; 0 where nobody claims the key."""
         return max(map(claim_number, self._transport.list(claims_of(self._key))), default=0)
 
-    def _owner(self, number: int) -> Process:
+    def _read(self, number: int) -> bytes:
+        """A claim; nothing where its owner has just gone on, or let go."""
         try:
-            return _decode(self._transport.get(claim_key(self._key, number)))
-        except (RemoteNotFound, MalformedObject):  # It has just gone on, or let go; or says nothing.
-            return _NOBODY
+            return self._transport.get(claim_key(self._key, number))
+        except RemoteNotFound:
+            return b""
+
+    def _follow(self, number: int, record: bytes) -> bool:
+        """Take the place of the owner of a claim; False where it let go meanwhile, or another one was quicker."""
+        if not self._create(number + 1):
+            return False
+        if self._newest() == number + 1 and self._read(number) == record:
+            self._hold(number + 1)
+            return True
+        self._transport.delete([claim_key(self._key, number + 1)])  # Somebody may have begun anew beneath it.
+        return False
 
     def _create(self, number: int) -> bool:
         key = claim_key(self._key, number)
@@ -119,6 +132,7 @@ class Claim:
 
     def _hold(self, number: int) -> None:
         self._number = number
+        self._shown = self._clock()
         self.held = True
         beater = threading.Thread(target=self._beat, name="hitsave claim", daemon=True)
         with suppress(RuntimeError):  # The program is ending.
@@ -137,6 +151,7 @@ class Claim:
             self._number = 0
             return False
         self._number += 1
+        self._shown = self._clock()
         if before > 1:
             self._transport.delete([claim_key(self._key, before)])
         return True
@@ -148,11 +163,16 @@ class Claim:
         self._done.set()
         with self._lock, suppress(RemoteError):  # Then the others wait until their patience ends.
             number, self._number = self._number, 0
-            if number == 1:
+            if number == 1 and self._clock() - self._shown < self._patience / 2:
                 self._transport.delete([claim_key(self._key, 1)])
             elif number:
-                claims = self._transport.list(claims_of(self._key))
-                self._transport.delete([key for key in claims if claim_number(key) <= number])
+                self._remove_up_to(number)
+
+    def _remove_up_to(self, number: int) -> None:
+        """Remove all claims, unless somebody has followed: then the key is not free."""
+        claims = self._transport.list(claims_of(self._key))
+        if max(map(claim_number, claims), default=0) <= number:
+            self._transport.delete(claims)
 
     def __enter__(self) -> Claim:
         return self
@@ -170,8 +190,11 @@ def _encode(owner: Process) -> bytes:
     return encode_json({"format": _FORMAT, "host": host, "pid": owner.pid, "started": started, "token": token})
 
 
-def _decode(record: bytes) -> Process:
-    fields = Fields(decode_json(record, "claim"), "claim")
-    fields.number("format")
-    fields.token("token")
-    return Process(fields.text("host"), fields.number("pid"), fields.text("started"))
+def _owner(record: bytes) -> Process:
+    try:
+        fields = Fields(decode_json(record, "claim"), "claim")
+        fields.number("format")
+        fields.token("token")
+        return Process(fields.text("host"), fields.number("pid"), fields.text("started"))
+    except MalformedObject:  # It says nothing.
+        return _NOBODY

@@ -7,7 +7,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from hitsave.server.pages.dashboard import not_found
-from hitsave.server.pages.rendering import FOLDER
+from hitsave.server.templating import FOLDER
 
 _TYPES = {
     "style.css": "text/css",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from hitsave.server.pages.words import show_moment, show_number
+from hitsave.server.words import show_moment, show_number
 
 WIDTH, HEIGHT = 960, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 84, 20, 14, 52

@@ -1,50 +1,17 @@
-"""Turns templates into answers. Whatever comes from users is escaped: nothing in a template is marked as safe."""
+"""Turns templates into answers, with what every page of the dashboard knows."""
 
 from __future__ import annotations
 
-from base64 import b64encode
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import jinja2
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from hitsave._version import __version__
-from hitsave.server.access import Role
-from hitsave.server.pages import words
+from hitsave.server.templating import templates
 
-FOLDER = Path(__file__).parent.parent
 #: A form's Origin is kept for this server itself, which checks it.
 _HEADERS = {"Referrer-Policy": "same-origin", "Cache-Control": "private, no-store"}
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        size=words.show_size,
-        duration=words.show_duration,
-        moment=words.show_moment,
-        iso=words.iso_moment,
-        number=words.show_number,
-        name=words.show_name,
-        path=words.quote_path,
-        text=words.show_text,
-        count=words.count,
-        base64=lambda data: b64encode(data).decode(),
-    )
-    environment.globals.update(version=__version__, Role=Role)
-    return environment
-
-
-_templates = _environment()
 
 
 def render(
@@ -60,7 +27,7 @@ def render(
         "query": request.query_params,
         "with_query": lambda **changes: with_query(request, **changes),
     }
-    text = _templates.get_template(template).render({**known, **values})
+    text = templates.get_template(template).render({**known, **values})
     # A lone surrogate, of a name that is no text, has no place in a page.
     return HTMLResponse(text.encode("utf-8", "replace"), status, {**_HEADERS, **(headers or {})})
 

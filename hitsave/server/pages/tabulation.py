@@ -15,7 +15,7 @@ from hitsave.server.pages.catalogue.evaluations import Chosen, EvaluationRow, Ev
 from hitsave.server.pages.catalogue.shown import ARGUMENTS, RESULT, Value
 from hitsave.server.pages.catalogue.where import BadFilter, Condition, parse_filter
 from hitsave.server.pages.charts import Chart, Dot, scatter
-from hitsave.server.pages.words import show_number
+from hitsave.server.words import show_number
 
 #: Columns that are shown where nobody has chosen.
 _MOST_ARGUMENTS, _MOST_RESULTS = 6, 6

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from hitsave.amounts import show_duration, show_size
 from hitsave.cache.store import Cache
 from hitsave.config import Config
 from hitsave.progress import Silent
@@ -27,7 +28,7 @@ from hitsave.server.pages.charts import Dot, curves, scatter
 from hitsave.server.pages.coding import Dependency, compare_code
 from hitsave.server.pages.holdings import LocalHoldings
 from hitsave.server.pages.previews import DumpPreview, ImagePreview, TablePreview, TextPreview, preview
-from hitsave.server.pages.words import show_duration, show_number, show_size
+from hitsave.server.words import show_number
 from tests.server.pages.exhibits import FUNCTION, add_run, png
 
 # -- filters

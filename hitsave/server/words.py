@@ -1,0 +1,41 @@
+"""How times, numbers and names look on a page. Pure."""
+
+from __future__ import annotations
+
+import datetime
+import os
+
+_PLAIN_SMALL, _PLAIN_LARGE = 1e-4, 1e7
+
+
+def show_moment(seconds: float) -> str:
+    """A time as people read it, in UTC to the minute; what no calendar has is left to be a number."""
+    try:
+        return f"{datetime.datetime.fromtimestamp(seconds, datetime.UTC):%Y-%m-%d %H:%M}"
+    except (OverflowError, ValueError, OSError):
+        return str(seconds)
+
+
+def iso_moment(seconds: float) -> str:
+    """A time as programs read it; empty for what no calendar has."""
+    try:
+        return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (OverflowError, ValueError, OSError):
+        return ""
+
+
+def show_number(value: float) -> str:
+    """A number in six digits at most, and in plain notation where that is short."""
+    if value == int(value) if abs(value) < 1e15 else False:
+        return f"{int(value)}" if abs(value) < _PLAIN_LARGE else f"{value:.6g}"
+    return f"{value:.6g}"
+
+
+def show_name(name: bytes) -> str:
+    """The name of a file; bytes that are no text are shown as replaced."""
+    return name.decode("utf-8", "replace")
+
+
+def show_text(text: str) -> str:
+    """A text that may hold lone surrogates, which no page can."""
+    return os.fsencode(text).decode("utf-8", "replace") if not text.isascii() else text
