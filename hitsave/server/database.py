@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sql
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from hitsave.errors import ConfigError
 
@@ -70,9 +70,12 @@ class Database:
         database = cls(_engine(url))
         try:
             database._make_tables()
-        except OperationalError as error:
+        except SQLAlchemyError as error:
             database.close()
-            raise ConfigError(f"{database.name}: cannot be opened ({_first_line(error)})") from None
+            raise ConfigError(f"{database.name}: cannot be opened ({first_line(error)})") from None
+        except ConfigError:
+            database.close()
+            raise
         return database
 
     @property
@@ -81,7 +84,7 @@ class Database:
         return self.engine.url.render_as_string(hide_password=True)
 
     def _make_tables(self) -> None:
-        with self._only_maker() as connection:
+        with self.alone() as connection:
             metadata.create_all(connection)
             found = connection.execute(sql.select(versions.c.version)).scalars().all()
             if not found:
@@ -92,8 +95,8 @@ class Database:
                 )
 
     @contextmanager
-    def _only_maker(self) -> Iterator[sql.Connection]:
-        """A transaction in which no other server makes tables."""
+    def alone(self) -> Iterator[sql.Connection]:
+        """A transaction in which no other server makes tables, or the first key."""
         with self.transaction() as connection:
             if self.engine.dialect.name == "postgresql":
                 connection.execute(sql.text("SELECT pg_advisory_xact_lock(8321)"))
@@ -134,9 +137,11 @@ def _engine(url: str) -> sql.Engine:
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:
-    for pragma in ("journal_mode=WAL", f"busy_timeout={_PATIENCE * 1000}", "foreign_keys=ON"):
+    # Patience comes first: another process may be making the same file.
+    for pragma in (f"busy_timeout={_PATIENCE * 1000}", "journal_mode=WAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}").close()
 
 
-def _first_line(error: SQLAlchemyError) -> str:
-    return str(getattr(error, "orig", None) or error).splitlines()[0]
+def first_line(error: SQLAlchemyError) -> str:
+    """What a database says has failed, in one line."""
+    return next(iter(str(getattr(error, "orig", None) or error).splitlines()), type(error).__name__)

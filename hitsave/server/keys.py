@@ -10,6 +10,7 @@ import re
 import secrets
 import string
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import sqlalchemy as sql
@@ -52,13 +53,19 @@ class Keys:
 
     def make(self, role: Role, label: str, expires: int | None = None) -> tuple[str, KeyRecord]:
         """A new key, and what is kept of it."""
-        key_id = "".join(secrets.choice(_LETTERS) for _ in range(_ID_LENGTH))
-        secret = secrets.token_urlsafe(32)
-        made = KeyRecord(key_id, label, role, int(time.time()), expires, None, None)
-        values = {**made._asdict(), "role": role.name.lower(), "hash": hash_secret(secret)}
         with self._database.transaction() as connection:
-            connection.execute(sql.insert(keys).values(values))
-        return f"hsk_{key_id}_{secret}", made
+            return _make(connection, role, label, expires)
+
+    def make_first(self, label: str, keep: Callable[[str], None]) -> bool:
+        """Make an admin key where none was ever made, of servers that start at once by one alone.
+
+        `keep` writes it down before it holds; where that fails, there is no key. Whether one was made.
+        """
+        with self._database.alone() as connection:
+            if connection.execute(sql.select(keys.c.id).limit(1)).first() is not None:
+                return False
+            keep(_make(connection, Role.ADMIN, label, None)[0])
+        return True
 
     def check(self, key: str) -> Principal | None:
         """Whose key it is; None where it is none, was revoked or has expired."""
@@ -97,15 +104,19 @@ class Keys:
             connection.execute(sql.delete(browser_sessions).where(browser_sessions.c.key_id == key_id))
         return self.get(key_id)
 
-    def any(self) -> bool:
-        """Whether a key was ever made."""
-        with self._database.transaction() as connection:
-            return connection.execute(sql.select(keys.c.id).limit(1)).first() is not None
-
 
 def hash_secret(secret: str) -> str:
     """What is kept of a secret that has full entropy."""
     return blake3(secret.encode()).hexdigest()
+
+
+def _make(connection: sql.Connection, role: Role, label: str, expires: int | None) -> tuple[str, KeyRecord]:
+    key_id = "".join(secrets.choice(_LETTERS) for _ in range(_ID_LENGTH))
+    secret = secrets.token_urlsafe(32)
+    made = KeyRecord(key_id, label, role, int(time.time()), expires, None, None)
+    values = {**made._asdict(), "role": role.name.lower(), "hash": hash_secret(secret)}
+    connection.execute(sql.insert(keys).values(values))
+    return f"hsk_{key_id}_{secret}", made
 
 
 def _record(row: sql.RowMapping) -> KeyRecord:

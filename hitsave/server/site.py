@@ -11,6 +11,8 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from hitsave.cache.store import Cache
 from hitsave.config import Config, RemoteConfig
 from hitsave.errors import ConfigError
@@ -18,9 +20,8 @@ from hitsave.progress import Silent
 from hitsave.remotes.opening import open_transport
 from hitsave.remotes.transports.protocol import Transport
 from hitsave.repository import Repository
-from hitsave.server.access import Role
 from hitsave.server.audit import Audit
-from hitsave.server.database import Database
+from hitsave.server.database import Database, first_line
 from hitsave.server.keys import Keys
 from hitsave.server.rates import Rate
 from hitsave.server.receiving import upload_folder
@@ -124,15 +125,26 @@ def make_first_key(site: Site) -> Path | None:
 
     Raises ConfigError.
     """
-    if site.keys.any():
-        return None
     path = site.settings.data / ADMIN_KEY_FILE
+    try:
+        made = site.keys.make_first("the first key", lambda key: _write_key(path, key))
+    except SQLAlchemyError as error:
+        raise ConfigError(f"{site.database.name}: the first key cannot be kept ({first_line(error)})") from None
+    return path if made else None
+
+
+def _write_key(path: Path, key: str) -> None:
+    """A file with a key. Raises ConfigError where there is one already, or none can be written."""
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         reason = "is there already, and this database has no keys" if error.errno == errno.EEXIST else error.strerror
         raise ConfigError(f"{path}: {reason}; the first key is to be written there, move it away") from None
-    with open(fd, "w", encoding="ascii") as file:
-        key, _ = site.keys.make(Role.ADMIN, "the first key")
-        file.write(f"{key}\n")
-    return path
+    try:
+        with open(fd, "w", encoding="ascii") as file:
+            file.write(f"{key}\n")
+            file.flush()
+            os.fsync(fd)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise ConfigError(f"{path}: cannot be written ({error.strerror})") from None

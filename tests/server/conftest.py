@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.server.inprocess import Running, running
+from tests.server.postgres import Postgres, postgres_server
 from tests.server.serving import Served, serving
 
 
@@ -20,4 +21,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def server(tmp_path: Path) -> Iterator[Running]:
     """A server for one test, in a thread, whose store is empty."""
     with running(tmp_path / "data") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One PostgreSQL for all tests of this process; each takes a database of its own."""
+    with postgres_server() as server:
         yield server

@@ -14,27 +14,26 @@ from hitsave.remotes.transports.retrying import Retrying
 from hitsave.remotes.transports.web import WebTransport
 from hitsave.server.database import Database, versions
 from tests.remotes.content import Machine, check_remote, keep
-from tests.server.postgres import postgresql
+from tests.server.postgres import Postgres
 from tests.server.serving import serving
 
 PUSHES = 6
 
 
-def test_two_servers_are_one(tmp_path: Path) -> None:
-    with postgresql() as database:
-        options = ("--store", str(tmp_path / "store"), "--database", database)
-        with serving(tmp_path / "one", *options) as one, serving(tmp_path / "two", *options) as other:
-            assert not (tmp_path / "two" / "admin.key").exists()
-            two = replace(other, key=one.key)
-            made = one.make_key("write", "at one of them")
-            assert two.request("GET", "/store/v1/whoami", key=made).json()["label"] == "at one of them"
-            push_through_both(tmp_path, [one.url, two.url], made)
-            key_id = made.split("_")[1]
-            assert two.request("DELETE", f"/store/v1/api-keys/{key_id}").status == 200
-            assert one.request("GET", "/store/v1/whoami", key=made).status == 401
-            log = one.request("GET", "/store/v1/audit").json()["entries"]
-            assert [entry["action"] for entry in log] == ["revoke key", "make key"]
-            assert two.request("GET", "/store/v1/audit").json()["entries"] == log
+def test_two_servers_are_one(tmp_path: Path, postgres: Postgres) -> None:
+    options = ("--store", str(tmp_path / "store"), "--database", postgres.empty_database())
+    with serving(tmp_path / "one", *options) as one, serving(tmp_path / "two", *options) as other:
+        assert not (tmp_path / "two" / "admin.key").exists()
+        two = replace(other, key=one.key)
+        made = one.make_key("write", "at one of them")
+        assert two.request("GET", "/store/v1/whoami", key=made).json()["label"] == "at one of them"
+        push_through_both(tmp_path, [one.url, two.url], made)
+        key_id = made.split("_")[1]
+        assert two.request("DELETE", f"/store/v1/api-keys/{key_id}").status == 200
+        assert one.request("GET", "/store/v1/whoami", key=made).status == 401
+        log = one.request("GET", "/store/v1/audit").json()["entries"]
+        assert [entry["action"] for entry in log] == ["revoke key", "make key"]
+        assert two.request("GET", "/store/v1/audit").json()["entries"] == log
 
 
 def push_through_both(folder: Path, urls: list[str], key: str) -> None:
