@@ -7,11 +7,11 @@ itself, and nothing is stored for it.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hitsave.cache.store import Cache
 from hitsave.config import Config
-from hitsave.errors import ObjectError, RemoteError
+from hitsave.errors import ObjectError, RemoteError, SnapshotError
 from hitsave.exchange import Exchange
 from hitsave.maintenance.collect import forget
 from hitsave.objects.digest import Digest, ObjectKind
@@ -19,10 +19,10 @@ from hitsave.objects.model import TreeEntry
 from hitsave.objects.refs import Ref, public_ref, snapshot_ref
 from hitsave.ownership import Project, author
 from hitsave.progress import Progress
-from hitsave.remotes.collection.dropping import drop_refs
+from hitsave.remotes.collection.withdrawing import settle_files, take_back
 from hitsave.remotes.public.layout import PublicUrl, file_key, list_key
 from hitsave.remotes.public.places import is_server, public_base
-from hitsave.remotes.public.publish import Source, check_names, publish, take_back
+from hitsave.remotes.public.publish import CacheSource, check_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +48,16 @@ class Publishing:
         if kind is ObjectKind.EVALUATION:
             raise ObjectError(f"{digest}: an evaluation is never public; share the files that it made")
         found = self.exchange.remote(remote, create=True)
-        source = Source(self.cache.read, self.cache.whole_file)
+        source = CacheSource(self.cache)
         if not self._is_server(remote):
             check_names(digest, kind, source)
         ref = self.cache.ref(public_ref(digest)) or self._new_ref(digest, kind)
         if self.cache.ref(ref.name) is None:
             self.exchange.own(ref)
         sent = self.exchange.push([ref], remote).sent
-        if not self._is_server(remote):
-            self.progress.start("publishing")
-            publish(found.transport, digest, kind, source, self.progress)
+        self.progress.start("publishing")
+        if not settle_files(found, digest, self.progress, source):
+            raise SnapshotError(f"{digest.short}: was taken back by somebody else, just after it was made public")
         return Published(self.link(digest, remote), sent)
 
     def link(self, digest: Digest, remote: str | None = None) -> str | None:
@@ -92,23 +92,14 @@ class Publishing:
 
         Raises RemoteError.
         """
-        found = self.exchange.remote(remote)
         name = public_ref(digest)
-        here, there = self.cache.ref(name), found.latest().refs().get(name)
-        known = here or there
-        if known is None:
-            return False
-        own = Ref(snapshot_ref(digest), digest, known.kind, known.created, known.by, known.path, known.git_commit)
-        if here is not None:
-            self.exchange.own(own)
-            self.exchange.push([own], remote)
-        if there is not None:
-            drop_refs(found, author(), [name])
-        if not self._is_server(remote):
-            take_back(found.transport, digest)
+        here = self.cache.ref(name)
+        if here is not None:  # What owns it elsewhere owns it here, too.
+            self.exchange.own(replace(here, name=snapshot_ref(digest)))
+        there = take_back(self.exchange.remote(remote), author(), digest, self.progress)
         if here is not None:
             forget(self.cache, [name], int(time.time()))
-        return True
+        return here is not None or there is not None
 
     def receive(self, link: PublicUrl) -> TreeEntry:
         """Fetch what a link names, into the cache. Nothing but GET is asked of the host.

@@ -182,7 +182,7 @@ def test_a_collection_lists_the_remote_once_and_asks_each_dead_pack_once_whose_i
     gc(ann, counting, 2, 0, *two)
     assert memory.list("packs/") == []
     scanned = [key for name, key in counting.keys if name == "scan"]
-    assert scanned == ["packs/", "indexes/", "refs/", "probe/", "claims/"]
+    assert scanned == ["packs/", "indexes/", "refs/", "probe/", "claims/", "public/"]
     assert sorted(counting.got("packs/")) == packs
 
 
@@ -202,7 +202,7 @@ def test_a_collection_that_was_overtaken_lists_the_remote_again(
     counting = Meanwhile(memory)
     gc(ann, counting, 2, 0, *two)
     lists = ["packs/", "indexes/", "refs/"]
-    assert [key for name, key in counting.keys if name == "scan"] == [*lists, *lists, "probe/", "claims/"]
+    assert [key for name, key in counting.keys if name == "scan"] == [*lists, *lists, "probe/", "claims/", "public/"]
     check_remote(bob, memory, other)
     assert len(memory.list("packs/")) == len(memory.list("indexes/")) == len(memory.list("refs/")) == 1
 

@@ -31,7 +31,7 @@ def join(content: Buffer | Sequence[Buffer]) -> bytes:
 
 _KEY = re.compile(
     r"format|packs/([0-9a-f]{2})/(\1[0-9a-f]{62})\.pack|indexes/([0-9a-f]{64})-[0-9a-f]{32}\.index|refs/([0-9a-f]{64})-[0-9a-f]{32}\.refs"
-    r"|commits/[0-9]{20}|probe/[0-9a-z]+|claims/[0-9a-f]{64}-[0-9]{20}"
+    r"|commits/[0-9]{20}|probe/[0-9a-z]+|claims/[0-9a-f]{64}-[0-9]{20}|public/[0-9a-f]{64}(?:\.trees|/[^\0]+)?"
 )
 
 

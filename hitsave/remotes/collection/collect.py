@@ -3,14 +3,15 @@
 Order: mark; list what is there; new packs, indexes and ref segment; the commit that names them, expires old commits and
 fences dead sessions; and only when that stands, removal of what was listed and no retained commit names. A mark that
 fails forbids the rest. Where another writer commits first, everything is marked and listed again, and packs that were
-rewritten are used again.
+rewritten are used again. Files of snapshots that are public no longer go last (`withdrawing`): no commit names them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 
+from hitsave.objects.digest import Digest
 from hitsave.objects.refs import Ref, RefName
 from hitsave.packing.commit import Commit, StoredFile
 from hitsave.packing.index import Index, IndexedPack, encode_index
@@ -22,6 +23,7 @@ from hitsave.remotes.collection.marks import MarkedIndex, Marks, Weights, mark_r
 from hitsave.remotes.collection.packplan import Plan, plan_packs
 from hitsave.remotes.collection.retention import ORPHAN_LIFE, all_fenced, fenced_before, oldest_retained
 from hitsave.remotes.collection.rewriting import rewrite
+from hitsave.remotes.collection.withdrawing import settle_files, unheld_files
 from hitsave.remotes.commits.again import with_newest
 from hitsave.remotes.commits.keys import (
     CLAIMS,
@@ -37,6 +39,7 @@ from hitsave.remotes.commits.log import Author, Remote
 from hitsave.remotes.commits.sessions import Session
 from hitsave.remotes.commits.view import View
 from hitsave.remotes.reading.reader import Reader
+from hitsave.remotes.transports.protocol import Listed
 
 #: What the commit of a collection says that it did.
 OPERATION = "gc"
@@ -49,7 +52,7 @@ class Collected:
     `dropped` are the refs that went with it; `objects` and `size` (bytes of content) what no ref reaches any more;
     `freed` bytes of packs were removed, and `kept` bytes of packs that nothing needs are there until commits expire or
     sessions end; `rewritten` bytes were sent anew, to take what is alive out of packs that are mostly dead (in a dry
-    run counted before they are compressed).
+    run counted before they are compressed). `public` are files of snapshots that are public no longer.
     """
 
     dropped: tuple[Ref, ...] = ()
@@ -58,6 +61,7 @@ class Collected:
     freed: int = 0
     kept: int = 0
     rewritten: int = 0
+    public: tuple[Listed, ...] = ()
 
 
 def collect(
@@ -132,13 +136,14 @@ class _Collection:
             for weight in weights.packs
             if weight.pack.digest in plan.rewrite
         )
-        return self._report(found, self._removable_now(found), sum(rewritten))
+        files = unheld_files(self._remote, self._first, self._drop)
+        return replace(self._report(found, self._removable_now(found), sum(rewritten)), public=_sorted(files))
 
     def run(self) -> Collected:
         """Mark, rewrite, commit, remove."""
         done = self._collect()
         self._clear()
-        return done
+        return replace(done, public=self._withdraw())
 
     def _collect(self) -> Collected:
         found = self._find(self._first)
@@ -249,6 +254,13 @@ class _Collection:
         transport.delete([listed.key for listed in transport.scan(PROBES) if listed.modified <= long_ago])
         transport.delete(abandoned_claims(transport.scan(CLAIMS), long_ago))
 
+    def _withdraw(self) -> tuple[Listed, ...]:
+        """Remove the files of what is public no longer; those that were found."""
+        files = unheld_files(self._remote, self._remote.latest(trusting=True))
+        for digest in files:
+            settle_files(self._remote, digest, self._progress)
+        return _sorted(files)
+
     def _report(self, found: _Found, leftovers: Collection[Leftover], rewritten: int) -> Collected:
         removed = {leftover.key for leftover in leftovers}
         return Collected(
@@ -259,6 +271,10 @@ class _Collection:
             kept=sum(length for pack, length in found.plan.gone.items() if pack_key(pack) not in removed),
             rewritten=rewritten,
         )
+
+
+def _sorted(files: Mapping[Digest, Iterable[Listed]]) -> tuple[Listed, ...]:
+    return tuple(sorted(listed for some in files.values() for listed in some))
 
 
 def _read_commits(remote: Remote, numbers: Iterable[int]) -> list[Commit]:

@@ -9,9 +9,10 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes, urlsplit, urlunspli
 from hitsave.objects.digest import Digest, parse_digest
 
 PUBLIC = "public/"
-_KEY = re.compile(rf"{PUBLIC}([0-9a-f]{{64}})(?:\.trees|/.+)?", re.DOTALL)
+_KEY = re.compile(rf"{PUBLIC}([0-9a-f]{{64}})(?:\.trees|/(.+))?", re.DOTALL)
 _URL_PATH = re.compile(rf"(?P<base>.*/){PUBLIC}(?P<digest>[0-9a-f]{{64}})(?:/(?P<inside>.*))?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_NO_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class PublicUrl(NamedTuple):
@@ -47,9 +48,15 @@ def inner_key(digest: Digest, path: bytes) -> str:
 
 
 def snapshot_of(key: str) -> Digest | None:
-    """Whose a key is; None for any other key."""
+    """Whose a key is; None for any other key, and for a path that no tree can have."""
     found = _KEY.fullmatch(key)
-    return parse_digest(found[1]) if found else None
+    if found is None or not all(map(_is_name, (found[2] or "name").split("/"))):
+        return None
+    return parse_digest(found[1])
+
+
+def _is_name(text: str) -> bool:
+    return text not in ("", ".", "..") and not _NO_NAME.search(text)
 
 
 def quote_path(path: bytes) -> str:

@@ -1,16 +1,15 @@
-"""Lays the content of public snapshots out in a store, so that any host of static files can give it.
+"""Lays the content of a public snapshot out in a store, so that any host of static files can give it.
 
-The ref is committed before: a collection that comes by leaves these keys alone. The tree list is written last, so that
-where it is, all files are. What is found there already is what an earlier try has written.
+The tree list is written last, so that where it is, all files are. What is found there already is what an earlier try
+has written. When this may be done, and what has to be looked at afterwards, is in `settling`.
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import NamedTuple
+from typing import Protocol
 
+from hitsave.cache.store import Cache
 from hitsave.errors import RemoteConflict, SnapshotError
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.encoding import decode_tree
@@ -21,14 +20,34 @@ from hitsave.remotes.ahead import in_order
 from hitsave.remotes.public.layout import file_key, inner_key, list_key
 from hitsave.remotes.transports.protocol import Transport
 
-_DELETED_AT_ONCE = 1000
+
+class Source(Protocol):
+    """Where content comes from. Raises ObjectNotFound, CorruptObject, RemoteError."""
+
+    def load(self, digest: Digest) -> bytes:
+        """A small object."""
+
+    def put(self, transport: Transport, key: str, blob: Digest) -> None:
+        """Create a key with a blob. Raises RemoteConflict."""
 
 
-class Source(NamedTuple):
-    """Where content comes from: `load` gives an object, `file` that of a blob which is kept as one."""
+class CacheSource:
+    """Content of a cache, which has all of it."""
 
-    load: Callable[[Digest], bytes]
-    file: Callable[[Digest], Path | None]
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+
+    def load(self, digest: Digest) -> bytes:
+        """A small object."""
+        return self._cache.read(digest)
+
+    def put(self, transport: Transport, key: str, blob: Digest) -> None:
+        """Create a key with a blob: as a file, where it is kept as one."""
+        path = self._cache.whole_file(blob)
+        if path is None:
+            transport.put(key, self._cache.read(blob))
+        else:
+            transport.put_file(key, path)
 
 
 def check_names(digest: Digest, kind: ObjectKind, source: Source) -> None:
@@ -38,25 +57,49 @@ def check_names(digest: Digest, kind: ObjectKind, source: Source) -> None:
             _key(digest, path)
 
 
-def publish(transport: Transport, digest: Digest, kind: ObjectKind, source: Source, progress: Progress) -> int:
-    """Write the files of a snapshot; how many. Raises SnapshotError, ObjectNotFound, CorruptObject, RemoteError."""
-    if kind is ObjectKind.BLOB:
-        _put(transport, file_key(digest), digest, source)
-        transport.sync()
-        return 1
-    files = {_key(digest, path): blob for path, blob in _files(digest, source)}
+def lay_out(
+    transport: Transport, digest: Digest, kind: ObjectKind, source: Source, progress: Progress, trusting: bool
+) -> bool:
+    """Write the files of a snapshot that are not there; whether any was written. Raises SnapshotError, RemoteError.
 
-    def put(item: tuple[str, Digest]) -> None:
-        _put(transport, *item, source)
+    Where there is no tree list, whoever has put files may have died before they were durable. So all are put, and those
+    that are there are durable afterwards, unless the listing is to be trusted.
+    """
+    last = list_key(digest)
+    there = {*transport.list(file_key(digest))}
+    wanted = _wanted(digest, kind, source)
+    if trusting or last in there:
+        wanted = {key: blob for key, blob in wanted.items() if key not in there}
+    written = False
 
-    with in_order(files.items(), put, transport.parallel) as done:
-        for _ in done:
+    def put(item: tuple[str, Digest]) -> bool:
+        return _created(lambda: source.put(transport, *item))
+
+    with in_order(wanted.items(), put, transport.parallel) as done:
+        for _, created in done:
+            written = written or created
             progress.advance(0, 1)
     transport.sync()
-    with contextlib.suppress(RemoteConflict):
-        transport.put(list_key(digest), [*encode_tree_list(digest, source.load)])
-    transport.sync()
-    return len(files)
+    if kind is ObjectKind.TREE and last not in there:
+        written = _created(lambda: transport.put(last, [*encode_tree_list(digest, source.load)])) or written
+        transport.sync()
+    return written
+
+
+def _created(put: Callable[[], None]) -> bool:
+    """Whether a key was free."""
+    try:
+        put()
+    except RemoteConflict:
+        return False
+    return True
+
+
+def _wanted(digest: Digest, kind: ObjectKind, source: Source) -> dict[str, Digest]:
+    """The keys of the files of a snapshot, and what they hold."""
+    if kind is ObjectKind.TREE:
+        return {_key(digest, path): blob for path, blob in _files(digest, source)}
+    return {file_key(digest): digest}
 
 
 def _files(root: Digest, source: Source) -> Iterator[tuple[bytes, Digest]]:
@@ -76,25 +119,3 @@ def _key(digest: Digest, path: bytes) -> str:
         return inner_key(digest, path)
     except ValueError as error:
         raise SnapshotError(f"{path!r}: such a name cannot stand in a link ({error}); rename the file") from None
-
-
-def _put(transport: Transport, key: str, blob: Digest, source: Source) -> None:
-    with contextlib.suppress(RemoteConflict):
-        path = source.file(blob)
-        if path is None:
-            transport.put(key, source.load(blob))
-        else:
-            transport.put_file(key, path)
-
-
-def take_back(transport: Transport, digest: Digest) -> int:
-    """Remove the files of a snapshot, whose ref is gone; how many keys there were. Raises RemoteError."""
-    keys = [key for key in transport.list(file_key(digest)) if key == list_key(digest) or _is_file(key, digest)]
-    keys.sort(key=list_key(digest).__ne__)  # The list first: without it, nobody takes the rest for whole.
-    for at in range(0, len(keys), _DELETED_AT_ONCE):
-        transport.delete(keys[at : at + _DELETED_AT_ONCE])
-    return len(keys)
-
-
-def _is_file(key: str, digest: Digest) -> bool:
-    return key == file_key(digest) or key.startswith(f"{file_key(digest)}/")
