@@ -1,4 +1,4 @@
-"""Ends what is too slow: bodies that hardly come, and answers that nobody takes."""
+"""Ends bodies that hardly come. Heads of requests, and answers that nobody takes, are watched by `connections`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hitsave.server.answers import Refusal
 
-#: Bytes that must come, or be taken, in each span of time.
+#: Bytes that must come in each span of time.
 _PORTION = 64 << 10
 
 
 class Patience:
-    """Gives each portion of a body, and of an answer, so many seconds."""
+    """Gives each portion of a body so many seconds."""
 
     def __init__(self, app: ASGIApp, seconds: float) -> None:
         self._app = app
@@ -42,8 +42,4 @@ class Patience:
                 until, counted = loop.time() + self._seconds, 0
             return message
 
-        async def send_in_time(message: Message) -> None:
-            async with asyncio.timeout(self._seconds):
-                await send(message)
-
-        await self._app(scope, receive_in_time, send_in_time)
+        await self._app(scope, receive_in_time, send)

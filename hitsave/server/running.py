@@ -4,34 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import math
 import signal
 import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from hitsave.errors import ConfigError
 from hitsave.server.application import create_application
+from hitsave.server.connections import timed_protocol
 from hitsave.server.settings import Settings
 from hitsave.server.site import Site, make_first_key, open_site
 
-#: Seconds that requests under way have to end when the server is told to stop.
-_GRACE = 10
+#: Seconds that requests which were cut off have to notice it, before they are cancelled.
+_LONGER = 5
 _WAITING = 512
 _LONGEST_HEAD = 32 << 10
+_log = logging.getLogger("hitsave.server")
 
 
 def serve(settings: Settings, say: Callable[[str], None]) -> None:
     """Run a server until it is told to stop (SIGINT, SIGTERM). `say` gets lines for who runs it. Raises ConfigError."""
+    _log_to_stderr()
     with open_site(settings) as site:
         listening = listen(settings.host, settings.port)
         key_file = make_first_key(site)
         run(site, listening, lambda: _greet(settings, key_file, say))
+
+
+def _log_to_stderr() -> None:
+    """Give each line of the log its time and weight."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    for name in ("hitsave.server", "uvicorn"):
+        logging.getLogger(name).addHandler(handler)
 
 
 def _greet(settings: Settings, key_file: Path | None, say: Callable[[str], None]) -> None:
@@ -71,28 +82,30 @@ def make_server(site: Site, ready: Callable[[], None]) -> uvicorn.Server:
     limits = site.settings.limits
     config = uvicorn.Config(
         create_application(site),
-        http=_protocol(limits.head_time),
+        http=timed_protocol(limits.head_time, limits.body_time),
         ws="none",
         lifespan="off",
         access_log=False,
+        log_config=None,
         log_level="warning",
         server_header=False,
         h11_max_incomplete_event_size=_LONGEST_HEAD,
         limit_concurrency=limits.connections,
         timeout_keep_alive=limits.idle_time,
-        timeout_graceful_shutdown=_GRACE,
+        timeout_graceful_shutdown=math.ceil(limits.grace + _LONGER),
         proxy_headers=bool(site.settings.proxies),
         forwarded_allow_ips=site.settings.proxies or None,
     )
-    return _Server(config, ready)
+    return _Server(config, ready, limits.grace)
 
 
 class _Server(uvicorn.Server):
-    """Says when it listens."""
+    """Says when it listens. At its end, it cuts off what takes too long."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], grace: float) -> None:
         super().__init__(config)
         self._ready = ready
+        self._grace = grace
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -111,42 +124,14 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self._ready()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen no more, and wait for requests under way, so long as that is."""
+        cutting = asyncio.get_running_loop().call_later(self._grace, self._cut_off)
+        await super().shutdown(sockets)
+        cutting.cancel()
 
-def _protocol(head_time: float) -> type[asyncio.Protocol]:
-    """HTTP with a limit for the time that the head of a request may take, which uvicorn does not have.
-
-    Who opens a connection and says nothing, or a little now and then, would hold it for ever.
-    """
-
-    class Timed(H11Protocol):
-        _head_timer: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            self._expect_head()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._head_is_there()
-            super().connection_lost(exc)
-
-        def data_received(self, data: bytes) -> None:
-            if self._head_timer is None and (self.cycle is None or self.cycle.response_complete):
-                self._expect_head()
-            super().data_received(data)
-            if self.cycle is not None and not self.cycle.response_complete:
-                self._head_is_there()
-
-        def _expect_head(self) -> None:
-            self._head_timer = self.loop.call_later(head_time, self._close_late)
-
-        def _head_is_there(self) -> None:
-            if self._head_timer is not None:
-                self._head_timer.cancel()
-                self._head_timer = None
-
-        def _close_late(self) -> None:
-            self._head_timer = None
-            if (self.cycle is None or self.cycle.response_complete) and not self.transport.is_closing():
-                self.transport.close()
-
-    return Timed
+    def _cut_off(self) -> None:
+        late = [connection.transport for connection in self.server_state.connections]
+        _log.warning("%d requests have not ended in %g s, and are cut off", len(late), self._grace)
+        for transport in late:
+            transport.abort()

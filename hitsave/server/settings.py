@@ -16,8 +16,9 @@ class ServerLimits:
 
     `uploads` values are received at once, with `temporary` bytes under DATA/tmp; who comes then waits for `patience`.
     Requests are counted by key and by address, a minute each; `failures` are the keys that an address may get wrong in
-    a minute. A request's head must be there after `head_time`, of a body at least 64 KiB have to come in each
-    `body_time`, and of an answer a piece has to be taken. A connection that is not used is closed after `idle_time`.
+    a minute. A request's head must be there after `head_time`; in each `body_time`, at least 64 KiB of a body have to
+    come, and of an answer to be taken. A connection that is not used is closed after `idle_time`. Requests under way
+    have `grace` to end when the server is told to stop.
     """
 
     pack: int = 512 << 20
@@ -38,6 +39,7 @@ class ServerLimits:
     body_time: float = 30.0
     idle_time: int = 20
     connections: int = 1000
+    grace: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import contextlib
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ class Running:
 
     url: str
     site: Site
+    thread: threading.Thread
+    stop: Callable[[], None]
 
     def key(self, role: Role = Role.ADMIN, label: str = "a test") -> str:
         """A new key."""
@@ -78,10 +80,14 @@ def running(folder: Path, limits: ServerLimits | None = None, store: str = "") -
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
             thread.start()
             assert ready.wait(30)
-            try:
-                yield Running(f"http://127.0.0.1:{port}", site)
-            finally:
+
+            def stop() -> None:
                 server.should_exit = True
+
+            try:
+                yield Running(f"http://127.0.0.1:{port}", site, thread, stop)
+            finally:
+                stop()
                 thread.join(30)
 
 
