@@ -36,6 +36,7 @@ from hitsave.snapshots.layout import Include
 from hitsave.snapshots.materialise import Materialised
 from hitsave.snapshots.place import put_object
 from hitsave.snapshots.pointer import Pointer, load_pointer, pointer_path
+from hitsave.snapshots.status import DatasetStatus, status
 from hitsave.snapshots.workspace import Workspace
 from hitsave.upkeep import Upkeep
 
@@ -194,9 +195,9 @@ class Repository:
             progress=self.progress,
         )
 
-    def status(self, paths: Iterable[Path]) -> list[datasets.DatasetStatus]:
+    def status(self, paths: Iterable[Path]) -> list[DatasetStatus]:
         """How datasets stand."""
-        return datasets.status(self.cache, self.workspace, paths, self.config.symlinks, self.progress)
+        return status(self.cache, self.workspace, paths, self.config.symlinks, self.progress)
 
     def checkout(
         self, path: Path, force: bool = False, include: Include | None = None, pointer: Pointer | None = None

@@ -21,7 +21,7 @@ from typing import Any
 from hitsave.cache.files import is_network_folder
 from hitsave.errors import CacheError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _WAIT_SECONDS = 3600.0
 
 _SCHEMA = """
@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS files(
 CREATE INDEX IF NOT EXISTS files_by_size ON files(size);
 CREATE TABLE IF NOT EXISTS stats(
     directory BLOB PRIMARY KEY, signature BLOB NOT NULL, tree BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS places(path BLOB PRIMARY KEY, version BLOB NOT NULL, parts TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS operations(
     id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, time INTEGER NOT NULL, undone INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS dropped_refs(

@@ -30,6 +30,7 @@ from hitsave.cache.indexmerging import merge_small_indexes
 from hitsave.cache.intake import Intake
 from hitsave.cache.moves import MoveJournal
 from hitsave.cache.packset import PackSet, pack_file
+from hitsave.cache.places import Places
 from hitsave.cache.refs import PARTIAL, all_refs, find_ref, owned_whole
 from hitsave.cache.stats import StatCache
 from hitsave.cache.sweep import Sweeper
@@ -64,6 +65,7 @@ class Cache:
         self.whole_files = WholeFiles(path, database)
         self.inbox = Inbox(path, database)
         self.stats = StatCache(database)
+        self.places = Places(database)
         self.evaluations = EvaluationIndex(database, self._read_those_here)
         self.sweeper = Sweeper(path, database, self.packset, moves)
         self._root = os.fspath(path)

@@ -22,7 +22,7 @@ from hitsave.remotes.reading.trees import Trees
 from hitsave.repository import Repository
 from hitsave.snapshots.amend import Amended, amend
 from hitsave.snapshots.capture import Captured
-from hitsave.snapshots.datasets import State, is_complete, keep, options_for
+from hitsave.snapshots.datasets import is_complete, keep, options_for
 from hitsave.snapshots.names import entry_at, parents_of
 from hitsave.snapshots.pointer import (
     Pointer,
@@ -32,6 +32,7 @@ from hitsave.snapshots.pointer import (
     save_pointer,
     target_path,
 )
+from hitsave.snapshots.status import State
 
 _TRIES = 20
 

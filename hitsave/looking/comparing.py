@@ -18,8 +18,8 @@ from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.remotes.reading.trees import Trees
 from hitsave.repository import Repository
-from hitsave.snapshots.datasets import count_files, left_out_of
 from hitsave.snapshots.diff import Change, ChangeKind, bring_differing, diff_trees
+from hitsave.snapshots.leftout import count_files, is_part, left_out_of
 from hitsave.snapshots.pointer import is_pointer, load_pointer, pointer_path
 from hitsave.snapshots.renames import Difference, find_renames
 
@@ -80,9 +80,9 @@ class Compare:
         """What differs between two sides."""
         if old.digest == new.digest and old.executable == new.executable:
             return Comparison(old, new, ())
-        partial = self._is_partial(new)
-        changes = self._changes(old, new, partial)
-        left_out = left_out_of(self._repository.cache, changes) if partial else {}
+        dataset = self._dataset_in_part(new)
+        changes = self._changes(old, new, dataset is not None)
+        left_out = left_out_of(self._repository.cache, dataset, changes) if dataset else {}
         own = [change for change in changes if change.path not in left_out]
 
         def content(change: Change) -> bytes | None:
@@ -90,16 +90,16 @@ class Compare:
 
         return Comparison(old, new, tuple(find_renames(own, content)), count_files(left_out))
 
-    def _is_partial(self, new: Side) -> bool:
-        """Whether working files are those of a dataset of which only a part was fetched."""
+    def _dataset_in_part(self, new: Side) -> Path | None:
+        """The dataset that working files are of, where only a part of it was asked for."""
         workspace = self._repository.workspace
         if new.place is None or not new.place.is_relative_to(workspace.root):
-            return False
+            return None
         above = new.place if pointer_path(new.place).is_file() else workspace.dataset_above(new.place)
         if above is None:
-            return False
+            return None
         digest = load_pointer(pointer_path(above)).digest
-        return self._repository.cache.is_partial(workspace.dataset_ref(above, digest))
+        return above if is_part(self._repository.cache, workspace, above, digest) else None
 
     def _changes(self, old: Side, new: Side, partial: bool) -> list[Change]:
         def away(tree: Digest) -> bool:

@@ -15,9 +15,10 @@ from hitsave.errors import ObjectNotFound, RemoteError, WorkspaceError
 from hitsave.remotes.commits.view import View
 from hitsave.remotes.writing.wanted import find_wanted
 from hitsave.repository import Repository
-from hitsave.snapshots.datasets import DatasetStatus, is_complete
+from hitsave.snapshots.datasets import is_complete
 from hitsave.snapshots.git import files_at_head
 from hitsave.snapshots.pointer import Pointer, parse_pointer, pointer_path
+from hitsave.snapshots.status import DatasetStatus
 
 
 class Risk(StrEnum):

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hitsave.cache.places import Place
 from hitsave.cache.store import Cache
 from hitsave.config import DEFAULT_LINKS
 from hitsave.errors import UnsavedChanges
@@ -22,10 +23,11 @@ from hitsave.snapshots.datasets import is_complete, keep, matches, options_for, 
 from hitsave.snapshots.diff import ChangeKind
 from hitsave.snapshots.keeping import NameOnly
 from hitsave.snapshots.layout import Include
+from hitsave.snapshots.leftout import note_place, place_of
 from hitsave.snapshots.listing import paths_beneath
 from hitsave.snapshots.materialise import Materialised, materialise_tree
 from hitsave.snapshots.names import walk
-from hitsave.snapshots.partial import merge_trees
+from hitsave.snapshots.partial import Globs, merge_trees
 from hitsave.snapshots.place import put_object
 from hitsave.snapshots.pointer import Pointer, load_pointer, pointer_path
 from hitsave.snapshots.update import update_tree
@@ -64,8 +66,23 @@ class Checkout:
         """
         pointer = pointer or load_pointer(pointer_path(path))
         self.progress.start(f"checking out {path.name}", pointer.size)
+        was_there = os.path.lexists(path)
         done = self._make(path, pointer)
+        self._note(path, pointer, was_there)
         return CheckedOut(path, pointer.digest, done.files, done.removed, done.size)
+
+    def _note(self, path: Path, pointer: Pointer, was_there: bool) -> None:
+        """Note what the path holds now. Of what was there and nobody noted, it is not known what else is wanted."""
+        if self.include is None or pointer.kind is not ObjectKind.TREE:
+            note_place(self.cache, path, Place(pointer.digest))
+            return
+        before = place_of(self.cache, path) if was_there else Place(pointer.digest)
+        if before is None:
+            return
+        if isinstance(self.include, Globs) and (before.parts or not was_there):
+            note_place(self.cache, path, before.with_part(pointer.digest, self.include.part))
+        elif not isinstance(self.include, Globs):  # Files that were just added to it.
+            note_place(self.cache, path, before._replace(version=pointer.digest))
 
     def _make(self, path: Path, pointer: Pointer) -> Materialised:
         if not os.path.lexists(path):

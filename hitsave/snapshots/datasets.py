@@ -1,4 +1,4 @@
-"""Keeping datasets, and how they stand. A dataset is a path of the workspace with a pointer file beside it.
+"""Keeping datasets. A dataset is a path of the workspace with a pointer file beside it.
 
 Order of `add`: contents and their ref are published in the cache, then the pointer file is written, then `.gitignore`.
 A pointer file never names what is not stored. Adding what is stored and owned already changes and reads nothing.
@@ -7,22 +7,22 @@ A pointer file never names what is not stored. Adding what is stored and owned a
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
+from hitsave.cache.places import Place
 from hitsave.cache.store import Cache
 from hitsave.errors import MergeConflict, ObjectNotFound, ReliedOnLost, WorkspaceError
 from hitsave.objects.digest import Digest, ObjectKind
-from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.objects.refs import Ref, RefName
 from hitsave.progress import Progress
 from hitsave.snapshots.capture import Captured, CaptureOptions, capture
-from hitsave.snapshots.diff import Change, ChangeKind, diff_trees
+from hitsave.snapshots.diff import Change, diff_trees
 from hitsave.snapshots.gitignore import add_to_gitignore
 from hitsave.snapshots.ignore import rules_above
 from hitsave.snapshots.keeping import IntoIntake, NameOnly
+from hitsave.snapshots.leftout import count_files, is_part, left_out_of, note_place, place_of
 from hitsave.snapshots.pointer import (
     Pointer,
     check_pointer_name,
@@ -67,30 +67,6 @@ class Added:
     read: int
     new_objects: int
     new_size: int
-
-
-class State(StrEnum):
-    """How a dataset's working files stand to its pointer file."""
-
-    CLEAN = "clean"
-    PARTIAL = "partial"
-    MODIFIED = "modified"
-    MISSING = "missing"
-
-
-@dataclass(frozen=True, slots=True)
-class DatasetStatus:
-    """One dataset: its state, what differs (where the old tree is here), and whether the cache has all of it.
-
-    `absent` counts files that were left out by a pull with --include; they are no changes.
-    """
-
-    path: Path
-    pointer: Pointer
-    state: State
-    changes: tuple[Change, ...]
-    in_cache: bool
-    absent: int = 0
 
 
 def keep(
@@ -148,7 +124,7 @@ def add(
     _check_addable(workspace, path)
     workspace.relative(path)  # Refuses what lies outside before anything is read.
     options = options_for(cache, workspace, path, symlinks)
-    _refuse_partial(cache, workspace, path, options, progress)
+    _look_at_base(cache, workspace, path, options, progress)
 
     def name_ref(captured: Captured) -> RefName:
         return workspace.dataset_ref(path, captured.digest)
@@ -159,6 +135,7 @@ def add(
     executable = found.executable and found.kind is ObjectKind.BLOB
     pointer = Pointer(found.digest, found.kind, found.size, found.files, executable)
     save_pointer(pointer_path(path), pointer)
+    note_place(cache, path, Place(found.digest))
     if workspace.in_git:
         try:
             add_to_gitignore(path)
@@ -182,12 +159,11 @@ def _check_addable(workspace: Workspace, path: Path) -> None:
     check_pointer_name(path)
 
 
-def _refuse_partial(
-    cache: Cache, workspace: Workspace, path: Path, options: CaptureOptions, progress: Progress
-) -> None:
-    """Adding what was pulled in part would drop the rest, which nobody means. Raises WorkspaceError.
+def _look_at_base(cache: Cache, workspace: Workspace, path: Path, options: CaptureOptions, progress: Progress) -> None:
+    """Whether adding drops what nobody means to drop, because these files were not made from the version before.
 
-    Of two versions in conflict it would drop the other one: MergeConflict.
+    Of a part that was pulled, the rest: raises WorkspaceError. Of two versions in conflict, the other one: raises
+    MergeConflict. A version that git brought while the files stayed is noted, and stays owned.
     """
     try:
         pointer = load_pointer(pointer_path(path))
@@ -195,40 +171,25 @@ def _refuse_partial(
         raise
     except (FileNotFoundError, WorkspaceError):
         return
-    if pointer.kind is ObjectKind.TREE and cache.is_partial(workspace.dataset_ref(path, pointer.digest)):
-        names = NameOnly()
-        found = capture(path, names, cache.stats, options, progress)
-        changes = tree_changes(cache, pointer.digest, found, names)
-        if left_out := left_out_of(cache, changes):
-            raise WorkspaceError(
-                f"{path}: only a part of it is here, and adding it would drop the other {count_files(left_out)} files; "
-                f"run 'hitsave pull {path.name}' first"
-            )
-
-
-def status(
-    cache: Cache, workspace: Workspace, paths: Iterable[Path], symlinks: str, progress: Progress
-) -> list[DatasetStatus]:
-    """How each dataset's working files differ from its pointer file. Reads only files that changed."""
-    return [_status_of(cache, workspace, path, symlinks, progress) for path in paths]
-
-
-def _status_of(cache: Cache, workspace: Workspace, path: Path, symlinks: str, progress: Progress) -> DatasetStatus:
-    pointer = load_pointer(pointer_path(path))
-    in_cache = is_complete(cache, pointer.digest, pointer.kind)
-    if not os.path.lexists(path):
-        return DatasetStatus(path, pointer, State.MISSING, (), in_cache)
+    part = pointer.kind is ObjectKind.TREE and is_part(cache, workspace, path, pointer.digest)
+    place = place_of(cache, path)
+    moved = place is not None and place.version != pointer.digest
+    if not part and not moved:
+        return
     names = NameOnly()
-    found = capture(path, names, cache.stats, options_for(cache, workspace, path, symlinks), progress)
+    found = capture(path, names, cache.stats, options, progress)
     if matches(found, pointer):
-        return DatasetStatus(path, pointer, State.CLEAN, (), in_cache)
-    changes = tree_changes(cache, pointer.digest, found, names) if pointer.kind is ObjectKind.TREE else ()
-    left_out: dict[bytes, TreeEntry] = {}
-    if cache.is_partial(workspace.dataset_ref(path, pointer.digest)):
-        left_out = left_out_of(cache, changes)
-    own = tuple(change for change in changes if change.path not in left_out)
-    state = State.PARTIAL if left_out and not own else State.MODIFIED
-    return DatasetStatus(path, pointer, state, own, in_cache, count_files(left_out))
+        return
+    if part and (left_out := left_out_of(cache, path, tree_changes(cache, pointer.digest, found, names))):
+        raise WorkspaceError(
+            f"{path}: only a part of it is here, and adding it would drop the other {count_files(left_out)} files; "
+            f"run 'hitsave pull {path.name}' first"
+        )
+    if moved:
+        progress.note(
+            f"{path}: its pointer file named {pointer.digest.short}, which these files were not made from; "
+            f"'hitsave diff {pointer.digest.short} {path.name}' shows what is otherwise now"
+        )
 
 
 def options_for(cache: Cache, workspace: Workspace, path: Path, symlinks: str) -> CaptureOptions:
@@ -262,18 +223,6 @@ def tree_changes(cache: Cache, old: Digest, found: Captured, names: NameOnly) ->
         return tuple(diff_trees(old, found.digest, load, load, away))
     except ObjectNotFound:
         return ()
-
-
-def left_out_of(cache: Cache, changes: Iterable[Change]) -> dict[bytes, TreeEntry]:
-    """The files, and directories as a whole, that are missing because they were never fetched, by path."""
-    removed = {change.path: change.old for change in changes if change.kind is ChangeKind.REMOVED and change.old}
-    missing = cache.missing(entry.digest for entry in removed.values())
-    return {path: entry for path, entry in removed.items() if entry.digest in missing}
-
-
-def count_files(left_out: Mapping[bytes, TreeEntry]) -> int:
-    """How many files these entries are, those beneath directories counted."""
-    return sum(entry.files if entry.kind is EntryKind.TREE else 1 for entry in left_out.values())
 
 
 def is_complete(cache: Cache, digest: Digest, kind: ObjectKind) -> bool:

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 
 from pathspec import GitIgnoreSpec
 
+from hitsave.cache.places import Part
 from hitsave.errors import WorkspaceError
 from hitsave.objects.digest import Digest, tree_digest
 from hitsave.objects.encoding import encode_tree, tree_from
@@ -19,7 +20,7 @@ from hitsave.snapshots.names import Load, parents_of, walk
 KeepTree = Callable[[bytes], object]
 
 
-def include_globs(patterns: Iterable[str], excluded: Iterable[str] = ()) -> Include | None:
+def include_globs(patterns: Iterable[str], excluded: Iterable[str] = ()) -> Globs | None:
     """The files that any of `patterns` names, all without one, but for those that any of `excluded` names.
 
     Both in the syntax of `.gitignore`. None, for all files, where nothing is given. Raises WorkspaceError.
@@ -29,7 +30,8 @@ def include_globs(patterns: Iterable[str], excluded: Iterable[str] = ()) -> Incl
         return None
     wanted = _spec("--include", lines or ["*"])
     anchored = tuple(_anchored(line) for line in lines if line.strip() and line[0] not in "#!") if lines else (None,)
-    return _Globs(wanted, anchored, _spec("--exclude", others), any(line.startswith("!") for line in others))
+    takes_back = any(line.startswith("!") for line in others)
+    return Globs(Part(tuple(lines), tuple(others)), wanted, anchored, _spec("--exclude", others), takes_back)
 
 
 def _spec(option: str, lines: list[str]) -> GitIgnoreSpec:
@@ -39,13 +41,19 @@ def _spec(option: str, lines: list[str]) -> GitIgnoreSpec:
         raise WorkspaceError(f"{option}: {error}") from None
 
 
-class _Globs:
+class Globs:
     """Tells by its path whether a file is wanted, and by a directory's whether anything beneath it may be."""
 
     def __init__(
-        self, wanted: GitIgnoreSpec, anchored: tuple[list[str] | None, ...], excluded: GitIgnoreSpec, takes_back: bool
+        self,
+        part: Part,
+        wanted: GitIgnoreSpec,
+        anchored: tuple[list[str] | None, ...],
+        excluded: GitIgnoreSpec,
+        takes_back: bool,
     ) -> None:
-        """`takes_back`: some pattern of `excluded` wants again what another one does not."""
+        """`part` is what the patterns are; `takes_back`: some of `excluded` wants again what another one does not."""
+        self.part = part
         self._wanted = wanted
         self._anchored = anchored
         self._excluded = excluded

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hitsave.cache.database import SCHEMA_VERSION
 from hitsave.cache.evaluations import Chosen, FunctionTotals, Order
 from hitsave.cache.store import Cache
 from hitsave.maintenance.collect import collect, forget, undo
@@ -248,17 +249,17 @@ def test_another_key_does_not_stand_in_the_way(cache: Cache) -> None:
 
 # -- a cache of the first version
 
-_SECOND_VERSION = ("inbox", "damaged", "holds", "evaluations", "unindexed")
+_LATER_TABLES = ("inbox", "damaged", "holds", "evaluations", "unindexed", "places")
 
 
 def test_a_cache_of_the_first_version_opens(tmp_path: Path) -> None:
     with Cache.open(tmp_path) as cache:
         ref = pulled(cache, 1)
-        for table in _SECOND_VERSION:
+        for table in _LATER_TABLES:
             cache.database.connection.execute(f"DROP TABLE {table}")
         cache.database.connection.execute("PRAGMA user_version=1")
     with Cache.open(tmp_path) as cache:
-        assert cache.database.rows("PRAGMA user_version") == [(2,)]
+        assert cache.database.rows("PRAGMA user_version") == [(SCHEMA_VERSION,)]
         assert [row.name for row in cache.evaluations.of("pkg.f")] == [ref.name]
         keep_call(cache, 2)
         assert len(cache.evaluations.of("pkg.f")) == 2

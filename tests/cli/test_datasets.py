@@ -165,3 +165,22 @@ def test_the_pointer_file_is_not_touched_where_nothing_changed(ann: User) -> Non
     before = (pointer.stat().st_ino, pointer.stat().st_mtime_ns)
     ann.add()
     assert (pointer.stat().st_ino, pointer.stat().st_mtime_ns) == before
+
+
+def test_files_that_were_not_made_from_the_version_that_git_brought(ann: User) -> None:
+    """The version that is left behind by that stays, and a note says so."""
+    ann.write({"a.txt": b"a", "b.txt": b"b"})
+    first = ann.add()
+    pointer = ann.workspace / "data.hitsave"
+    old = pointer.read_bytes()
+    ann.write({"a.txt": b"changed"})
+    second = ann.add()
+    assert "was not made from" not in ann.do("add", "data").said
+    pointer.write_bytes(old)  # As `git checkout` does.
+    ann.write({"b.txt": b"mine"})
+    said = ann.do("add", "data").said
+    assert f"its pointer file named {first[:12]}, which these files were not made from" in said
+    assert f"hitsave diff {first[:12]} data" in said
+    assert ann.do("cat", f"{second}:a.txt").text == "changed"
+    ann.do("checkout")
+    assert "was not made from" not in ann.do("add", "data").said

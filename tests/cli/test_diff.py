@@ -183,7 +183,7 @@ def test_what_was_not_fetched_is_no_difference(world: World, changed: User) -> N
     ben.do("pull", "--include", "/comes/")
     done = ben.do("diff")
     assert done.out == b""
-    assert "4 files not fetched" in done.said
+    assert "4 files not pulled" in done.said
     ben.write({"comes/new": b"mine\n"})
     assert ben.do("diff").lines == ["changed  data/comes/new"]
 

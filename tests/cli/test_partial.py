@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.cli.world import User, World, assert_same
@@ -31,7 +33,7 @@ def test_a_part_comes_alone_and_the_rest_later(world: World, pushed: User) -> No
     assert state["changes"] == []
     assert state["not_fetched"] == 21
     assert state["in_cache"] is False
-    assert "21 files not fetched" in ben.do("status").text
+    assert "21 files not pulled" in ben.do("status").text
     assert "would drop the other 21 files; run 'hitsave pull data' first" in ben.refused("add", "data")
     done = ben.run("-q", "push")
     assert done.code == 0, done.said
@@ -145,7 +147,7 @@ def test_directories_in_which_nothing_is_wanted_are_not_looked_into(world: World
 
     state = ben.state()
     assert (state["state"], state["changes"], state["not_fetched"]) == ("partial", [], 26)
-    assert "26 files not fetched" in ben.do("status").text
+    assert "26 files not pulled" in ben.do("status").text
     assert "would drop the other 26 files" in ben.refused("add", "data")
     ben.do("gc")
     ben.do("fsck")
@@ -184,3 +186,28 @@ def test_a_part_that_is_forgotten_and_brought_back(world: World, pushed: User) -
     ben.do("fsck")
     ben.do("pull")
     assert_same(pushed.data, ben.data)
+
+
+def test_a_part_where_the_cache_has_all_of_it(world: World, pushed: User) -> None:
+    """In a second clone on one machine nothing has to be fetched, and what was asked for is a part all the same."""
+    again = replace(world.clone(pushed), cache=pushed.cache)
+    again.do("pull", "--include", "test/")
+    again.do("pull", "--include", "*.md")
+    state = again.state()
+    assert (state["state"], state["changes"], state["not_fetched"]) == ("partial", [], 21)
+    assert "would drop the other 21 files" in again.refused("add", "data")
+    again.write({"test/0.png": b"mine"})
+    (again.data / "test/1.png").unlink()
+    assert again.state()["changes"] == [
+        {"kind": "changed", "path": "test/0.png"},
+        {"kind": "removed", "path": "test/1.png"},
+    ]
+    told = again.do("diff").said
+    assert "21 files not pulled" in told
+    assert "train" not in again.do("diff").text
+    again.do("pull", "--force")
+    assert_same(pushed.data, again.data)
+    assert again.state()["state"] == "clean"
+    (again.data / "readme.md").unlink()
+    assert again.state()["changes"] == [{"kind": "removed", "path": "readme.md"}]
+    again.do("add", "data")

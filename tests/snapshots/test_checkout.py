@@ -18,8 +18,9 @@ from hitsave.objects.refs import Ref, RefName
 from hitsave.progress import Silent
 from hitsave.snapshots.capture import Captured
 from hitsave.snapshots.checkout import Checkout
-from hitsave.snapshots.datasets import State, add, status
+from hitsave.snapshots.datasets import add
 from hitsave.snapshots.pointer import Pointer, load_pointer, pointer_path, save_pointer
+from hitsave.snapshots.status import State, status
 from hitsave.snapshots.workspace import Workspace
 from tests.snapshots.folders import File, Folder, Link, folders, read, store, write
 

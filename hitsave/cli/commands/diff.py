@@ -76,7 +76,7 @@ def _show(
         totals = ", ".join(f"{kinds.count(kind):,} {kind}" for kind in dict.fromkeys(sorted(kinds)))
         emit(f"{totals}; {_difference(sum(map(_grown, found.changes)))}")
     if found.absent:
-        session.say(f"{show_path(found.new.label)}: {count(found.absent, 'file')} not fetched, and not compared")
+        session.say(f"{show_path(found.new.label)}: {count(found.absent, 'file')} not pulled, and not compared")
 
 
 def _shown(found: Comparison, above: os.PathLike[str] | None, path: bytes) -> bytes:

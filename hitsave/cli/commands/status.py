@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hitsave.amounts import count
-from hitsave.cli.output import emit, emit_json, json_option, paths_argument, show_path
+from hitsave.cli.output import TONES, emit, emit_json, json_option, paint, paths_argument, show_path
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
     from hitsave.looking.standing import Standing
-    from hitsave.snapshots.datasets import DatasetStatus
+    from hitsave.snapshots.status import DatasetStatus
 
 _MOST_SHOWN = 50
 _MOST_NAMED = 5
@@ -69,13 +69,15 @@ def _show(dataset: DatasetStatus, uploaded: bool | None, width: int) -> None:
     places = ["in the cache" if dataset.in_cache else "not wholly in the cache"]
     if uploaded is not None:
         places.append("pushed" if uploaded else "not pushed")
-    emit(f"{dataset.state.value:<9} {show_path(dataset.path):<{width}}  {', '.join(places)}")
+    state = dataset.state.value
+    emit(f"{paint(f'{state:<9}', TONES.get(state))} {show_path(dataset.path):<{width}}  {', '.join(places)}")
     for change in dataset.changes[:_MOST_SHOWN]:
-        emit(f"    {change.kind.value:<8} {show_path(os.path.join(os.fsencode(dataset.path), change.path))}")
+        kind = paint(f"{change.kind.value:<8}", TONES.get(change.kind.value))
+        emit(f"    {kind} {show_path(os.path.join(os.fsencode(dataset.path), change.path))}")
     if len(dataset.changes) > _MOST_SHOWN:
         emit(f"    and {len(dataset.changes) - _MOST_SHOWN:,} more ('--json' lists them all)")
     if dataset.absent:
-        emit(f"    {count(dataset.absent, 'file')} not fetched")
+        emit(f"    {count(dataset.absent, 'file')} not pulled")
 
 
 def _as_json(dataset: DatasetStatus, standing: Standing) -> dict[str, Any]:
