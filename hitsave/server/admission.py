@@ -2,8 +2,9 @@
 
 Only the keys of objects_spec.md, section 9.2, exist. Files are named by their content and checked against that when
 they come (`content`). A commit may only follow the newest one, and name what is there. The role `write` may add: what
-its commits say of refs and objects holds all that was held before. Whoever drops, rewrites or expires anything is an
-admin, and even an admin cannot remove what the newest state needs.
+its commits say of refs and objects holds all that was held before, but for public links, which it may take back.
+Whoever drops, rewrites or expires anything else is an admin, and even an admin cannot remove what the newest state
+needs.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from blake3 import blake3
 
 from hitsave.errors import HitsaveError, MalformedObject
 from hitsave.objects.digest import DIGEST_SIZE, Digest
+from hitsave.objects.refs import Namespace, Ref, RefName
 from hitsave.packing.commit import Commit, StoredFile
 from hitsave.packing.index import Index, PackSummary
 from hitsave.remotes.commits.keys import FORMAT_KEY, commit_key, index_key, refs_key
 from hitsave.remotes.commits.sessions import Session
+from hitsave.remotes.public.layout import snapshot_of
 from hitsave.server.settings import ServerLimits
 
 _HEX = "[0-9a-f]"
@@ -40,6 +43,7 @@ class KeyKind(Enum):
     COMMIT = auto()
     CLAIM = auto()
     PROBE = auto()
+    PUBLIC = auto()
 
 
 _PATTERNS = {
@@ -54,7 +58,10 @@ _PATTERNS = {
 #: What a listing may ask for: the beginning of a key. Nothing that leads out of a folder is one.
 _PREFIX = re.compile(
     r"[a-z]{0,10}|(?:packs|indexes|refs|commits|claims|probe)/(?:[0-9a-f]{2}/)?[0-9a-z-]{0,110}(?:\.[a-z]{0,10})?"
+    r"|public/[0-9a-f]{0,64}"
 )
+#: As long a path as stores can have.
+_LONGEST = 4096
 #: Keys that name nothing which is kept, so that whoever may write may remove them.
 PASSING = frozenset((KeyKind.CLAIM, KeyKind.PROBE))
 
@@ -85,12 +92,23 @@ def parse_key(text: str) -> StoreKey | None:
         if found := pattern.fullmatch(text):
             digest = found.groupdict().get("digest")
             return StoreKey(text, kind, Digest(bytes.fromhex(digest)) if digest else None)
+    if len(text) <= _LONGEST and snapshot_of(text) is not None:
+        return StoreKey(text, KeyKind.PUBLIC, None)
     return None
 
 
 def is_prefix(text: str) -> bool:
     """Whether keys may begin so; so is it with what they are to come after."""
-    return _PREFIX.fullmatch(text) is not None
+    return _PREFIX.fullmatch(text) is not None or parse_key(text) is not None
+
+
+def check_creatable(key: StoreKey) -> None:
+    """Refuse to create what clients never do. Raises Inadmissible.
+
+    A server gives public files out of the packs, checked; one that lay under such a key would be somebody's word only.
+    """
+    if key.kind is KeyKind.PUBLIC:
+        raise Inadmissible("this server gives public files itself, and takes none under public/")
 
 
 def largest(kind: KeyKind, limits: ServerLimits) -> int:
@@ -213,18 +231,37 @@ def _joined(
 # -- removing
 
 
-def check_removable(keys: Iterable[StoreKey], newest: Commit | None, packs: Collection[str], admin: bool) -> None:
-    """Refuse to remove what the newest commit needs; `packs` are the keys of those that it names. Raises Inadmissible.
+def check_removable(
+    keys: Iterable[StoreKey], newest: Commit | None, packs: Collection[str], public: Collection[Digest], admin: bool
+) -> None:
+    """Refuse to remove what the newest commit needs. Raises Inadmissible.
 
-    Besides, the commits that it retains stay, so that what was dropped can be brought back.
+    `packs` are the keys of those that it names, `public` the snapshots that it makes public. Besides, the commits that
+    it retains stay, so that what was dropped can be brought back.
     """
     named = {*map(index_key, newest.indexes), *map(refs_key, newest.refs)} if newest else set()
     oldest = commit_key(newest.oldest) if newest else ""
     for key in keys:
         if key.kind in PASSING:
             continue
-        if not admin:
-            raise Inadmissible("to remove anything", needs_admin=True)
-        retained = key.kind is KeyKind.COMMIT and key.text >= oldest
-        if key.kind is KeyKind.FORMAT or retained or key.text in named or key.text in packs:
+        if key.kind is KeyKind.PUBLIC:  # What is private again goes by the word of whoever may take back.
+            needed = snapshot_of(key.text) in public
+        else:
+            if not admin:
+                raise Inadmissible("to remove anything", needs_admin=True)
+            retained = key.kind is KeyKind.COMMIT and key.text >= oldest
+            needed = key.kind is KeyKind.FORMAT or retained or key.text in named or key.text in packs
+        if needed:
             raise Inadmissible(f"{key.text} is needed by the newest state of the store")
+
+
+# -- refs
+
+
+def may_be_dropped(name: RefName, before: Ref, own: Ref | None) -> bool:
+    """Whether a writer may drop a ref, where `own` is the ref in `snapshots` of the same digest afterwards.
+
+    Who may make something public may take it back, also what others did; as long as what it owned stays owned.
+    """
+    kept = own is not None and (own.digest, own.kind) == (before.digest, before.kind)
+    return name.namespace is Namespace.PUBLIC and kept

@@ -2,19 +2,20 @@
 
 What a commit adds is looked at, not what was there before: it must be there, as long as the commit says, and new packs
 must hold what their index says. Of a writer, nothing that was held may be missing afterwards, and new packs must be of
-its own session: a collection may be about to remove others.
+its own session: a collection may be about to remove others. A public link may be taken back by a writer, where another
+ref owns what it owned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from hitsave.errors import MalformedObject, RemoteCorrupt, RemoteNotFound, RemoteUnsuitable
 from hitsave.objects.digest import Digest
-from hitsave.objects.refs import Ref, RefName
+from hitsave.objects.refs import Ref, RefName, public_ref, snapshot_ref
 from hitsave.packing.commit import Commit, StoredFile, decode_commit
 from hitsave.packing.index import Index, IndexedPack
 from hitsave.packing.pack import HEADER_SIZE, NONCE_SIZE
@@ -22,16 +23,19 @@ from hitsave.packing.packreader import read_table
 from hitsave.remotes.commits.keys import index_key, pack_key, refs_key
 from hitsave.remotes.commits.log import Remote
 from hitsave.remotes.commits.view import View
+from hitsave.remotes.public.layout import snapshot_of
 from hitsave.remotes.transports.protocol import Transport
 from hitsave.server.access import Role
 from hitsave.server.admission import (
     Inadmissible,
+    KeyKind,
     StoreKey,
     changed_files,
     check_adds_only,
     check_follows,
     check_keeps_objects,
     check_removable,
+    may_be_dropped,
 )
 
 
@@ -77,7 +81,16 @@ class Commits:
         if remote and newest and role is Role.ADMIN and any(key.text.startswith("packs/") for key in keys):
             for file in newest.indexes:
                 packs |= {pack_key(pack) for pack in remote.files.packs_of(file)}
-        check_removable(keys, newest, packs, role is Role.ADMIN)
+        check_removable(keys, newest, packs, self._public_of(keys), role is Role.ADMIN)
+
+    def _public_of(self, keys: Sequence[StoreKey]) -> set[Digest]:
+        """The snapshots of keys that the newest commit makes public."""
+        snapshots = {snapshot_of(key.text) for key in keys if key.kind is KeyKind.PUBLIC} - {None}
+        remote = self._open()
+        if remote is None or not snapshots:
+            return set()
+        names = {public_ref(digest) for digest in snapshots if digest is not None}
+        return {ref.digest for ref in remote.latest().held_of(names).values()}
 
     def _open(self) -> Remote | None:
         """The remote in the store; None as long as there is none."""
@@ -161,12 +174,19 @@ class _Judged:
     # -- refs
 
     def check_refs(self) -> list[RefName]:
-        """For a writer: every ref that was held holds the same still. Gives no refs: none is dropped."""
-        for name, (before, after) in self._changed().items():
-            if before != after:
+        """For a writer: every ref that was held holds the same still, but for links that are taken back: those."""
+        changed = {name: refs for name, refs in self._changed().items() if refs[0] != refs[1]}
+        owned = self._after({snapshot_ref(before.digest) for before, _ in changed.values()})
+        for name, (before, after) in changed.items():
+            own = owned.get(snapshot_ref(before.digest))
+            if after is not None or not may_be_dropped(name, before, own):
                 what = "drop" if after is None else "change"
                 raise Inadmissible(f"to {what} the ref {name}", needs_admin=True)
-        return []
+        return sorted(changed)
+
+    def _after(self, names: Collection[RefName]) -> dict[RefName, Ref]:
+        """Those of these refs that will hold."""
+        return View(self._remote.files, self._commit, None).held_of(names) if names else {}
 
     def dropped(self) -> list[RefName] | None:
         """The refs that the commit drops, or changes."""
@@ -183,7 +203,7 @@ class _Judged:
         for file in (*old, *new):
             names |= self._remote.files.load_refs(file).keys()
         before = self._newest.held_of(names) if names else {}
-        after = View(self._remote.files, self._commit, None).held_of(before.keys()) if before else {}
+        after = self._after(before.keys())
         return {name: (ref, after.get(name)) for name, ref in before.items()}
 
     def _load_new_refs(self) -> None:

@@ -8,6 +8,7 @@ who asks another server of the same store next.
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -23,7 +24,17 @@ from hitsave.errors import MalformedObject, RemoteConflict, RemoteNotFound
 from hitsave.remotes.commits.keys import COMMITS
 from hitsave.remotes.transports.protocol import Transport
 from hitsave.server.access import Principal, Role, needs_role, requires
-from hitsave.server.admission import PASSING, Inadmissible, KeyKind, Overtaken, StoreKey, is_prefix, largest, parse_key
+from hitsave.server.admission import (
+    PASSING,
+    Inadmissible,
+    KeyKind,
+    Overtaken,
+    StoreKey,
+    check_creatable,
+    is_prefix,
+    largest,
+    parse_key,
+)
 from hitsave.server.answers import Refusal
 from hitsave.server.commits import Admitted, Commits
 from hitsave.server.content import check_content
@@ -193,11 +204,11 @@ async def scan_keys(request: Request) -> Response:
 
 
 def _scan_lines(transport: Transport, prefix: str) -> Iterator[bytes]:
-    """Many lines at once. Keys, being checked, need no escapes."""
+    """Many lines at once."""
     lines: list[str] = []
     for key, size, modified in transport.scan(prefix):
         if parse_key(key):
-            lines.append(f'["{key}",{size},{modified}]\n')
+            lines.append(f"[{json.dumps(key)},{size},{modified}]\n")
         if len(lines) == _LONGEST_PAGE:
             yield "".join(lines).encode()
             lines = []
@@ -220,6 +231,10 @@ async def put_key(request: Request) -> Response:
     site: Site = request.app.state.site
     if request.headers.get("if-none-match") != "*":
         raise Refusal(428, "condition", "keys are only ever created; send 'If-None-Match: *'")
+    try:
+        check_creatable(key)
+    except Inadmissible as error:
+        raise _inadmissible(error, request.state.principal) from None
     length = announced_length(request, largest(key.kind, site.settings.limits))
     async with (
         store.room.take(request.state.principal.key_id, length),

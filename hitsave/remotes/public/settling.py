@@ -20,7 +20,8 @@ from hitsave.remotes.public.publish import Source, lay_out
 from hitsave.remotes.transports.protocol import Transport
 
 _TRIES = 100
-_DELETED_AT_ONCE = 1000
+#: Names may be long, and a server takes short requests only.
+_DELETED_AT_ONCE = 200
 
 #: The ref that makes a snapshot public, as the newest commit has it; None where there is none.
 Newest = Callable[[], Ref | None]

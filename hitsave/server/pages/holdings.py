@@ -17,7 +17,8 @@ from hitsave.maintenance.collect import DEFAULT_KEEP_SECONDS
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.refs import Ref, RefName
 from hitsave.packing.commit import Commit
-from hitsave.remotes.collection import dropping
+from hitsave.progress import Silent
+from hitsave.remotes.collection import dropping, withdrawing
 from hitsave.remotes.commits.log import Author, Remote
 from hitsave.remotes.commits.sessions import Session
 from hitsave.remotes.commits.view import View
@@ -169,6 +170,11 @@ class SharedHoldings:
             again = upkeep.collect(0)
             return Collected(done.objects, done.freed + again.freed, again.kept)
         return Collected(done.objects, done.freed, done.kept)
+
+    def take_back(self, digest: Digest, by: str) -> Ref | None:
+        """Make a snapshot private, which stays owned; the ref that made it public. Raises RemoteError."""
+        remote = self._remote()
+        return withdrawing.take_back(remote, _author(by), digest, Silent()) if remote else None
 
     def add_ref(self, ref: Ref, owner: Ref, by: str) -> None:
         """Make a ref of what another ref owns, so that all of it is there. Raises ReliedOnLost where it no longer does.

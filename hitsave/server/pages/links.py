@@ -99,17 +99,18 @@ async def publish(request: Request) -> Response:
 
 @requires(Role.WRITE)
 async def take_back(request: Request) -> Response:
-    """Make something public no longer. What else owns it keeps it."""
+    """Make something public no longer. It stays a snapshot."""
     form = await request.form()
     digest = digest_of(str(form.get("digest", "")))
     by = author_of(request)
 
     def drop(dashboard: Dashboard) -> bool:
         _check_shared(dashboard)
+        assert dashboard.shared is not None
         note(request, "take back", {"digest": str(digest)})
-        dropped = dashboard.holdings.forget([public_ref(digest)], by)
+        dropped = dashboard.shared.take_back(digest, by)
         dashboard.catch_up(now=True)
-        return bool(dropped)
+        return dropped is not None
 
     if not await in_thread(request, drop):
         raise not_found("public link")
