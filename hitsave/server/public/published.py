@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from hitsave.contents import Contents
 from hitsave.errors import RemoteUnsuitable
@@ -16,9 +15,9 @@ from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.objects.refs import Ref, public_ref, unquote_name
 from hitsave.repository import Repository
 
-#: Seconds for which it is not asked again what is public: a link that was taken back lives so long at most.
-_FRESH = 1.0
 _BROUGHT_AT_ONCE = 256
+
+Seen = TypeVar("Seen")
 
 
 class Found(NamedTuple):
@@ -37,14 +36,34 @@ class Found(NamedTuple):
         return known or self.ref.digest.short
 
 
+class _Looks(Generic[Seen]):
+    """Looks at something that changes, one at a time: who asks gets what was seen in a look that began after he asked.
+
+    So nobody is told what was true before, and a thousand who ask at once make two looks and not a thousand.
+    """
+
+    def __init__(self, look: Callable[[], Seen]) -> None:
+        self._look = look
+        self._looking = threading.Lock()
+        self._begun = 0
+        self._seen: tuple[int, Seen] | None = None
+
+    def now(self) -> Seen:
+        """What is true now. Raises what looking raises."""
+        asked = self._begun
+        with self._looking:
+            if self._seen is None or self._seen[0] <= asked:
+                self._begun += 1
+                self._seen = self._begun, self._look()
+            return self._seen[1]
+
+
 class Published:
     """The public snapshots of one store. Safe to use from several threads."""
 
-    def __init__(self, repository: Repository, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, repository: Repository) -> None:
         self._repository = repository
-        self._clock = clock
-        self._looked: float | None = None
-        self._lock = threading.Lock()
+        self._looks = _Looks(lambda: repository.exchange.remote().latest(trusting=True))
 
     @property
     def contents(self) -> Contents:
@@ -52,20 +71,15 @@ class Published:
         return self._repository.contents
 
     def ref(self, digest: Digest) -> Ref | None:
-        """The ref that makes a snapshot public; None where it is not. Raises RemoteError."""
+        """The ref that makes a snapshot public; None where it is not. Raises RemoteError.
+
+        The store is asked each time: whichever server took a link back, it is gone when that is answered.
+        """
+        name = public_ref(digest)
         try:
-            remote = self._repository.exchange.remote()
+            return self._looks.now().held_of({name}).get(name)
         except RemoteUnsuitable:  # Nothing was ever pushed.
             return None
-        with self._lock:
-            name = public_ref(digest)
-            view = remote.known
-            fresh = self._looked is not None and self._clock() < self._looked + _FRESH
-            if fresh and view is not None and (known := view.held_of({name}).get(name)) is not None:
-                return known
-            view = remote.latest(trusting=True)
-            self._looked = self._clock()
-            return view.held_of({name}).get(name)
 
     def find(self, digest: Digest, path: bytes) -> Found | None:
         """What is at a path; None where there is nothing, or nothing public. Raises RemoteError, ObjectError."""
