@@ -263,8 +263,11 @@ class Exchange:
         return pushing.push(self.remote(remote, create=True), self._cache, refs, author(), self._progress)
 
     def push_whole(self, refs: Iterable[Ref], remote: str | None = None) -> pushing.Pushed:
-        """As `push`, without the refs of which only a part was ever fetched, and this remote does not have the rest."""
-        chosen = list(refs)
+        """As `push`, without the refs of which only a part was ever fetched, and this remote does not have the rest.
+
+        Nothing is made public, nor again: somebody else may have taken it back.
+        """
+        chosen = [ref for ref in refs if ref.name.namespace is not Namespace.PUBLIC]
         known_partial = self._cache.partial_refs()
         partial = [ref for ref in chosen if ref.name in known_partial]
         if partial:
