@@ -210,7 +210,7 @@ def test_keys_are_made_and_revoked_and_that_is_written_down(shared: Running) -> 
     assert shared.request("GET", "/store/v1/whoami", key=made["key"]).json()["label"] == "<b>ci</b>"
     listed = shared.request("GET", "/store/v1/api-keys", key=admin)
     assert made["id"] in [key["id"] for key in listed.json()["keys"]]
-    secret = made["key"].rpartition("_")[2]
+    secret = made["key"].split("_", 2)[2]
     assert secret not in listed.data.decode()
     assert shared.request("DELETE", f"/store/v1/api-keys/{made['id']}", key=admin).status == 200
     assert shared.request("GET", "/store/v1/whoami", key=made["key"]).status == 401
