@@ -19,13 +19,14 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hitsave.server.answers import Refusal, refusal_response
+from hitsave.server.database import first_line
 from hitsave.server.rates import Rate
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ COOKIE = "hitsave_session"
 #: The header, or the field of a form, that carries a session's token.
 CSRF_HEADER = "X-CSRF-Token"
 CSRF_FIELD = "csrf"
+#: Where anybody may ask, as often as he likes, whether the server is well (`health`).
+HEALTH, READINESS = "/health", "/health/ready"
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
@@ -146,7 +149,7 @@ class Access:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"] in (HEALTH, READINESS):
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
@@ -158,7 +161,7 @@ class Access:
         except Refusal as refusal:
             await refusal_response(request, refusal)(scope, receive, send)
             return
-        except OperationalError as error:
+        except SQLAlchemyError as error:
             await refusal_response(request, database_failed(error))(scope, receive, send)
             return
         await self._app(scope, receive, send)
@@ -193,9 +196,9 @@ class Access:
         return principal
 
 
-def database_failed(error: Exception) -> Refusal:
-    """What is answered where the database is not there. The log says more."""
-    _log.error("the database does not answer: %s", getattr(error, "orig", error))
+def database_failed(error: SQLAlchemyError) -> Refusal:
+    """What is answered where the database is not there, or fails. The log says more."""
+    _log.error("the database does not answer: %s", first_line(error))
     return Refusal(503, "unavailable", "the database of this server does not answer", {"Retry-After": "2"})
 
 

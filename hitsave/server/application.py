@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hitsave.errors import RemoteError, RemoteUnavailable
-from hitsave.server import administration, pages, public, store
+from hitsave.errors import CacheError, HitsaveError, RemoteError, RemoteUnavailable
+from hitsave.server import administration, health, pages, public, store
 from hitsave.server.access import Access, database_failed
 from hitsave.server.answers import Refusal, refusal_response
 from hitsave.server.headers import SecurityHeaders
@@ -23,12 +24,30 @@ from hitsave.server.site import Site
 _log = logging.getLogger("hitsave.server")
 
 
+class CutShort:
+    """Ends an answer that cannot go on, after its beginning was sent: one line, where there would be a stack trace."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        try:
+            await self._app(scope, receive, send)
+        except RuntimeError as error:  # As Starlette wraps what it has no answer left for.
+            reason = error.__cause__
+            if not isinstance(reason, (HitsaveError, SQLAlchemyError)):
+                raise
+            _log.error("%s %r was cut short: %s", scope["method"], scope["path"], str(reason).partition("\n")[0])
+
+
 def create_application(site: Site) -> Starlette:
     """The application of a site; a local one has only pages."""
-    shared = [] if site.local else [*store.routes, *administration.routes, *public.routes]
+    shared = [] if site.local else [*health.routes, *store.routes, *administration.routes, *public.routes]
     application = Starlette(
         routes=[*shared, *pages.routes],
         middleware=[
+            Middleware(CutShort),
             Middleware(SecurityHeaders),
             Middleware(Access, site=site),
             Middleware(Patience, seconds=site.settings.limits.body_time),
@@ -37,11 +56,13 @@ def create_application(site: Site) -> Starlette:
             Refusal: _refused,
             HTTPException: _not_routed,
             RemoteError: _store_failed,
-            OperationalError: _database_failed,
+            SQLAlchemyError: _database_failed,
+            CacheError: _folder_failed,
             Exception: _failed,
         },
     )
     application.state.site = site
+    application.state.readiness = health.Readiness(site)
     application.state.store = store.Store(site)
     application.state.published = Published(site.repository)
     return application
@@ -69,7 +90,14 @@ async def _store_failed(request: Request, error: Exception) -> Response:
 
 
 async def _database_failed(request: Request, error: Exception) -> Response:
+    assert isinstance(error, SQLAlchemyError)
     return refusal_response(request, database_failed(error))
+
+
+async def _folder_failed(request: Request, error: Exception) -> Response:
+    _log.error("%s %r: %s", request.method, request.url.path, error)
+    refusal = Refusal(503, "folder", "the folder of this server cannot be used; its log says why", {"Retry-After": "2"})
+    return refusal_response(request, refusal)
 
 
 async def _failed(request: Request, error: Exception) -> Response:

@@ -5,6 +5,8 @@ Times are whole seconds since 1970. Several servers may use one database; whatev
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,7 +18,8 @@ from hitsave.errors import ConfigError
 
 #: What the tables look like. A database with another number is refused.
 SCHEMA_VERSION = 1
-_PATIENCE = 30
+#: Seconds that a statement may take, for the most part waiting for others' locks, and a connection.
+PATIENCE = 30.0
 
 metadata = sql.MetaData()
 
@@ -65,9 +68,9 @@ class Database:
         self.engine = engine
 
     @classmethod
-    def open(cls, url: str) -> Database:
-        """Open a database, and make its tables where it is new. Raises ConfigError."""
-        database = cls(_engine(url))
+    def open(cls, url: str, patience: float = PATIENCE) -> Database:
+        """Open a database, and make its tables where it is new; `patience` in seconds. Raises ConfigError."""
+        database = cls(_engine(url, patience))
         try:
             database._make_tables()
         except SQLAlchemyError as error:
@@ -115,7 +118,7 @@ class Database:
         self.engine.dispose()
 
 
-def _engine(url: str) -> sql.Engine:
+def _engine(url: str, patience: float) -> sql.Engine:
     # Without a driver, PostgreSQL means the one that the extra installs.
     for plain in ("postgresql://", "postgres://"):
         if url.startswith(plain):
@@ -125,20 +128,30 @@ def _engine(url: str) -> sql.Engine:
         backend = parsed.get_backend_name()
         if backend not in ("sqlite", "postgresql"):
             raise ConfigError(f"--database: {backend} is not known here; use SQLite or PostgreSQL")
-        options: dict[str, Any] = {"pool_pre_ping": True} if backend == "postgresql" else {}
-        engine = sql.create_engine(parsed, **options)
+        engine = sql.create_engine(parsed, **(_postgresql(parsed, patience) if backend == "postgresql" else {}))
     except ModuleNotFoundError as error:
         raise ConfigError(f"{error.name} is missing; for PostgreSQL, run: pip install 'hitsave[postgres]'") from None
     except (ArgumentError, NoSuchModuleError):
         raise ConfigError("--database: write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME") from None
     if engine.dialect.name == "sqlite":
-        sql.event.listen(engine, "connect", _prepare_sqlite)
+        sql.event.listen(engine, "connect", functools.partial(_prepare_sqlite, patience))
     return engine
 
 
-def _prepare_sqlite(connection: Any, _: object) -> None:
+def _postgresql(url: sql.URL, patience: float) -> dict[str, Any]:
+    """Connections that were lost are noticed before they are used, or by silence. What the URL says holds."""
+    limits = {
+        "connect_timeout": str(math.ceil(patience)),
+        "tcp_user_timeout": str(round(patience * 1000)),
+        "options": f"-c statement_timeout={round(patience * 1000)}",
+    }
+    given = {name: value for name, value in limits.items() if name not in url.query}
+    return {"pool_pre_ping": True, "pool_timeout": patience, "connect_args": given}
+
+
+def _prepare_sqlite(patience: float, connection: Any, _: object) -> None:
     # Patience comes first: another process may be making the same file.
-    for pragma in (f"busy_timeout={_PATIENCE * 1000}", "journal_mode=WAL", "foreign_keys=ON"):
+    for pragma in (f"busy_timeout={round(patience * 1000)}", "journal_mode=WAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}").close()
 
 

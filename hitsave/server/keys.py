@@ -5,6 +5,7 @@ A key reads `hsk_<id>_<secret>`. The secret has 256 bits of chance, so that one 
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import re
 import secrets
@@ -15,12 +16,14 @@ from typing import NamedTuple
 
 import sqlalchemy as sql
 from blake3 import blake3
+from sqlalchemy.exc import SQLAlchemyError
 
 from hitsave.server.access import Principal, Role
 from hitsave.server.database import Database, browser_sessions, keys
 
 #: How long a label may be, in characters.
 LONGEST_LABEL = 200
+_ID = re.compile("[A-Za-z0-9]{8}")
 _KEY = re.compile(r"hsk_([A-Za-z0-9]{8})_([A-Za-z0-9_-]{32,64})")
 _LETTERS = string.ascii_letters + string.digits
 _ID_LENGTH = 8
@@ -76,15 +79,22 @@ class Keys:
         with self._database.transaction() as connection:
             found = connection.execute(sql.select(keys).where(keys.c.id == parts[1])).mappings().first()
             right = hmac.compare_digest(hash_secret(parts[2]), found["hash"] if found else _NOBODY)
-            if found is None or not right or not _record(found).holds_at(now):
-                return None
-            if (found["last_used"] or 0) + _NOTED_FOR <= now:
-                connection.execute(sql.update(keys).where(keys.c.id == parts[1]).values(last_used=now))
+        if found is None or not right or not _record(found).holds_at(now):
+            return None
         record = _record(found)
+        if (record.last_used or 0) + _NOTED_FOR <= now:
+            self._note_use(record.id, now)
         return Principal(record.id, record.label, record.role, record.expires)
+
+    def _note_use(self, key_id: str, now: int) -> None:
+        # A database that cannot be written, being full or a replica, still says who may look.
+        with contextlib.suppress(SQLAlchemyError), self._database.transaction() as connection:
+            connection.execute(sql.update(keys).where(keys.c.id == key_id).values(last_used=now))
 
     def get(self, key_id: str) -> KeyRecord | None:
         """What is kept of a key."""
+        if not _ID.fullmatch(key_id):  # PostgreSQL cannot even be asked for some of what an address may hold.
+            return None
         with self._database.transaction() as connection:
             found = connection.execute(sql.select(keys).where(keys.c.id == key_id)).mappings().first()
         return _record(found) if found else None
@@ -97,6 +107,8 @@ class Keys:
 
     def revoke(self, key_id: str) -> KeyRecord | None:
         """Take a key and its sessions out of use; what is kept of it, None where there is none."""
+        if not _ID.fullmatch(key_id):
+            return None
         with self._database.transaction() as connection:
             connection.execute(
                 sql.update(keys).where(keys.c.id == key_id, keys.c.revoked.is_(None)).values(revoked=int(time.time()))

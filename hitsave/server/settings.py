@@ -18,7 +18,7 @@ class ServerLimits:
     Requests are counted by key and by address, a minute each; `failures` are the keys that an address may get wrong in
     a minute. A request's head must be there after `head_time`; in each `body_time`, at least 64 KiB of a body have to
     come, and of an answer to be taken. A connection that is not used is closed after `idle_time`. Requests under way
-    have `grace` to end when the server is told to stop.
+    have `grace` to end when the server is told to stop. A statement in the database has `database_time`.
     """
 
     pack: int = 512 << 20
@@ -40,6 +40,7 @@ class ServerLimits:
     idle_time: int = 20
     connections: int = 1000
     grace: float = 10.0
+    database_time: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def open_site(settings: Settings) -> Iterator[Site]:
     with ExitStack() as opened:
         transport = open_transport(settings.store_url)
         opened.callback(transport.close)
-        database = opened.enter_context(closing(Database.open(settings.database_url)))
+        database = opened.enter_context(closing(_open_database(settings)))
         repository = opened.enter_context(_open_repository(settings))
         temporary = opened.enter_context(upload_folder(settings.data / "tmp"))
         yield _put_together(settings, database, transport, repository, temporary)
@@ -74,7 +74,10 @@ def open_site(settings: Settings) -> Iterator[Site]:
 def open_local_site(settings: Settings, repository: Repository, transport: Transport) -> Iterator[Site]:
     """The site of one person's own repository, which stays open. Raises ConfigError."""
     _make_folders(settings.data)
-    with closing(Database.open(settings.database_url)) as database, upload_folder(settings.data / "tmp") as temporary:
+    with (
+        closing(_open_database(settings)) as database,
+        upload_folder(settings.data / "tmp") as temporary,
+    ):
         yield _put_together(settings, database, transport, repository, temporary, local=True)
 
 
@@ -110,6 +113,10 @@ def _make_folders(data: Path) -> None:
         trial.unlink()
     except OSError as error:
         raise ConfigError(f"{data}: cannot be written ({error.strerror}); name another folder with --data") from None
+
+
+def _open_database(settings: Settings) -> Database:
+    return Database.open(settings.database_url, settings.limits.database_time)
 
 
 def _open_repository(settings: Settings) -> Repository:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import tempfile
 import threading
 import weakref
@@ -19,6 +20,7 @@ from hitsave.server.running import listen, make_server
 from hitsave.server.settings import ServerLimits, Settings
 from hitsave.server.site import Site, open_site
 
+PATIENT = 20
 CREATE = {"If-None-Match": "*"}
 
 
@@ -70,11 +72,12 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(folder: Path, limits: ServerLimits | None = None, store: str = "") -> Iterator[Running]:
+def running(folder: Path, limits: ServerLimits | None = None, store: str = "", database: str = "") -> Iterator[Running]:
     """A server, its data folder being `folder`."""
     with listen("127.0.0.1", 0) as listening:
         port = listening.getsockname()[1]
-        with open_site(Settings(folder, port=port, store=store, limits=limits or ServerLimits())) as site:
+        settings = Settings(folder, port=port, store=store, database=database, limits=limits or ServerLimits())
+        with open_site(settings) as site:
             ready = threading.Event()
             server = make_server(site, ready.set)
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
@@ -99,3 +102,15 @@ def behind_server(store: Path | str) -> WebTransport:
     kept.callback(transport.close)
     weakref.finalize(transport, kept.close)
     return transport
+
+
+def connect(server: Running, request: str, key: str, *headers: str) -> socket.socket:
+    """A connection on which a request was begun, and that takes little at once."""
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.settimeout(PATIENT)
+    connection.connect((host, int(port)))
+    head = [f"{request} HTTP/1.1", "Host: x", f"Authorization: Bearer {key}", *headers, "", ""]
+    connection.sendall("\r\n".join(head).encode())
+    return connection

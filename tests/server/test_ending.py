@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from hitsave.server.settings import ServerLimits
-from tests.server.inprocess import Running, running
+from tests.server.inprocess import PATIENT, Running, connect, running
 
-PATIENT = 20
 LARGE = "packs/00/" + "0" * 64 + ".pack"
 
 
@@ -21,18 +20,6 @@ def until(true: Callable[[], bool]) -> None:
     while not true():
         assert time.monotonic() < end
         time.sleep(0.01)
-
-
-def connect(server: Running, request: str, key: str, *headers: str) -> socket.socket:
-    """A connection on which a request was begun, and that takes little at once."""
-    host, _, port = server.url.removeprefix("http://").partition(":")
-    connection = socket.socket()
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    connection.settimeout(PATIENT)
-    connection.connect((host, int(port)))
-    head = [f"{request} HTTP/1.1", "Host: x", f"Authorization: Bearer {key}", *headers, "", ""]
-    connection.sendall("\r\n".join(head).encode())
-    return connection
 
 
 def put_large(server: Running, size: int) -> None:

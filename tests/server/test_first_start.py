@@ -143,6 +143,6 @@ def test_who_may_make_no_tables_is_told_in_one_line(postgres: Postgres) -> None:
         connection.execute(sql.text("REVOKE CREATE ON SCHEMA public FROM public"))
         connection.execute(sql.text("CREATE ROLE stranger LOGIN"))
     engine.dispose()
-    with pytest.raises(ConfigError, match="cannot be opened .*permission denied") as refused:
+    with pytest.raises(ConfigError, match=r"cannot be opened .*permission denied") as refused:
         Database.open(url.replace("hitsave@", "stranger@"))
     assert "\n" not in str(refused.value)
