@@ -28,6 +28,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hitsave.server.answers import Refusal, refusal_response
 from hitsave.server.database import first_line
 from hitsave.server.rates import Rate
+from hitsave.server.receiving import read_form
 
 if TYPE_CHECKING:
     from hitsave.server.site import Site
@@ -117,23 +118,39 @@ async def check_meant(request: Request) -> None:
     session = request.state.session
     if request.method in _SAFE or session is None:
         return
-    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        raise Refusal(403, "forged", "this request comes from another site")
-    origin = request.headers.get("origin")
-    if origin is not None and origin.lower() not in _origins(request):
-        raise Refusal(403, "forged", "this request comes from another site")
+    check_same_site(request)
     token = request.headers.get(CSRF_HEADER)
     if token is None:
-        field = (await request.form(max_files=0, max_fields=100, max_part_size=1 << 16)).get(CSRF_FIELD, "")
-        token = field if isinstance(field, str) else ""
+        token = (await read_form(request)).get(CSRF_FIELD, "")
     if not session.is_token(token):
         raise Refusal(403, "forged", "this page is out of date; load it again")
 
 
+def check_same_site(request: Request) -> None:
+    """Refuse what a page of another site has sent, by what browsers say of that. Raises Refusal."""
+    origin = request.headers.get("origin")
+    fetched = request.headers.get("sec-fetch-site", "same-origin")
+    if fetched not in ("same-origin", "none") or (origin is not None and origin.lower() not in _origins(request)):
+        raise Refusal(403, "forged", "this request comes from another site")
+
+
+def session_cookie(request: Request) -> str:
+    """The value of the session's cookie, empty where there is none.
+
+    Cookies are not unquoted, which ours needs not, and in which libraries have spent seconds on hostile ones.
+    """
+    found = ""
+    for part in request.headers.get("cookie", "").split(";"):
+        name, _, value = part.partition("=")
+        if name.strip() == COOKIE:
+            found = value.strip()
+    return found
+
+
 def _origins(request: Request) -> tuple[str, ...]:
     site: Site = request.app.state.site
-    own = f"{request.url.scheme}://{request.headers.get('host', '')}".lower()
-    return (site.settings.public_url.lower(), own)
+    own = request.headers.get("host", "").lower()
+    return (site.settings.public_url.lower(), f"http://{own}", f"https://{own}")  # A proxy may have taken off TLS.
 
 
 class Access:
@@ -175,7 +192,7 @@ class Access:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             request.state.principal = await self._check_key(request, key.strip())
-        elif cookie := request.cookies.get(COOKIE):
+        elif cookie := session_cookie(request):
             session = await run_in_threadpool(self._site.sessions.find, cookie)
             if session is not None:
                 request.state.session, request.state.principal = session, session.principal

@@ -12,17 +12,20 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from hitsave.server.places import Placed
+
 #: Bytes of an answer that must be taken in each span of time, unless all of it is.
 _PORTION = 64 << 10
 _log = logging.getLogger("hitsave.server")
 
 
-def timed_protocol(head_time: float, answer_time: float) -> type[asyncio.Protocol]:
-    """HTTP with so many seconds for the head of a request, and for each portion of an answer."""
+def timed_protocol(head_time: float, answer_time: float, connections: int) -> type[asyncio.Protocol]:
+    """HTTP with so many seconds for the head of a request, and each portion of an answer, on so many connections."""
 
-    class Timed(_TimedHead, _TimedAnswers):
+    class Timed(_TimedHead, _TimedAnswers, Placed):
         _head_time = head_time
         _answer_time = answer_time
+        _places = connections
 
     return Timed
 

@@ -18,6 +18,7 @@ import uvicorn
 from hitsave.errors import ConfigError
 from hitsave.server.application import create_application
 from hitsave.server.connections import timed_protocol
+from hitsave.server.places import places
 from hitsave.server.settings import Settings
 from hitsave.server.site import Site, make_first_key, open_site
 
@@ -82,7 +83,7 @@ def make_server(site: Site, ready: Callable[[], None]) -> uvicorn.Server:
     limits = site.settings.limits
     config = uvicorn.Config(
         create_application(site),
-        http=timed_protocol(limits.head_time, limits.body_time),
+        http=timed_protocol(limits.head_time, limits.body_time, places(limits.connections)),
         ws="none",
         lifespan="off",
         access_log=False,
@@ -90,7 +91,6 @@ def make_server(site: Site, ready: Callable[[], None]) -> uvicorn.Server:
         log_level="warning",
         server_header=False,
         h11_max_incomplete_event_size=_LONGEST_HEAD,
-        limit_concurrency=limits.connections,
         timeout_keep_alive=limits.idle_time,
         timeout_graceful_shutdown=math.ceil(limits.grace + _LONGER),
         proxy_headers=bool(site.settings.proxies),

@@ -15,24 +15,7 @@ from hitsave.server.access import Role
 from hitsave.server.settings import ServerLimits
 from tests.remotes.content import format_record
 from tests.server.inprocess import Running, running
-
-PATIENT = 20
-
-
-def raw(server: Running, request: bytes, pause: float = 0.0, step: int = 0) -> bytes:
-    """What is answered to these bytes, sent at once, or a few at a time with pauses."""
-    host, _, port = server.url.removeprefix("http://").partition(":")
-    answer = b""
-    with socket.create_connection((host, int(port)), PATIENT) as connection:
-        try:
-            for at in range(0, len(request), step or max(len(request), 1)):
-                connection.sendall(request[at : at + (step or len(request))])
-                time.sleep(pause)
-            while piece := connection.recv(1 << 16):
-                answer += piece
-        except (ConnectionResetError, BrokenPipeError):
-            pass
-    return answer
+from tests.server.wire import PATIENT, raw, status
 
 
 def ask(server: Running, target: bytes, method: bytes = b"GET", headers: bytes = b"", body: bytes = b"") -> bytes:
@@ -42,10 +25,6 @@ def ask(server: Running, target: bytes, method: bytes = b"GET", headers: bytes =
         server,
         method + b" " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + key + headers + b"\r\n" + body,
     )
-
-
-def status(answer: bytes) -> int:
-    return int(answer.split(b" ", 2)[1]) if answer else 0
 
 
 @pytest.fixture(scope="module")

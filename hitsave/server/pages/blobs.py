@@ -24,6 +24,7 @@ from hitsave.server.pages.catalogue.owners import MOST_OWNERS, RefRow
 from hitsave.server.pages.dashboard import PAGE, Dashboard, dashboard_of, in_thread, not_found, page_number
 from hitsave.server.pages.experiments import digest_of
 from hitsave.server.pages.rendering import render, see
+from hitsave.server.receiving import read_form
 from hitsave.server.site import Site
 
 _OWNERS_SHOWN = 3
@@ -149,7 +150,7 @@ async def _confirm(request: Request, find: Find, changed: bool = False) -> Respo
 
 
 async def _delete(request: Request, find: Find) -> Response:
-    form = await request.form()
+    form = await read_form(request)
     seal, at_once = form.get("seal"), form.get("at_once") == "yes"
     by = author_of(request)
 
@@ -229,7 +230,7 @@ async def show_collection(request: Request) -> Response:
 @requires(Role.ADMIN)
 async def collect(request: Request) -> Response:
     """Collect what nobody owns, and what could still be brought back."""
-    form = await request.form()
+    form = await read_form(request)
     at_once = form.get("at_once") == "yes"
     by = author_of(request)
 

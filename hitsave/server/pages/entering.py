@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from hitsave.server.access import COOKIE, Role, requires, too_many
-from hitsave.server.answers import Refusal
+from hitsave.server.access import COOKIE, Role, check_same_site, requires, session_cookie, too_many
 from hitsave.server.pages.rendering import render, see
+from hitsave.server.receiving import read_form
 from hitsave.server.sessions import SESSION_LIFE
 from hitsave.server.site import Site
 
@@ -27,27 +25,19 @@ async def show_login(request: Request) -> Response:
 async def log_in(request: Request) -> Response:
     """Exchange a key for a cookie."""
     site: Site = request.app.state.site
-    _check_own_form(request)
-    too_many(site.failures.wait(request.state.address))
-    form = await request.form(max_files=0, max_fields=10, max_part_size=1 << 16)
-    key, following = str(form.get("key", "")).strip(), str(form.get("next", ""))
+    check_same_site(request)
+    form = await read_form(request)
+    key, following = form.get("key", "").strip(), form.get("next", "")
     cookie = await run_in_threadpool(site.sessions.begin, key)
     if cookie is None:
-        site.failures.take(request.state.address)
+        # As with keys of programs: who has the right one is let in, whatever others behind the same address try.
+        too_many(site.failures.take(request.state.address))
         problem = "This key is not known here, was revoked or has expired."
         return render(request, "login.html", 401, next=following, problem=problem)
     answer = see(_next_page(following))
     secure = request.url.scheme == "https" or site.settings.public_url.startswith("https:")
     answer.set_cookie(COOKIE, cookie, SESSION_LIFE, path="/", secure=secure, httponly=True, samesite="strict")
     return answer
-
-
-def _check_own_form(request: Request) -> None:
-    """Refuse to log somebody in where another site has sent the form. Raises Refusal."""
-    fetched = request.headers.get("sec-fetch-site", "same-origin")
-    origin = request.headers.get("origin")
-    if fetched not in ("same-origin", "none") or (origin and urlsplit(origin).netloc != request.headers.get("host")):
-        raise Refusal(403, "forged", "this request comes from another site")
 
 
 def _next_page(text: str) -> str:
@@ -60,7 +50,7 @@ def _next_page(text: str) -> str:
 async def log_out(request: Request) -> Response:
     """End the session."""
     site: Site = request.app.state.site
-    if cookie := request.cookies.get(COOKIE):
+    if cookie := session_cookie(request):
         await run_in_threadpool(site.sessions.end, cookie)
     answer = see("/login")
     answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")

@@ -17,6 +17,7 @@ from hitsave.server.keys import LONGEST_LABEL
 from hitsave.server.pages.blobs import refuse_local
 from hitsave.server.pages.dashboard import not_found
 from hitsave.server.pages.rendering import render, see
+from hitsave.server.receiving import read_form
 from hitsave.server.site import Site
 
 _ENTRIES = 100
@@ -44,8 +45,8 @@ async def _keys_page(request: Request, status: int = 200, made: str = "", proble
 async def add_key(request: Request) -> Response:
     """A new key. It is on the page that follows, and nowhere else."""
     refuse_local(request.app.state.site, "keys")
-    form = await request.form()
-    label, role, days = (str(form.get(name, "")).strip() for name in ("label", "role", "days"))
+    form = await read_form(request)
+    label, role, days = (form.get(name, "").strip() for name in ("label", "role", "days"))
     if not is_label(label):
         return await _keys_page(request, 400, problem=f"A label has 1 to {LONGEST_LABEL} printable characters.")
     if role not in _ROLES:

@@ -19,6 +19,7 @@ from hitsave.server.pages.catalogue.owners import RefRow
 from hitsave.server.pages.dashboard import PAGE, Dashboard, in_thread, not_found, page_number
 from hitsave.server.pages.experiments import digest_of
 from hitsave.server.pages.rendering import render, see
+from hitsave.server.receiving import read_form
 
 #: What is kept of calls may hold pickles, which nobody should read from strangers: only what these own can be public.
 SHARED = (Namespace.DATASETS, Namespace.SNAPSHOTS)
@@ -72,8 +73,8 @@ async def confirm(request: Request) -> Response:
 @requires(Role.WRITE)
 async def publish(request: Request) -> Response:
     """Make something public."""
-    form = await request.form()
-    digest = digest_of(str(form.get("digest", "")))
+    form = await read_form(request)
+    digest = digest_of(form.get("digest", ""))
     if form.get("allowed") != "yes":
         raise Refusal(400, "not confirmed", "say that it may be given to anybody, or leave it")
     by = author_of(request)
@@ -100,8 +101,8 @@ async def publish(request: Request) -> Response:
 @requires(Role.WRITE)
 async def take_back(request: Request) -> Response:
     """Make something public no longer. It stays a snapshot."""
-    form = await request.form()
-    digest = digest_of(str(form.get("digest", "")))
+    form = await read_form(request)
+    digest = digest_of(form.get("digest", ""))
     by = author_of(request)
 
     def drop(dashboard: Dashboard) -> bool:
