@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from hitsave.objects.digest import ObjectKind, blob_digest
 from hitsave.objects.evaluation import BlobLink, Evaluation, ShownArgument, encode_evaluation
 from hitsave.objects.refs import Ref, evaluation_ref
 from hitsave.server.access import Role
+from hitsave.server.pages.catalogue.where import BadFilter, parse_filter
 from tests.server.inprocess import running
 from tests.server.pages.exhibits import FUNCTION, Visitor, put, send
 
@@ -80,3 +82,15 @@ def test_a_display_that_is_broken_spoils_no_page(tmp_path: Path) -> None:
         )
         for address in addresses:
             assert visitor.get(address).status in (200, 404)  # Its code cannot be read.
+
+
+def test_a_filter_is_read_in_one_pass() -> None:
+    """Blanks that several parts of a pattern could take are tried in every order: minutes, for a line of them."""
+    for text in (f"lr ={' ' * 5000}=", f"{' ' * 5000}lr <{' ' * 5000}>", f"lr = {'and ' * 1000}<", "l" * 5000):
+        with pytest.raises(BadFilter):
+            parse_filter(text, ["arguments.lr", "result." + "k" * 5000])
+    assert [each.text for each in parse_filter(f"lr ={' ' * 50}a b{' ' * 50}, x=1 and y < 2 ", ["lr", "x", "y"])] == [
+        "a b",
+        "1",
+        "2",
+    ]

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _CONDITION = re.compile(
-    r"""\s*(?P<name>[^\s=!<>~,"']+)\s*(?P<operator>!=|<=|>=|=|<|>|~)\s*"""
+    # Blanks belong to one part of it alone: where two could take them, a long row of them takes seconds.
+    r"""\s*+(?P<name>[^\s=!<>~,"']++)\s*+(?P<operator>!=|<=|>=|=|<|>|~)\s*+"""
     r"""(?P<value>"[^"]*"|'[^']*'|[^,=<>]*?)\s*(?:,|\band\b|$)""",
     re.IGNORECASE,
 )
@@ -28,6 +29,8 @@ COLUMNS = {
 }
 _TEXTS = frozenset(("function", "by", "git", "python"))
 _MOST = 20
+#: Names that what is misspelled is compared with, and how long these may be: comparing takes time.
+_MOST_NEAR, _LONGEST_NEAR = 1000, 100
 
 
 class BadFilter(ValueError):
@@ -90,7 +93,8 @@ def find_path(name: str, paths: Sequence[str]) -> str:
         return name
     if ends:
         raise BadFilter(f"{name} could be {', '.join(ends[:5])}; write more of it")
-    near = difflib.get_close_matches(name, [path.rpartition(".")[2] for path in paths], 1)
+    ends = [path.rpartition(".")[2] for path in paths[:_MOST_NEAR]]
+    near = difflib.get_close_matches(name, [end for end in ends if len(end) <= _LONGEST_NEAR], 1)
     raise BadFilter(f"there is no field {name}" + (f"; did you mean {near[0]}?" if near else ""))
 
 
