@@ -36,6 +36,8 @@ def test_keys_say_whose_they_are() -> None:
         assert snapshot_of(key) == DIGEST
     for key in (f"public/{DIGEST}.txt", f"public/{str(DIGEST)[1:]}", f"packs/{DIGEST}", f"public/{DIGEST}/"):
         assert snapshot_of(key) is None
+    for path in ("..", "a/../../../format", ".", "a//b", "a/", "a\0b", "a\nb", "\ud800"):
+        assert snapshot_of(f"public/{DIGEST}/{path}") is None, path
 
 
 @pytest.mark.parametrize("path", [b"a\xff", b"a\n", "a\x85".encode()])

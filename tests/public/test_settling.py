@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from hitsave.errors import RefError
 from hitsave.objects.digest import blob_digest
 from hitsave.objects.refs import Ref, public_ref, snapshot_ref
 from hitsave.progress import Silent
 from hitsave.remotes.collection.collect import Collected, collect
+from hitsave.remotes.collection.dropping import bring_back
 from hitsave.remotes.collection.withdrawing import RemoteSource, settle_files, take_back
 from hitsave.remotes.commits.log import Author
 from hitsave.remotes.public.layout import PUBLIC, file_key, list_key
@@ -194,6 +196,8 @@ def test_what_is_taken_back_is_owned_still(team: Team) -> None:
     own = snapshot_ref(team.folder.digest)
     assert team.machine.remote(transport).latest().refs()[own].digest == ref.digest
     assert team.take_back(transport) is None
+    with pytest.raises(RefError, match="nothing to undo"):
+        bring_back(team.machine.remote(transport), ANN)
     team.collect(transport)
     assert transport.list(PUBLIC) == []
     team.publish(transport)

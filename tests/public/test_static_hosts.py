@@ -178,3 +178,47 @@ def test_without_a_remote_nothing_can_be_public(world: World) -> None:
     lone = world.user("lone")
     lone.write({"a": b"x"})
     assert "no remote is set" in lone.refused("snapshot", "--public", "--yes", "data")
+
+
+def test_a_collection_removes_what_an_interrupted_taking_back_has_left(
+    world: World, host: StaticHost, ann: User
+) -> None:
+    digest, link = publish(ann)
+    other, _ = publish(ann, "data/big")
+    left = {key: (world.remote / key).read_bytes() for key in keys(world) if digest in key}
+    ann.do("snapshot", "--unpublish", "data")
+    for key, content in left.items():
+        (world.remote / key).parent.mkdir(parents=True, exist_ok=True)
+        (world.remote / key).write_bytes(content)
+    stranger = world.user("stranger", git=False)
+    told = ann.do("gc", "--remote", "--dry-run")
+    assert told.text.splitlines() == sorted(left)
+    assert f"{len(left)} files" in told.said
+    assert ann.do("gc", "--remote", "--dry-run", "--json").json["public"] == sorted(left)
+    assert keys(world) == sorted([*left, f"public/{other}"])
+    assert ann.do("gc", "--remote").text == told.text
+    assert keys(world) == [f"public/{other}"]
+    assert "no public/" in stranger.refused("snapshot", "--restore", link, "out")
+    assert ann.do("gc", "--remote", "--json").json["public"] == []
+
+
+def test_who_takes_back_again_removes_what_was_left(world: World, host: StaticHost, ann: User) -> None:
+    digest, _ = publish(ann, "data/big")
+    ann.do("snapshot", "--unpublish", digest)
+    (world.remote / PUBLIC / digest).write_bytes(FILES["big"])
+    assert "is not public" in ann.refused("snapshot", "--unpublish", digest)
+    assert keys(world) == []
+
+
+def test_others_take_back_what_is_not_in_their_cache(world: World, host: StaticHost, ann: User) -> None:
+    digest, link = publish(ann)
+    bob = world.user("bob", remote=True)
+    assert "is private again" in bob.do("snapshot", "--unpublish", digest[:12]).said
+    assert keys(world) == []
+    ann.do("push")
+    assert f"public/{digest}" not in ann.do("show-ref", "--remote").text
+    stranger = world.user("stranger", git=False)
+    assert "no public/" in stranger.refused("snapshot", "--restore", link, "out")
+    publish(ann)
+    stranger.do("snapshot", "--restore", link, "out")
+    assert_same(ann.data, stranger.workspace / "out")

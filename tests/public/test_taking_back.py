@@ -205,7 +205,9 @@ def test_what_was_taken_back_is_gone_at_once_from_every_server(setting: Setting,
     digest = setting.digest
     paths = [f"/public/{digest}{rest}" for rest in ("", "/", "/a", ".trees", ".zip", ".tar.zst", "?format=json")]
     with running(tmp_path / "other", store=str(setting.server.store)) as other:
+        visitors = [Visitor.with_role(server, Role.READ) for server in (setting.server, other)]
         for turn in range(5):
+            assert all(str(digest) in visitor.get("/links").text for visitor in visitors)
             for server in (setting.server, other):
                 answers = [server.request("GET", path, key=None) for path in paths]
                 assert {answer.status for answer in answers} == {200}, turn
@@ -215,6 +217,7 @@ def test_what_was_taken_back_is_gone_at_once_from_every_server(setting: Setting,
                 for path in paths:
                     headers = {"If-None-Match": tag}
                     assert server.request("GET", path, key=None, headers=headers).status == 404, (turn, path)
+            assert not any(str(digest) in visitor.get("/links").text for visitor in visitors)
             setting.machine.push(other.transport(Role.WRITE), setting.public)
 
 

@@ -52,7 +52,8 @@ def command(session: Session, dry_run: bool, keep: int, remote: str | None, as_j
     forgotten first, the least seconds of computing for each byte going before others; experiments never are.
 
     In a remote, refs that you made and forgot on this machine are dropped first; other people's stay. What they owned
-    stays, too, until it has been dropped for as long as --keep says. Others may push and pull meanwhile.
+    stays, too, until it has been dropped for as long as --keep says. What is left under 'public/' of links that were
+    taken back goes at once. Others may push and pull meanwhile.
 
     \b
     Examples:
@@ -123,11 +124,14 @@ def _collect_remote(session: Session, remote: str, keep: int, dry_run: bool, as_
                 "freed": done.freed,
                 "kept": done.kept,
                 "rewritten": done.rewritten,
+                "public": [file.key for file in done.public],
             }
         )
         return
     for ref in done.dropped:
         emit(str(ref.name))
+    for file in done.public:
+        emit(one_line(file.key))
     session.say(_remote_line(done, dry_run))
 
 
@@ -141,7 +145,10 @@ def _remote_line(done: Collected, dry_run: bool) -> str:
         freed += " that no commit names any more"
     rewritten = f", {show_size(done.rewritten)} {would}rewritten" if done.rewritten else ""
     kept = f"; {show_size(done.kept)} more when older commits expire" if done.kept else ""
-    return f"{freed}{rewritten}{kept}"
+    size = sum(file.size for file in done.public)
+    files = f"{count(len(done.public), 'file')}, {show_size(size)}"
+    public = f"; {files}, of what is public no longer, {would}removed" if done.public else ""
+    return f"{freed}{rewritten}{kept}{public}"
 
 
 def _line(dead: Dead) -> str:
