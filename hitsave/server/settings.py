@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+
+from hitsave.errors import suggest
+from hitsave.limits import parse_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,37 @@ class ServerLimits:
     database_time: float = 30.0
 
 
+def parse_server_limits(texts: Iterable[str]) -> ServerLimits:
+    """Limits of which some are given, as in "pack=1GiB" and "body_time=60". Raises ValueError."""
+    known = {one.name: type(one.default) for one in fields(ServerLimits)}
+    given: dict[str, int | float] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        if name not in known:
+            raise ValueError(f"there is no limit {name!r}{suggest(name, known, 'there are ' + ', '.join(known))}")
+        try:
+            given[name] = _parse_positive(value) if known[name] is int else _parse_seconds(value)
+        except ValueError as error:
+            raise ValueError(f"{name} {error}, not {value!r}") from None
+    return ServerLimits(**given)  # type: ignore[arg-type]
+
+
+def _parse_positive(text: str) -> int:
+    if not (number := parse_size(text)):
+        raise ValueError("must be at least 1")
+    return number
+
+
+def _parse_seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise ValueError("must be a number of seconds")
+    return seconds
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """One server.
@@ -68,9 +104,14 @@ class Settings:
         return self.store or str(self.data / "store")
 
     @property
+    def own_database(self) -> Path:
+        """The file of the database that is used where none is named."""
+        return self.data / "server.sqlite"
+
+    @property
     def database_url(self) -> str:
         """Where the database is."""
-        return self.database or f"sqlite:///{(self.data / 'server.sqlite').as_posix()}"
+        return self.database or f"sqlite:///{self.own_database.as_posix()}"
 
     @property
     def public_url(self) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +15,7 @@ from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
     from hitsave.remotes.transports.web import WebTransport
+    from hitsave.server.offline import OwnKeys
 
 
 @click.command("keygen")
@@ -22,6 +25,13 @@ if TYPE_CHECKING:
 @click.option("--list", "listing", is_flag=True, help="List the keys instead, without their secrets.")
 @click.option("--revoke", metavar="ID", help="Take a key out of use instead, at once and for good.")
 @click.option("--url", metavar="URL", help="The server; that of the default remote without.")
+@click.option(
+    "--data",
+    metavar="DIR",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="At the server's machine: its folder. No key is needed then, as where the admin key was lost.",
+)
+@click.option("--database", metavar="URL", default="", help="With --data: its database, where that is not in DIR.")
 @json_option
 @pass_session
 def command(
@@ -32,18 +42,21 @@ def command(
     listing: bool,
     revoke: str | None,
     url: str | None,
+    data: Path | None,
+    database: str,
     as_json: bool,
 ) -> None:
     """Make a key of a server for somebody, and print it: it is shown this once.
 
     A key with the role read may pull, one with write may push, too, and one with admin may do everything: drop what is
-    there, and make keys. You need one of these yourself.
+    there, and make keys. You need one of these yourself, or access to the server's own files.
 
     \b
     Examples:
       hitsave keygen --role write --label "ann's laptop" --expires 90d
       hitsave keygen --list
       hitsave keygen --revoke Yq81kWzc
+      hitsave keygen --role admin --label "instead of the lost one" --data /srv/hitsave
     """
     if sum((role is not None, listing, revoke is not None)) != 1:
         raise click.UsageError("give one of --role, --list and --revoke")
@@ -51,8 +64,12 @@ def command(
         raise click.UsageError("--label and --expires are for a new key, with --role")
     if role is not None and not label:
         raise click.UsageError("a new key needs a --label, by which you know it later")
+    if database and data is None:
+        raise click.UsageError("--database is for use with --data")
+    if data is not None and url is not None:
+        raise click.UsageError("give --data or --url, not both")
     lifetime = _seconds(expires)
-    server = _server(session, url)
+    server = _server(session, url) if data is None else _own_keys(data, database)
     if listing:
         _list(server, as_json)
     elif revoke is not None:
@@ -91,7 +108,20 @@ def _server(session: Session, url: str | None) -> WebTransport:
     return open_server(url)
 
 
-def _list(server: WebTransport, as_json: bool) -> None:
+def _own_keys(data: Path, database: str) -> OwnKeys:
+    from hitsave.errors import ConfigError
+
+    try:
+        from hitsave.server.offline import OwnKeys
+        from hitsave.server.settings import Settings
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("hitsave"):
+            raise
+        raise ConfigError(f"for --data, run: pip install 'hitsave[server]' ({error.name} is missing)") from None
+    return OwnKeys(Settings(data, database=database or os.environ.get("HITSAVE_SERVER_DATABASE", "")))
+
+
+def _list(server: WebTransport | OwnKeys, as_json: bool) -> None:
     keys = server.keys()
     if as_json:
         emit_json([*keys])

@@ -47,14 +47,30 @@ from hitsave.cli.session import Session, pass_session
     default="",
     help="The addresses of proxies whose X-Forwarded-For is believed.",
 )
+@click.option(
+    "--limit",
+    "limits",
+    metavar="NAME=VALUE",
+    envvar="HITSAVE_SERVER_LIMITS",
+    multiple=True,
+    help="Change a limit, as in pack=1GiB; any number of times.",
+)
 @pass_session
 def command(
-    session: Session, host: str, port: int, data: Path | None, store: str, database: str, url: str, proxies: str
+    session: Session,
+    host: str,
+    port: int,
+    data: Path | None,
+    store: str,
+    database: str,
+    url: str,
+    proxies: str,
+    limits: tuple[str, ...],
 ) -> None:
     """Serve a store over HTTP, with keys, public links and pages to look at.
 
     At its first start it makes an admin key, and says where that is. Each option can be given as HITSAVE_SERVER_HOST,
-    HITSAVE_SERVER_PORT, and so on, too.
+    HITSAVE_SERVER_PORT, and so on, too, and limits as HITSAVE_SERVER_LIMITS, with spaces between them.
 
     \b
     Examples:
@@ -65,13 +81,16 @@ def command(
 
     try:
         from hitsave.server.running import serve
-        from hitsave.server.settings import Settings
+        from hitsave.server.settings import Settings, parse_server_limits
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("hitsave"):
             raise
         raise ConfigError(f"for the server, run: pip install 'hitsave[server]' ({error.name} is missing)") from None
-    settings = Settings(data or _own_folder(), host, port, store, database, url, proxies)
-    serve(settings, session.say)
+    try:
+        bounds = parse_server_limits(limits)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--limit") from None
+    serve(Settings(data or _own_folder(), host, port, store, database, url, proxies, bounds), session.say)
 
 
 def _own_folder() -> Path:
