@@ -16,6 +16,7 @@ from hitsave.cache.store import Cache
 from hitsave.config import DEFAULT_LINKS
 from hitsave.errors import UnsavedChanges
 from hitsave.objects.digest import Digest, ObjectKind
+from hitsave.objects.model import EntryKind
 from hitsave.objects.refs import Namespace
 from hitsave.progress import Progress, Silent
 from hitsave.snapshots.capture import Captured, CaptureOptions, capture
@@ -120,13 +121,27 @@ class Checkout:
             return
         safe = self._only_lacks_files(path, pointer, found, names)
         if not safe and not self.force:
-            changes = tree_changes(self.cache, pointer.digest, found, names) if pointer.kind is found.kind else ()
-            lost = [os.fsdecode(change.path) for change in changes if change.kind is not ChangeKind.REMOVED]
-            raise UnsavedChanges(os.fspath(path), lost or [path.name])
+            raise UnsavedChanges(os.fspath(path), self._unsaved(pointer, found, names) or [path.name])
         kept = keep(self.cache, path, options, None, self.progress).captured
         if not safe:
             kept_as = kept.digest.short
             self.progress.note(f"{path}: what was discarded is kept as {kept_as} until the next 'hitsave gc'")
+
+    def _unsaved(self, pointer: Pointer, found: Captured, names: NameOnly) -> list[str]:
+        """The files whose content is kept nowhere; where only their names or places are new, those."""
+        if found.kind is not ObjectKind.TREE:
+            return []
+        files = {
+            inner: entry.digest
+            for inner, entry in walk(found.digest, names.trees.__getitem__)
+            if entry.kind is not EntryKind.TREE
+        }
+        missing = self.cache.missing(files.values())
+        lost = [inner for inner, digest in files.items() if digest in missing]
+        if not lost and pointer.kind is ObjectKind.TREE:
+            changes = tree_changes(self.cache, pointer.digest, found, names)
+            lost = [change.path for change in changes if change.kind is not ChangeKind.REMOVED]
+        return [os.fsdecode(inner) for inner in lost]
 
     def _refuse_left_out(self, path: Path, found: Captured, names: NameOnly) -> None:
         """A directory that is to make room for a file may hold what no capture sees. Raises UnsavedChanges."""

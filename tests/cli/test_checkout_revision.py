@@ -111,3 +111,15 @@ def test_what_is_meant(history: tuple[User, str, str]) -> None:
     assert "there is no such dataset" in ann.refused("checkout", "nowhere")
     assert "has no file" in ann.refused("checkout", "HEAD", "nothing")
     assert "outside of the workspace" in ann.refused("checkout", "HEAD", Path("/tmp"))
+
+
+def test_only_what_is_kept_nowhere_is_called_unsaved(ann: User) -> None:
+    """A file that the other version does not have is in no danger."""
+    ann.write({"a.txt": b"a"})
+    ann.add()
+    commit(ann, "one")
+    ann.write({"a.txt": b"changed", "new.txt": b"new"})
+    ann.add()
+    commit(ann, "two")
+    ann.write({"a.txt": b"mine"})
+    assert "unsaved changes would be lost (a.txt);" in ann.refused("checkout", "HEAD~1", "data")
