@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option(
     "--data",
     metavar="DIR",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=click.Path(path_type=Path),
     help="At the server's machine: its folder. No key is needed then, as where the admin key was lost.",
 )
 @click.option("--database", metavar="URL", default="", help="With --data: its database, where that is not in DIR.")
