@@ -149,9 +149,12 @@ class FolderTransport:
             if not isinstance(error, FileNotFoundError):
                 raise self._fault(folder, error)
 
-        for inner, _, names in os.walk(self._path(folder) if folder else self._root, onerror=refuse):
+        for inner, folders, names in os.walk(self._path(folder) if folder else self._root, onerror=refuse):
             base = os.path.relpath(inner, self._root).replace(os.sep, "/")
-            found += [name if base == "." else f"{base}/{name}" for name in names]
+            above = "" if base == "." else f"{base}/"
+            found += [above + name for name in names]
+            # Only folders that can have some are looked into: beside a public snapshot lie others, with many files.
+            folders[:] = [name for name in folders if _may_hold(f"{above}{name}/", prefix)]
         return sorted(key for key in found if key.startswith(prefix) and key > after and not key.startswith("tmp/"))
 
     def scan(self, prefix: str) -> Iterator[Listed]:
@@ -182,6 +185,10 @@ class FolderTransport:
 
     def close(self) -> None:
         """There is nothing to end."""
+
+
+def _may_hold(folder: str, prefix: str) -> bool:
+    return folder.startswith(prefix) or prefix.startswith(folder)
 
 
 def _read(fd: int, length: int) -> bytes:
