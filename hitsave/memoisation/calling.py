@@ -20,7 +20,6 @@ from hitsave.errors import CacheError, CorruptObject, HitsaveError, ObjectError,
 from hitsave.memoisation import withheld
 from hitsave.memoisation.accepting import accepted_codes
 from hitsave.memoisation.arguments import ArgumentCode, Binder, Bound, digest_arguments
-from hitsave.memoisation.code.definitions import Definitions
 from hitsave.memoisation.code.dependency import Dependency
 from hitsave.memoisation.code.entered import adopt
 from hitsave.memoisation.code.fingerprint import Fingerprint, Fingerprints
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
     from hitsave.memoisation.explaining.explanation import Explanation
 
 FINGERPRINTS = Fingerprints()
-DEFINITIONS = Definitions(FINGERPRINTS.origins)
+DEFINITIONS = FINGERPRINTS.definitions
 
 
 class Found(NamedTuple):

@@ -74,14 +74,25 @@ class Definitions:
         for entry in entries:
             name = self.name_of(entry, root)
             if name not in found:
-                known = self._digest(name, root, sensitivity)
-                sure = known.digest != GONE and all(map(is_as_loaded, known.files))
-                found[name] = known.digest if sure else blake3(os.urandom(32)).digest()
+                found[name] = self.as_loaded(name, root, sensitivity) or blake3(os.urandom(32)).digest()
         return found
 
     def digest(self, name: str, root: Path, sensitivity: str = "minor") -> bytes:
         """The digest of a definition as it is written now; GONE where there is none."""
         return self._digest(name, root, sensitivity).digest
+
+    def as_loaded(self, name: str, root: Path, sensitivity: str = "minor") -> bytes | None:
+        """The digest of a definition; None where there is none, or it may have been edited since it was loaded."""
+        known = self._digest(name, root, sensitivity)
+        return known.digest if known.digest != GONE and all(map(is_as_loaded, known.files)) else None
+
+    def text(self, name: str) -> str:
+        """The statements that bind or may change a name, for people."""
+        where, _, top = name.rpartition(":")
+        path, _ = find_module(where) or (None, [])
+        source = None if path is None else self.source(path, {})
+        numbers = [] if source is None else source.by_name.get(top, [])
+        return "\n".join(ast.unparse(source.statements[number].node) for number in numbers) if source else ""
 
     def _digest(self, name: str, root: Path, sensitivity: str) -> _Known:
         key = (name, root, sensitivity)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from types import CodeType
 
+from hitsave.memoisation.code.definitions import Definitions
 from hitsave.memoisation.code.dependency import Dependency, digest_of
 from hitsave.memoisation.code.entered import reconsider
 from hitsave.memoisation.code.graph import Walk, unwrapped
@@ -29,6 +30,8 @@ _ANNOTATION_READERS = frozenset(
     "__annotations__ __annotate__ get_type_hints get_annotations signature getfullargspec __signature__ "
     "getsource getsourcelines annotationlib".split()
 )
+#: ... or at the order in which names were put into classes and modules.
+_ORDER_READERS = frozenset(("__dict__", "vars", "globals"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class Fingerprints:
     def __init__(self) -> None:
         self._sources = Sources()
         self.origins = Origins()
+        self.definitions = Definitions(self.origins)
         self._lock = threading.RLock()
 
     def make(
@@ -103,7 +107,7 @@ class Fingerprints:
                 while True:
                     walk = Walk(
                         self._sources,
-                        self.origins,
+                        self.definitions,
                         ignored or Ignored(),
                         aliases or Aliases(),
                         sensitivity,
@@ -118,6 +122,7 @@ class Fingerprints:
                         docstrings=not _DOCSTRING_READERS.isdisjoint(walk.mentions),
                         annotations=not _ANNOTATION_READERS.isdisjoint(walk.mentions),
                         subclasses="__subclasses__" in walk.mentions,
+                        order=not _ORDER_READERS.isdisjoint(walk.mentions),
                     )
                     if needed == attention:
                         break

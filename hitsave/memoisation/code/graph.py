@@ -21,19 +21,23 @@ from typing import Any
 
 from hitsave.errors import Undigestable
 from hitsave.memoisation.code import members
+from hitsave.memoisation.code.annotations import depend_on_annotations
+from hitsave.memoisation.code.definitions import Definitions
 from hitsave.memoisation.code.dependency import Dependency, DependencyKind, text_dependency
 from hitsave.memoisation.code.describe import describe
 from hitsave.memoisation.code.files import digest_file
 from hitsave.memoisation.code.ignoring import Ignored
 from hitsave.memoisation.code.names import Chain, Import, Uses, uses_of
 from hitsave.memoisation.code.normal import Attention
-from hitsave.memoisation.code.origin import Origin, Origins, package_of
+from hitsave.memoisation.code.origin import Origin, package_of
 from hitsave.memoisation.code.peeking import peek
 from hitsave.memoisation.code.places import Places
 from hitsave.memoisation.code.source import Sources
+from hitsave.memoisation.code.untracked import depend_on_untracked
 from hitsave.memoisation.code.watch import MISSING, Aliases, Watch, cell_contents
 from hitsave.memoisation.mainmodule import canonical_module
 from hitsave.memoisation.values.digest import digest_value
+from hitsave.memoisation.values.lenient import LenientDigester
 
 #: Names of a module that say where it is, and not what it does.
 _PLACE_NAMES = frozenset(
@@ -86,7 +90,7 @@ class Walk:
     def __init__(
         self,
         sources: Sources,
-        origins: Origins,
+        definitions: Definitions,
         ignored: Ignored,
         aliases: Aliases,
         sensitivity: str,
@@ -94,10 +98,11 @@ class Walk:
         places: Places,
     ) -> None:
         self.sources = sources
-        self._origins = origins
+        self._definitions = definitions
+        self._origins = definitions.origins
         self._ignored = ignored
         self._aliases = aliases
-        self._sensitivity = sensitivity
+        self.sensitivity = sensitivity
         self.attention = attention
         self.places = places
         self.watch = Watch()
@@ -107,6 +112,7 @@ class Walk:
         self._kept: list[object] = []
         self._taken: set[str] = set()
         self._seen: set[tuple[int, str]] = set()
+        self._lenient: set[int] = set()
         self._pending: deque[Callable[[], None]] = deque()
         self.root: object = None
         self._called: object = None
@@ -204,13 +210,17 @@ class Walk:
         origin = self._origins.of_module(module)
         if origin is Origin.EXTERNAL:
             package = package_of(module)
-            if self._sensitivity != "none" and not self._ignored.name(module.partition(".")[0]):
-                self.add(text_dependency(DependencyKind.PACKAGE, package.name, package.at(self._sensitivity)))
+            if self.sensitivity != "none" and not self._ignored.name(module.partition(".")[0]):
+                self.add(text_dependency(DependencyKind.PACKAGE, package.name, package.at(self.sensitivity)))
         elif origin is Origin.OWN:
             file = getattr(sys.modules.get(module), "__file__", None)
             if isinstance(file, str) and file.endswith((".so", ".pyd")):
                 self.file(file, f"{module}{file[file.rfind('.') :]}")
         return origin
+
+    def is_external(self, cls: type) -> bool:
+        """Whether a class is a package's."""
+        return self._origins.of_module(str(cls.__module__)) is Origin.EXTERNAL
 
     def file(self, path: str, name: str) -> None:
         """Depend on the content of a file."""
@@ -230,6 +240,7 @@ class Walk:
         if function is not self._called:
             self._defaults(function, label)
         self._attributes(function, label)
+        depend_on_annotations(self, function, label)
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             self._cell(cell, name, label, found.free)
         self.names(namespace, found)
@@ -402,8 +413,11 @@ class Walk:
         try:
             digest = self.digest(value, self.refer, dotted)
         except Undigestable:
-            self._untracked(dotted, value)
-            return
+            depend_on_untracked(self, dotted, value, self._definitions, self.places.project)
+        else:
+            self._count(dotted, value, digest)
+
+    def _count(self, dotted: str, value: object, digest: bytes) -> None:
         counted = self._aliases.origin(dotted, digest)
         self.add(Dependency(DependencyKind.VALUE, dotted, counted, describe(value)))
         if not is_atom(value):
@@ -411,19 +425,20 @@ class Walk:
 
     def digest(self, value: object, refer: Callable[[object], str], dotted: str = "value") -> bytes:
         """The digest of a value that a name holds. Raises Undigestable."""
+        if id(value) in self._lenient:
+            return self._digester(refer).digest(self.places.relocate(value))
         return digest_value(self.places.relocate(peek(value)), refer, name=dotted)
 
-    def _untracked(self, dotted: str, value: object) -> None:
-        """A lock, a connection, a logger: nothing tells whether it has changed, but its class and functions do."""
-        self.add(text_dependency(DependencyKind.UNTRACKED, dotted, self.refer(type(value))))
-        if (id(value), "") in self._seen:
-            return
-        self._seen.add((id(value), ""))
-        inner = getattr(value, "__dict__", None)
-        own = self._is_own_code(type(value))
-        for name, each in inner.items() if type(inner) is dict else ():
-            if own or self._is_own_code(each):
-                self.value(f"{dotted}.{name}", each)
+    def _digester(self, refer: Callable[[object], str]) -> LenientDigester:
+        return LenientDigester(refer, peek, self._is_own_code)
+
+    def parts(self, dotted: str, value: object) -> list[object]:
+        """Depend on what is known of a value without a digest. Returns its parts that cannot be looked into."""
+        self._lenient.add(id(value))
+        digester = self._digester(self.refer)
+        digest = digester.digest(self.places.relocate(value))
+        self._count(dotted, value, digest)
+        return digester.opaque
 
     def _wrapping(self, value: Any, label: str) -> None:
         """Something of others that was given code of ours: what it wraps, dispatches to or keeps in its closure."""
@@ -454,6 +469,9 @@ class Walk:
         name = canonical_module(module.__name__)
         for key in sorted(key for key in namespace if not key.startswith("__") or key == "__getattr__"):
             self._global(namespace, name, (key,))
+        if self.attention.order:
+            own = [key for key, value in namespace.items() if getattr(value, "__module__", None) == module.__name__]
+            self.add(text_dependency(DependencyKind.NAME, f"{name}.__dict__", ", ".join(own)))
 
 
 def _package_of(namespace: dict[str, Any]) -> str:

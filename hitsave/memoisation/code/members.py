@@ -21,14 +21,15 @@ from types import (
     ModuleType,
     WrapperDescriptorType,
 )
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from blake3 import blake3
 
+from hitsave.memoisation.code.annotations import depend_on_annotations, depend_on_fields
 from hitsave.memoisation.code.dependency import Dependency, DependencyKind, text_dependency
 from hitsave.memoisation.code.describe import describe
 from hitsave.memoisation.code.loading import is_as_loaded
-from hitsave.memoisation.code.normal import definition_digest
+from hitsave.memoisation.code.normal import BLIND_DECORATORS, definition_digest, name_of
 
 if TYPE_CHECKING:
     from hitsave.memoisation.code.graph import Walk
@@ -44,7 +45,19 @@ _ENUM_INTERNALS = frozenset(
     "_hashable_values_ _use_args_ _new_member_ _value_repr_ _flag_mask_ _singles_mask_ _all_bits_ _inverted_ "
     "_boundary_ __new_member__ _generate_next_value_".split()
 )
+#: Metaclasses that do not look at annotations.
+_BLIND_METACLASSES = frozenset((type, abc.ABCMeta, EnumMeta, type(Protocol)))
 _SLOT_TYPES = (GetSetDescriptorType, MemberDescriptorType, MethodDescriptorType, WrapperDescriptorType)
+#: Descriptors that are followed to their functions, and what they know besides.
+_HOLDERS = (
+    staticmethod,
+    classmethod,
+    property,
+    functools.cached_property,
+    functools.singledispatchmethod,
+    functools.partialmethod,
+)
+_OF_HOLDERS = frozenset("func attrname lock dispatcher args keywords".split())
 _PLAIN_TYPES = (int, float, complex, bool, str, bytes, tuple, frozenset, type(None))
 
 
@@ -65,9 +78,15 @@ def walk_class(walk: Walk, cls: type, label: str) -> None:
         dotted = f"{label}.{name}"
         if not walk.ignores(dotted):
             walk.watch.binding(namespace, name, value, dotted)
-            for path, inner in _inside(value, dotted):
+            for path, inner in (*_inside(value, dotted), *_of_subclass(value, dotted)):
                 walk.value(path, inner)
+    if isinstance(cls, EnumMeta):  # Members may come from a computed table.
+        walk.value(f"{label}.__members__", tuple(cls.__members__))
+    if walk.attention.order:
+        names = ", ".join(name for name in namespace if not name.startswith("__"))
+        walk.add(text_dependency(DependencyKind.NAME, f"{label}.__dict__", names))
     _fields(walk, cls, label)
+    depend_on_annotations(walk, cls, label)
     _children(walk, cls, label)
 
 
@@ -101,7 +120,7 @@ def _members(cls: type) -> Iterator[tuple[str, Any]]:
     internals = _ENUM_INTERNALS if isinstance(cls, EnumMeta) else frozenset()
     for name in sorted(namespace):
         value = namespace[name]
-        if name in _SKIPPED or name in internals or isinstance(value, _SLOT_TYPES):
+        if name in _SKIPPED or name in internals or isinstance(value, _SLOT_TYPES) or _has_a_hash_in_it(value):
             continue
         if (
             name.startswith("__")
@@ -111,6 +130,13 @@ def _members(cls: type) -> Iterator[tuple[str, Any]]:
         ):
             continue  # The notes of some metaclass, or of a library for data classes.
         yield name, value
+
+
+def _has_a_hash_in_it(value: object) -> bool:
+    """Whether attrs has written this `__hash__`: it begins with a number that differs between processes."""
+    return isinstance(value, FunctionType) and (
+        value.__name__ == "__hash__" and value.__code__.co_filename.startswith("<attrs generated")
+    )
 
 
 def _is_code(value: object) -> bool:
@@ -135,6 +161,15 @@ def _inside(value: Any, dotted: str) -> Iterator[tuple[str, object]]:
         yield dotted, value
 
 
+def _of_subclass(value: Any, dotted: str) -> Iterator[tuple[str, object]]:
+    """The class of a descriptor that is a subclass of the usual ones, and what was kept in it."""
+    if isinstance(value, _HOLDERS) and type(value) not in _HOLDERS:
+        yield f"{dotted}.__class__", type(value)
+        for name, each in sorted(vars(value).items()):
+            if not name.startswith("__") and name not in _OF_HOLDERS:
+                yield f"{dotted}.{name}", each
+
+
 def _fields(walk: Walk, cls: type, label: str) -> None:
     """Defaults and factories of a data class: they need not be attributes of it."""
     fields = vars(cls).get("__dataclass_fields__")
@@ -146,6 +181,8 @@ def _fields(walk: Walk, cls: type, label: str) -> None:
             value = getattr(field, part, missing)
             if value is not missing:
                 walk.value(f"{label}({name}.{part})", value)
+        if metadata := dict(getattr(field, "metadata", None) or {}):
+            walk.value(f"{label}({name}.metadata)", metadata)
         settings = tuple(getattr(field, each, None) for each in ("init", "repr", "hash", "compare", "kw_only"))
         walk.value(f"{label}({name})", tuple(each if isinstance(each, bool) else None for each in settings))
 
@@ -172,6 +209,9 @@ def _statements(walk: Walk, cls: type) -> tuple[list[bytes], str]:
     for node, _ in found:
         attention = walk.attention if _is_plain(cls, node) else walk.attention._replace(annotations=True)
         digests.append(definition_digest(node, attention, lambda decorator: is_ours(decorator, namespace)))
+        made_by_others = _is_made_by_others(walk, cls)
+        if made_by_others or _is_decorated(node):
+            depend_on_fields(walk, cls, node, annotated=made_by_others)
     return sorted(set(digests)), found[0][1] if found else ""
 
 
@@ -190,11 +230,26 @@ def _files_of(cls: type, module: ModuleType | None) -> Iterator[str]:
         yield file
 
 
+def _is_made_by_others(walk: Walk, cls: type) -> bool:
+    """Whether code of a package was there when the class was made, and may have kept what it saw."""
+    if type(cls) not in _BLIND_METACLASSES and walk.is_external(type(cls)):
+        return True
+    return any("__init_subclass__" in vars(base) and walk.is_external(base) for base in cls.__mro__[1:-1])
+
+
+def _is_decorated(node: ast.ClassDef) -> bool:
+    """Whether a decorator of a kind that is not known here has seen the class."""
+    names = {name_of(decorator) for decorator in node.decorator_list}
+    return not names <= BLIND_DECORATORS | {"dataclass"}
+
+
 def _is_plain(cls: type, node: ast.ClassDef) -> bool:
     """Whether nobody was there to read the annotations of a class."""
-    if node.decorator_list or type(cls) is not type or "__dataclass_fields__" in vars(cls):
+    if type(cls) not in _BLIND_METACLASSES or "__dataclass_fields__" in vars(cls):
         return False
-    return not any("__init_subclass__" in vars(base) for base in cls.__mro__[1:-1])
+    if any(name_of(decorator) not in BLIND_DECORATORS for decorator in node.decorator_list):
+        return False
+    return not any("__init_subclass__" in vars(base) for base in cls.__mro__[1:-1] if base.__module__ != "typing")
 
 
 def is_ours(decorator: ast.expr, namespace: dict[str, Any]) -> bool:

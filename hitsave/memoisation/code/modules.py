@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec
 
 from hitsave.memoisation.code.names import Uses, uses
-from hitsave.memoisation.code.normal import statements_digest
+from hitsave.memoisation.code.normal import is_for_types, statements_digest
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -101,8 +101,8 @@ def read_module(path: str) -> ModuleSource | None:
 
 def _is_idle(node: ast.stmt) -> bool:
     """Texts that stand alone, and what is there for type checkers only."""
-    if isinstance(node, ast.If) and not node.orelse:
-        return getattr(node.test, "id", getattr(node.test, "attr", "")) == "TYPE_CHECKING"
+    if is_for_types(node):
+        return True
     return isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
 
 

@@ -23,10 +23,13 @@ Definition = FunctionNode | ast.Lambda | ast.ClassDef
 IsOurs = Callable[[ast.expr], bool]
 
 #: Decorators that do not look at annotations.
-_BLIND_DECORATORS = frozenset(
+BLIND_DECORATORS = frozenset(
     "staticmethod classmethod property abstractmethod cached_property lru_cache cache wraps contextmanager "
-    "asynccontextmanager override final overload setter getter deleter memo experiment total_ordering".split()
+    "asynccontextmanager override final overload setter getter deleter memo experiment total_ordering "
+    "runtime_checkable unique".split()
 )
+#: What may stand under `if TYPE_CHECKING`.
+_FOR_TYPES = (ast.Import, ast.ImportFrom, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Pass)
 _SKIPPED_FIELDS = frozenset(("type_comment", "ctx", "kind", "type_ignores"))
 _BODIES = frozenset(("body", "orelse", "finalbody"))
 
@@ -37,6 +40,7 @@ class Attention(NamedTuple):
     docstrings: bool = False
     annotations: bool = False
     subclasses: bool = False
+    order: bool = False
     optimize: int = sys.flags.optimize
 
 
@@ -116,16 +120,14 @@ class _Writer:
             return not (self._attention.docstrings and isinstance(statement.value.value, str))
         if isinstance(statement, ast.AnnAssign) and statement.value is None:
             return not self._attention.annotations
-        if isinstance(statement, ast.If) and not statement.orelse:
-            return _name_of(statement.test) == "TYPE_CHECKING"
-        return isinstance(statement, ast.Pass)
+        return isinstance(statement, ast.Pass) or is_for_types(statement)
 
     def function_parts(self, node: FunctionNode | ast.Lambda) -> list[Any]:
         """A function without its name and its default values."""
         if isinstance(node, ast.Lambda):
             return [_Text("Lambda"), *_argument_parts(node.args, annotated=False), node.body]
         decorators = [each for each in node.decorator_list if not self._is_ours(each)]
-        annotated = self._attention.annotations or any(_name_of(each) not in _BLIND_DECORATORS for each in decorators)
+        annotated = self._attention.annotations or any(name_of(each) not in BLIND_DECORATORS for each in decorators)
         return [
             _Text(type(node).__name__),
             decorators,
@@ -160,7 +162,27 @@ def _default_parts(arguments: ast.arguments) -> list[Any]:
     return [arguments.defaults, arguments.kw_defaults]
 
 
-def _name_of(expression: ast.expr) -> str:
+def is_for_types(statement: ast.stmt) -> bool:
+    """Whether a statement is there for type checkers only. A flag of that name may guard what computes."""
+    return (
+        isinstance(statement, ast.If)
+        and not statement.orelse
+        and isinstance(statement.test, ast.Name | ast.Attribute)
+        and name_of(statement.test) == "TYPE_CHECKING"
+        and all(isinstance(each, _FOR_TYPES) or _is_alias(each) for each in statement.body)
+    )
+
+
+def _is_alias(statement: ast.stmt) -> bool:
+    """`Name = something`, that something being neither called nor computed."""
+    if isinstance(statement, ast.AnnAssign):
+        return statement.value is None
+    if isinstance(statement, ast.Expr):
+        return isinstance(statement.value, ast.Constant)
+    return isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Name | ast.Attribute | ast.Subscript)
+
+
+def name_of(expression: ast.expr) -> str:
     if isinstance(expression, ast.Call):
         expression = expression.func
     return expression.attr if isinstance(expression, ast.Attribute) else getattr(expression, "id", "")

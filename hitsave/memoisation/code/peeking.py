@@ -17,7 +17,7 @@ from typing import Any
 from hitsave.memoisation.code.normal import Attention
 from hitsave.memoisation.code.source import code_digest
 
-_ITERATORS = (itertools.count, itertools.cycle, itertools.repeat, itertools.chain, itertools.islice)
+_ITERATORS = frozenset(("builtins", "itertools"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def peek(value: Any) -> object:
         return Inside("WeakSet", set(value))
     if kind is CodeType:
         return Inside("code", code_digest(value, Attention()))
-    if kind in _ITERATORS:
+    if kind.__module__ in _ITERATORS and hasattr(kind, "__next__"):
         return _state_of(value)
     return value
 
@@ -67,9 +67,9 @@ def _state_of(iterator: Any) -> object:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Deprecated since 3.12, and gone in 3.14.
             made, arguments, *state = iterator.__reduce__()
+            return Inside(type(iterator).__name__, (made, _listed(arguments), _listed(tuple(state))))
     except (TypeError, AttributeError, ValueError):
         return iterator
-    return Inside(type(iterator).__name__, (made, _listed(arguments), _listed(tuple(state))))
 
 
 def _listed(arguments: tuple[object, ...]) -> tuple[object, ...]:

@@ -26,6 +26,7 @@ class Places:
     """Knows the folder of a project, under all of its names."""
 
     def __init__(self, folder: str | None) -> None:
+        self.project = folder
         names = {os.path.abspath(folder), os.path.realpath(folder)} if folder else set()
         self._folders = tuple(name for name in names if os.path.dirname(name) != name)
 

@@ -159,6 +159,13 @@ def _filled(value: object, slots: list[str]) -> Iterator[tuple[str, object]]:
             continue
 
 
+def attributes_of(value: object) -> dict[str, object]:
+    """The attributes of an instance, those in slots too."""
+    found = getattr(value, "__dict__", None)
+    filled = dict(_filled(value, sorted(_slots(type(value)))))
+    return {**{name: each for name, each in found.items() if isinstance(name, str)}, **filled} if found else filled
+
+
 # -- everything else --
 
 

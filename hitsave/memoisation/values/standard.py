@@ -91,6 +91,7 @@ _FORMS: dict[str, Form] = {
     "datetime.timedelta": attributes_form("datetime.timedelta", "days", "seconds", "microseconds"),
     "datetime.timezone": made_of("datetime.timezone", lambda value: value.__getinitargs__()),
     "zoneinfo.ZoneInfo": made_of("zoneinfo.ZoneInfo", _zone),
+    "_struct.Struct": attributes_form("struct.Struct", "format"),
     "decimal.Decimal": _stands_for("decimal.Decimal", str),
     "fractions.Fraction": attributes_form("fractions.Fraction", "numerator", "denominator"),
     "uuid.UUID": _stands_for("uuid.UUID", lambda value: value.bytes),

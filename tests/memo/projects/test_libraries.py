@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.memo.projects.harness import Project, ran_as
@@ -101,3 +103,51 @@ f(net)
     ran_as(project.run(), [], "")
     project.replace("main.py", "self.layer(x) * 2", "self.layer(x) * 3")
     ran_as(project.run(), ["-"] * 4, "")
+
+
+MODEL_SCRIPT = """\
+import lib
+from hitsave import memo
+
+@memo
+def f(x):
+    RAN
+    return lib.go(x)
+
+print(f(3))
+"""
+
+#: library, a module with a class that the library makes, and what is changed in it.
+MODELS = [
+    ("pydantic", "from pydantic import BaseModel\nK = 2\nclass M(BaseModel):\n    k: int = K\n", "K = 2"),
+    ("pydantic", "from pydantic import BaseModel, Field\nclass M(BaseModel):\n    k: int = Field(default=2)\n", "t=2"),
+    (
+        "pydantic",
+        "from __future__ import annotations\nfrom typing import Annotated\n"
+        "from pydantic import AfterValidator, BaseModel\ndef double(k):\n    return k * 2\n"
+        "Double = Annotated[int, AfterValidator(double)]\nclass M(BaseModel):\n    k: Double = 2\n",
+        "k * 2",
+    ),
+    ("attrs", "import attrs\nK = 2\n@attrs.frozen\nclass M:\n    k: int = attrs.field(default=K)\n", "K = 2"),
+    (
+        "attrs",
+        "import attrs\nK = {'k': 2}\n@attrs.define\nclass M:\n    k = attrs.field(default=2, metadata=K)\n",
+        "'k': 2",
+    ),
+]
+
+
+@pytest.mark.parametrize(("library", "module", "place"), MODELS)
+def test_a_class_that_a_library_makes_counts_with_what_its_fields_name(
+    library: str, module: str, place: str, tmp_path: Path
+) -> None:
+    pytest.importorskip(library)
+    project = Project(tmp_path)
+    looked_up = (
+        "attrs.fields(M).k.metadata['k']" if "metadata" in module else "M(k=1).k" if "double" in module else "M().k"
+    )
+    project.write({"lib.py": f"{module}\ndef go(x):\n    return x * {looked_up}\n", "main.py": MODEL_SCRIPT})
+    ran_as(project.run(), ["-"], "6")
+    ran_as(project.run(), [], "6")
+    project.replace("lib.py", place, place.replace("2", "3"))
+    ran_as(project.run(), ["-"], "9")
