@@ -5,10 +5,9 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import unescape
-from pathlib import Path
 from urllib.parse import urlencode
 
 import urllib3
@@ -24,9 +23,6 @@ from hitsave.objects.evaluation import BlobLink, Evaluation, ShownArgument, enco
 from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.objects.refs import Ref, dataset_ref, evaluation_ref, snapshot_ref
 from hitsave.objects.shapes import Display, Group, Image, Number, Plot, Series, Table, Text
-from hitsave.remotes.commits.log import Author, Remote
-from hitsave.remotes.transports.folder import FolderTransport
-from hitsave.remotes.writing.push import push
 from hitsave.server.access import COOKIE, Role
 from tests.server.inprocess import Running
 
@@ -120,12 +116,6 @@ def fill(cache: Cache) -> None:
         lone = put(intake, os.urandom(200_000))
         refs.append(Ref(snapshot_ref(lone.digest), lone.digest, ObjectKind.BLOB, FIRST, "bob"))
         intake.publish(refs)
-
-
-def send(cache: Cache, store: Path, refs: Sequence[Ref] | None = None) -> None:
-    """Push to a folder."""
-    remote = Remote.open(FolderTransport(store), store.parent / "cached", create=True)
-    push(remote, cache, cache.refs() if refs is None else refs, Author("ann@host", FIRST))
 
 
 @dataclass(frozen=True)

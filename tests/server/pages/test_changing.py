@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -13,44 +12,31 @@ import urllib3
 from hitsave.cache.store import Cache
 from hitsave.objects.digest import Digest, blob_digest
 from hitsave.objects.refs import public_ref
-from hitsave.remotes.commits.log import Remote
-from hitsave.remotes.transports.folder import FolderTransport
 from hitsave.server.access import COOKIE, Role
 from hitsave.server.pages.dashboard import FRESH
 from tests.server.inprocess import Running, running
-from tests.server.pages.exhibits import FILES, FUNCTION, HOSTILE, Visitor, add_dataset, add_run, send
+from tests.server.pages.exhibits import FILES, FUNCTION, HOSTILE, Visitor, add_dataset, add_run
+from tests.server.pages.places import Place
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cache]:
+def cache(place: Place) -> Iterator[Cache]:
     """The cache of somebody who pushes to the server."""
-    with Cache.open(tmp_path_factory.mktemp("somebody") / "cache") as cache:
+    with Cache.open(place.folder / "cache") as cache:
         yield cache
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The store behind the server."""
-    return tmp_path_factory.mktemp("changed") / "store"
-
-
-@pytest.fixture(scope="module")
-def server(store: Path, cache: Cache) -> Iterator[Running]:
+def server(place: Place, cache: Cache) -> Iterator[Running]:
     """A server whose store changes."""
     with cache.intake() as intake:
         refs = [add_run(intake, number) for number in range(4)]
         refs += [add_dataset(intake, {b"a": b"shared", b"b": b"old" * 100}), add_dataset(intake, FILES, "data/other")]
         refs.append(add_dataset(intake, {b"a": b"shared", b"b": b"new" * 100}, age=9))
         intake.publish(refs)
-    send(cache, store)
-    with running(store.parent / "data", store=str(store)) as found:
+    place.take(cache)
+    with running(place.folder / "data", store=place.store, database=place.database) as found:
         yield found
-
-
-def held(store: Path) -> set[str]:
-    """The refs in the store now."""
-    remote = Remote.open(FolderTransport(store), store.parent / "look")
-    return {str(name) for name in remote.latest().refs()}
 
 
 def audited(server: Running) -> list[str]:
@@ -141,12 +127,12 @@ def test_after_logging_out_the_cookie_opens_nothing(server: Running) -> None:
 # -- what comes and goes
 
 
-def test_what_was_pushed_is_there_and_what_was_dropped_is_not(server: Running, cache: Cache, store: Path) -> None:
+def test_what_was_pushed_is_there_and_what_was_dropped_is_not(server: Running, cache: Cache, place: Place) -> None:
     admin = Visitor.with_role(server, Role.ADMIN)
     with cache.intake() as intake:
         ref = add_run(intake, 9, function="pkg.later")
         intake.publish([ref])
-    send(cache, store, [ref])
+    place.take(cache, ref)
     _forget_freshness(server)
     assert "pkg.later" in admin.get("/experiments").text
     server.site.repository.upkeep("store").forget([ref.name])
@@ -163,10 +149,10 @@ def _forget_freshness(server: Running) -> None:
 # -- deleting
 
 
-def test_a_blob_is_deleted_with_all_that_own_it_and_nothing_else(server: Running, store: Path) -> None:
+def test_a_blob_is_deleted_with_all_that_own_it_and_nothing_else(server: Running, place: Place) -> None:
     admin = Visitor.with_role(server, Role.ADMIN)
     old, shared = blob_digest(b"old" * 100), blob_digest(b"shared")
-    before = held(store)
+    before = place.holds()
     question = admin.get(f"/blobs/{old}/delete")
     assert "1 version" in question.text
     assert "300 B" in question.text  # What is freed; `shared` is in another version, too.
@@ -177,26 +163,26 @@ def test_a_blob_is_deleted_with_all_that_own_it_and_nothing_else(server: Running
     assert other != seal
     again = admin.post(f"/blobs/{old}/delete", {"csrf": csrf, "seal": other})
     assert "has changed" in again.text
-    assert held(store) == before
+    assert place.holds() == before
     assert admin.post(f"/blobs/{old}/delete", {"csrf": csrf, "seal": seal, "at_once": "yes"}).status == 303
-    assert len(before - held(store)) == 1
+    assert len(before - place.holds()) == 1
     assert "Done." in admin.get("/collection").text
-    remote = Remote.open(FolderTransport(store), store.parent / "look")
+    remote = place.remote()
     assert not remote.latest().has(old)
     assert remote.latest().has(shared)
     assert admin.get(f"/blobs/{old}/delete").status == 404
     assert "delete" in audited(server)
 
 
-def test_an_evaluation_is_deleted(server: Running, store: Path) -> None:
+def test_an_evaluation_is_deleted(server: Running, place: Place) -> None:
     admin = Visitor.with_role(server, Role.ADMIN)
     address = admin.get(f"/function?name={quote(FUNCTION)}").links("/evaluations/")[0]
     (path,) = admin.get(address).links("/delete?ref=")
     question = admin.get(path)
     assert "1 evaluation" in question.text
-    before = held(store)
+    before = place.holds()
     assert admin.post(path, {"csrf": question.field("csrf"), "seal": question.field("seal")}).status == 303
-    assert len(before - held(store)) == 1
+    assert len(before - place.holds()) == 1
     assert address not in admin.get(f"/function?name={quote(FUNCTION)}").text
 
 
@@ -225,16 +211,16 @@ def test_a_key_is_made_shown_once_and_revoked(server: Running) -> None:
 # -- public links
 
 
-def test_what_is_public_needs_no_key_until_it_is_taken_back(server: Running, store: Path) -> None:
+def test_what_is_public_needs_no_key_until_it_is_taken_back(server: Running, place: Place) -> None:
     writer = Visitor.with_role(server, Role.WRITE)
     csrf = _csrf(writer)
     digest = blob_digest(FILES[b"table.csv"])
     assert writer.post("/links", {"csrf": csrf, "digest": str(digest)}).status == 400  # Nobody said that it may.
     assert writer.post("/links", {"csrf": csrf, "digest": str(digest), "allowed": "yes"}).status == 303
-    assert str(public_ref(digest)) in held(store)
+    assert str(public_ref(digest)) in place.holds()
     assert str(digest) in writer.get("/links").text
     assert writer.post("/links/take-back", {"csrf": csrf, "digest": str(digest)}).status == 303
-    assert str(public_ref(digest)) not in held(store)
+    assert str(public_ref(digest)) not in place.holds()
     assert writer.post("/links/take-back", {"csrf": csrf, "digest": str(digest)}).status == 404
     actions = audited(server)
     assert {"make public", "take back"} <= set(actions)

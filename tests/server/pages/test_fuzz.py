@@ -16,7 +16,8 @@ from hitsave.objects.refs import Ref, evaluation_ref
 from hitsave.server.access import Role
 from hitsave.server.pages.catalogue.where import BadFilter, parse_filter
 from tests.server.inprocess import running
-from tests.server.pages.exhibits import FUNCTION, Visitor, put, send
+from tests.server.pages.exhibits import FUNCTION, Visitor, put
+from tests.server.pages.places import Place
 
 _PAGES = (
     "experiments function evaluations compare code datasets datasets/versions datasets/changes snapshots blobs "
@@ -65,7 +66,7 @@ def test_a_display_that_is_broken_spoils_no_page(tmp_path: Path) -> None:
                 name = evaluation_ref("pkg.f", evaluation.key, digest)
                 refs.append(Ref(name, digest, ObjectKind.EVALUATION, 2**62))
             intake.publish(refs)
-        send(cache, tmp_path / "store")
+        Place.in_folder(tmp_path).take(cache)
     with running(tmp_path / "data", store=str(tmp_path / "store")) as server:
         visitor = Visitor.with_role(server, Role.ADMIN)
         for path in (
