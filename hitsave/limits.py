@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+#: In seconds: by how much the clocks of machines may differ before one of them is taken to be wrong.
+CLOCKS_DIFFER = 3600
 KEYS = ("age", "count", "size")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _BYTES = {"": 1, "b": 1} | {

@@ -7,11 +7,12 @@ import os
 import platform
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from hitsave.cache.store import Cache
+from hitsave.limits import CLOCKS_DIFFER
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.refs import Namespace, Ref, RefName, quote_name, unquote_name
 from hitsave.remotes.commits.log import Author
@@ -54,6 +55,16 @@ class Project:
             path="" if path is None else self.path_in(path),
             git_commit=head_commit(self.workspace.root) if self.workspace.in_git else "",
         )
+
+    def make_version(self, cache: Cache, name: RefName, digest: Digest, kind: ObjectKind, path: Path) -> Ref:
+        """A new version of a dataset, younger than those that are here: times are whole seconds, and tell their order.
+
+        A version whose clock was wrong by more than an hour is none to follow.
+        """
+        made = self.make_ref(name, digest, kind, path)
+        newest = cache.newest_version(name)
+        follows = made.created <= newest <= made.created + CLOCKS_DIFFER
+        return replace(made, created=newest + 1) if follows else made
 
     def path_in(self, path: Path) -> str:
         """A path as refs have it, `PROJECT/PATH`; empty where it lies outside of the workspace."""

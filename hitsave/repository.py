@@ -21,7 +21,7 @@ from hitsave.naming import Named, Names
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.encoding import decode_tree
 from hitsave.objects.model import EntryKind, TreeEntry
-from hitsave.objects.refs import Ref, RefName, public_ref, snapshot_ref
+from hitsave.objects.refs import Namespace, Ref, RefName, public_ref, snapshot_ref
 from hitsave.ownership import Project
 from hitsave.progress import Progress, Silent
 from hitsave.publishing import Publishing
@@ -171,7 +171,12 @@ class Repository:
         return datasets.keep(self.cache, path, options, owner, self.progress, hold).captured
 
     def _ref_maker(self, path: Path) -> datasets.MakeRef:
-        return lambda name, captured: self.project.make_ref(name, captured.digest, captured.kind, path)
+        def make(name: RefName, captured: Captured) -> Ref:
+            if name.namespace is Namespace.DATASETS:
+                return self.project.make_version(self.cache, name, captured.digest, captured.kind, path)
+            return self.project.make_ref(name, captured.digest, captured.kind, path)
+
+        return make
 
     def identify(self, path: Path) -> Captured:
         """The digest of a file or directory as it is now; nothing is stored."""

@@ -53,6 +53,13 @@ def find_ref(database: Database, name: RefName) -> Ref | None:
     return ref_of_row(rows[0]) if rows else None
 
 
+def newest_version(database: Database, name: RefName) -> int:
+    """When the youngest ref was created whose name differs in its version alone; in seconds since 1970, or 0."""
+    prefix = name.name.rpartition("@")[0]
+    query = "SELECT max(created) FROM refs WHERE namespace = ? AND name > ? AND name < ?"
+    return database.rows(query, name.namespace.value, prefix + "@", prefix + "A")[0][0] or 0  # "A" follows "@".
+
+
 def owned_whole(database: Database, digest: Digest) -> bool:
     """Whether some ref holds this object, and everything beneath it is here."""
     return bool(database.rows(f"SELECT 1 FROM refs WHERE digest = ? AND partial = {WHOLE} LIMIT 1", bytes(digest)))

@@ -31,7 +31,7 @@ from hitsave.cache.intake import Intake
 from hitsave.cache.moves import MoveJournal
 from hitsave.cache.packset import PackSet, pack_file
 from hitsave.cache.places import Places
-from hitsave.cache.refs import PARTIAL, all_refs, find_ref, owned_whole
+from hitsave.cache.refs import PARTIAL, all_refs, find_ref, newest_version, owned_whole
 from hitsave.cache.stats import StatCache
 from hitsave.cache.sweep import Sweeper
 from hitsave.cache.wholefiles import WholeFiles
@@ -290,6 +290,10 @@ class Cache:
     def ref(self, name: RefName) -> Ref | None:
         """The ref with this name."""
         return find_ref(self.database, name)
+
+    def newest_version(self, name: RefName) -> int:
+        """When the youngest ref was created whose name differs in its version alone; in seconds since 1970, or 0."""
+        return newest_version(self.database, name)
 
     def owns_whole(self, digest: Digest) -> bool:
         """Whether a ref holds this object, and everything beneath it is here."""

@@ -166,4 +166,5 @@ def _kind(entry: TreeEntry) -> ObjectKind:
 
 
 def _ref(repository: Repository, path: Path, digest: Digest) -> Ref:
-    return repository.project.make_ref(repository.workspace.dataset_ref(path, digest), digest, ObjectKind.TREE, path)
+    name = repository.workspace.dataset_ref(path, digest)
+    return repository.project.make_version(repository.cache, name, digest, ObjectKind.TREE, path)

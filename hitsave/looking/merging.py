@@ -102,7 +102,7 @@ def _publish(repository: Repository, path: Path, decided: Merge) -> Pointer:
     with cache.intake() as intake:
         pointer = _pointer(decided.build(lambda tree: intake.add(ObjectKind.TREE, tree)))
         name = repository.workspace.dataset_ref(path, pointer.digest)
-        ref = project.make_ref(name, pointer.digest, pointer.kind, path)
+        ref = project.make_version(cache, name, pointer.digest, pointer.kind, path)
         intake.publish([ref], partial=True)
     if is_complete(cache, pointer.digest, pointer.kind):
         with suppress(ReliedOnLost):  # Collected this moment: then it is here in part.

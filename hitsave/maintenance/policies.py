@@ -10,7 +10,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from hitsave.limits import show_age
+from hitsave.limits import CLOCKS_DIFFER, show_age
 from hitsave.objects.digest import Digest
 from hitsave.objects.refs import RefName
 
@@ -34,6 +34,14 @@ class Verdict(NamedTuple):
     version: Version
     stays: bool
     why: str
+
+
+def _is_ahead(version: Version, now: int) -> bool:
+    """Whether a version has its time from a wrong clock: it takes nobody's place among the last ones.
+
+    Versions that were made quickly, one after the other, are a little ahead, as are clocks of other machines.
+    """
+    return version.time > now + CLOCKS_DIFFER * 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,7 @@ class Policies:
             return version.time, version.digest in used  # Of the same second, what is in use came last.
 
         ordered = sorted(versions, key=lambda version: (age(version), version.digest), reverse=True)
-        past = [age(version) for version in ordered if version.time <= now]  # A wrong clock takes nobody's place.
+        past = [age(version) for version in ordered if not _is_ahead(version, now)]
         # Where the order of several is not known, all of them are kept.
         last = past[min(self.last, len(past)) - 1] if self.last is not None and past else None
         for version in ordered:
@@ -81,11 +89,11 @@ class Policies:
             yield "no policy was given"
         if used:
             yield "a pointer file names it"
-        if version.time > now:
+        if _is_ahead(version, now):
             yield "its time lies in the future"
         elif among_last:
             yield f"last {self.last}"
-        if self.within is not None and now - self.within * 1_000_000 <= version.time <= now:
+        if self.within is not None and now - self.within * 1_000_000 <= version.time and not _is_ahead(version, now):
             yield f"within {show_age(self.within)}"
         if self.named is not None and version.digest in self.named:
             yield f"named by {self.named[version.digest]}"

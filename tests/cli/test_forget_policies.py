@@ -193,3 +193,16 @@ def test_evaluations_by_number_and_never_experiments(world: World) -> None:
     assert verdicts(ann, "train.tried", "--keep-last", "1") == {}
     assert "leave out --keep-git" in ann.refused("forget", "train.fit", "--keep-git")
     assert len(ann.do("evals", "--json", "--limit", "0").json) == 7
+
+
+def test_versions_of_one_second_have_an_order(world: World) -> None:
+    ann = world.user()
+    digests = []
+    for number in range(4):
+        ann.write({"a": b"%d" % number})
+        digests.append(ann.add())
+    shown = [version["digest"] for version in ann.do("log", "data", "--json").json[0]["versions"]]
+    assert shown == digests[::-1]
+    ann.do("forget", "--keep-last", "2")
+    shown = [version["digest"] for version in ann.do("log", "data", "--json").json[0]["versions"]]
+    assert shown == digests[:1:-1]

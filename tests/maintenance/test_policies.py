@@ -91,3 +91,14 @@ def test_of_one_second_what_is_in_use_is_the_newest_and_none_goes_for_another() 
     versions = [version(number, 1) for number in range(3)]
     assert stay(Policies(1).judge(versions, NOW, {versions[1].digest})) == {versions[1]}
     assert stay(Policies(2).judge(versions, NOW, {versions[1].digest})) == set(versions)
+
+
+def test_a_little_ahead_is_not_the_future() -> None:
+    """Versions that were made in the same second have times that follow each other."""
+    digests = [blob_digest(b"%d" % number) for number in range(3)]
+    versions = [
+        Version(dataset_ref("p", b"data", digest), digest, "data", NOW + number * SECOND)
+        for number, digest in enumerate(digests)
+    ]
+    assert stay(Policies(1).judge(versions, NOW)) == {versions[2]}
+    assert stay(Policies(within=0).judge(versions, NOW)) == set(versions)
