@@ -204,13 +204,25 @@ class Access:
         if principal is None:
             # Who has the right one is let in, whatever others behind the same address try.
             too_many(self._site.failures.take(request.state.address))
-            raise Refusal(
-                401,
-                "unauthenticated",
-                "this key is not known here, was revoked or has expired; run 'hitsave login URL' with another",
-                _CHALLENGE,
-            )
+            raise _unknown_key()
         return principal
+
+
+def check_still_holds(request: Request) -> None:
+    """Refuse what took long to come, where the key was taken back meanwhile. Raises Refusal."""
+    site: Site = request.app.state.site
+    record = site.keys.get(request.state.principal.key_id)
+    if record is None or not record.holds_at(int(time.time())):
+        raise _unknown_key()
+
+
+def _unknown_key() -> Refusal:
+    return Refusal(
+        401,
+        "unauthenticated",
+        "this key is not known here, was revoked or has expired; run 'hitsave login URL' with another",
+        _CHALLENGE,
+    )
 
 
 def database_failed(error: SQLAlchemyError) -> Refusal:

@@ -10,13 +10,13 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hitsave.errors import CacheError, HitsaveError, RemoteError, RemoteUnavailable
 from hitsave.server import administration, health, pages, public, store
 from hitsave.server.access import Access, database_failed
 from hitsave.server.answers import Refusal, refusal_response
-from hitsave.server.headers import SecurityHeaders
+from hitsave.server.headers import SECURITY_HEADERS, SecurityHeaders
 from hitsave.server.patience import Patience
 from hitsave.server.public.published import Published
 from hitsave.server.site import Site
@@ -32,11 +32,19 @@ class CutShort:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
+        begun = False
+
+        async def send_on(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
         try:
-            await self._app(scope, receive, send)
-        except RuntimeError as error:  # As Starlette wraps what it has no answer left for.
-            reason = error.__cause__
-            if not isinstance(reason, (HitsaveError, SQLAlchemyError)):
+            await self._app(scope, receive, send_on)
+        except (RuntimeError, HitsaveError) as error:
+            # Starlette wraps what it would have had an answer for, and now cannot give it.
+            reason = error.__cause__ if isinstance(error, RuntimeError) else error
+            if not begun or not isinstance(reason, (HitsaveError, SQLAlchemyError)):
                 raise
             _log.error("%s %r was cut short: %s", scope["method"], scope["path"], str(reason).partition("\n")[0])
 
@@ -101,4 +109,7 @@ async def _folder_failed(request: Request, error: Exception) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    return refusal_response(request, Refusal(500, "fault", "a fault of the server; its log says more"))
+    answer = refusal_response(request, Refusal(500, "fault", "a fault of the server; its log says more"))
+    for name, value in SECURITY_HEADERS.items():  # This one is made outside of all that would add them.
+        answer.headers.setdefault(name, value)
+    return answer

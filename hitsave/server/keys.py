@@ -25,6 +25,7 @@ from hitsave.server.database import Database, browser_sessions, keys
 LONGEST_LABEL = 200
 _ID = re.compile("[A-Za-z0-9]{8}")
 _KEY = re.compile(r"hsk_([A-Za-z0-9]{8})_([A-Za-z0-9_-]{32,64})")
+_ID = re.compile(r"[A-Za-z0-9]{8}")
 _LETTERS = string.ascii_letters + string.digits
 _ID_LENGTH = 8
 #: Seconds for which a use of a key is not noted again.
@@ -93,6 +94,8 @@ class Keys:
 
     def get(self, key_id: str) -> KeyRecord | None:
         """What is kept of a key."""
+        if not _ID.fullmatch(key_id):  # Some of what an address can hold, no database takes.
+            return None
         if not _ID.fullmatch(key_id):  # PostgreSQL cannot even be asked for some of what an address may hold.
             return None
         with self._database.transaction() as connection:
@@ -107,6 +110,8 @@ class Keys:
 
     def revoke(self, key_id: str) -> KeyRecord | None:
         """Take a key and its sessions out of use; what is kept of it, None where there is none."""
+        if not _ID.fullmatch(key_id):
+            return None
         if not _ID.fullmatch(key_id):
             return None
         with self._database.transaction() as connection:

@@ -23,7 +23,7 @@ from starlette.routing import BaseRoute, Route
 from hitsave.errors import MalformedObject, RemoteConflict, RemoteNotFound
 from hitsave.remotes.commits.keys import COMMITS
 from hitsave.remotes.transports.protocol import Transport
-from hitsave.server.access import Principal, Role, needs_role, requires
+from hitsave.server.access import Principal, Role, check_still_holds, needs_role, requires
 from hitsave.server.admission import (
     PASSING,
     Inadmissible,
@@ -40,6 +40,7 @@ from hitsave.server.commits import Admitted, Commits
 from hitsave.server.content import check_content
 from hitsave.server.receiving import Received, Room, announced_length, read_json, received_file
 from hitsave.server.site import Site
+from hitsave.server.streaming import stream
 
 PREFIX = "/store/v1"
 _KEYS = f"{PREFIX}/keys"
@@ -102,7 +103,7 @@ async def get_key(request: Request) -> Response:
     try:
         if request.method == "HEAD":
             return _head(await run_in_threadpool(_length, transport, key))
-        return await run_in_threadpool(_open_value, transport, key, span)
+        return await run_in_threadpool(_open_value, request, transport, key, span)
     except RemoteNotFound:
         raise _no_key(key) from None
 
@@ -126,7 +127,7 @@ def _length(transport: Transport, key: StoreKey) -> int:
     raise RemoteNotFound(transport.url, key.text)
 
 
-def _open_value(transport: Transport, key: StoreKey, span: _Span) -> Response:
+def _open_value(request: Request, transport: Transport, key: StoreKey, span: _Span) -> Response:
     """The answer with a value, of which a piece was read: so it is there. Raises RemoteNotFound."""
     start, length = span
     wanted = _PIECE if length is None else min(length, _PIECE)
@@ -147,7 +148,7 @@ def _open_value(transport: Transport, key: StoreKey, span: _Span) -> Response:
     if ended:
         return Response(first, status, headers, _BYTES)
     pieces = _pieces(transport, key, start, start + total, first)
-    return StreamingResponse(iterate_in_threadpool(pieces), status, headers, _BYTES)
+    return stream(request, pieces, status, headers, _BYTES)
 
 
 def _pieces(transport: Transport, key: StoreKey, at: int, end: int, first: bytes) -> Iterator[bytes]:
@@ -240,6 +241,7 @@ async def put_key(request: Request) -> Response:
         store.room.take(request.state.principal.key_id, length),
         received_file(request, site.temporary, length) as received,
     ):
+        await run_in_threadpool(check_still_holds, request)
         await _admit(request, key, received)
     return Response(status_code=201)
 

@@ -68,8 +68,5 @@ def logged() -> Iterator[list[logging.LogRecord]]:
 
 def faults(records: list[logging.LogRecord]) -> list[str]:
     """Those records that have a traceback, or speak of a fault in the server."""
-    return [
-        f"{record.getMessage()} {record.exc_info}"
-        for record in records
-        if record.exc_info or "ASGI" in record.getMessage() or record.name == "asyncio"
-    ]
+    found = (record for record in records if record.exc_info or record.name == "asyncio")
+    return [f"{record.getMessage()} {record.exc_info}" for record in found]

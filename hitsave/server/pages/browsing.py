@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from starlette.concurrency import iterate_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from hitsave.errors import MalformedObject, ObjectError
@@ -23,6 +22,8 @@ from hitsave.server.pages.experiments import digest_of
 from hitsave.server.pages.links import SHARED
 from hitsave.server.pages.previews import LARGEST_IMAGE, Preview, image_type, preview
 from hitsave.server.pages.rendering import render
+from hitsave.server.paths import any_path
+from hitsave.server.streaming import stream
 
 _ENTRIES = 200
 _PIECE = 1 << 20
@@ -161,7 +162,7 @@ async def send_content(request: Request) -> Response:
         name = found.crumbs[-1].name if found.crumbs else found.root.short.encode()
         headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote_from_bytes(name, safe='')}"
     media_type = shown or "application/octet-stream"
-    return StreamingResponse(iterate_in_threadpool(_pieces(file, first)), 200, headers, media_type)
+    return stream(request, _pieces(file, first), 200, headers, media_type)
 
 
 def _pieces(file: BinaryIO, first: bytes) -> Iterator[bytes]:
@@ -174,7 +175,7 @@ def _pieces(file: BinaryIO, first: bytes) -> Iterator[bytes]:
 
 routes: list[BaseRoute] = [
     Route("/objects/{digest}", show_object, methods=["GET"]),
-    Route("/objects/{digest}/{path:path}", show_object, methods=["GET"]),
+    any_path(Route("/objects/{digest}/{path:path}", show_object, methods=["GET"])),
     Route("/content/{digest}", send_content, methods=["GET"]),
-    Route("/content/{digest}/{path:path}", send_content, methods=["GET"]),
+    any_path(Route("/content/{digest}/{path:path}", send_content, methods=["GET"])),
 ]

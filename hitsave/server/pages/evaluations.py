@@ -231,7 +231,8 @@ async def show_figure(request: Request) -> Response:
         _, evaluation = load_evaluation(dashboard, request.path_params["digest"])
         display = load_display(dashboard, evaluation)
         plots = [shown.shape for shown in (shown_shapes(display) if display else ()) if shown.plot is not None]
-        number = request.path_params["number"]
+        text = request.path_params["number"]
+        number = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else len(plots)
         if number >= len(plots):
             raise not_found("figure")
         found = plots[number]
@@ -263,6 +264,6 @@ def _plotly_file() -> Path | None:
 routes: list[BaseRoute] = [
     Route("/compare", compare, methods=["GET"]),
     Route("/evaluations/{digest}", show_evaluation, methods=["GET"]),
-    Route("/evaluations/{digest}/figures/{number:int}", show_figure, methods=["GET"]),
+    Route("/evaluations/{digest}/figures/{number}", show_figure, methods=["GET"]),
     Route("/figures/plotly.js", plotly_script, methods=["GET"]),
 ]

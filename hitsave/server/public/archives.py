@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import struct
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
@@ -14,14 +15,19 @@ import zstandard
 
 from hitsave.objects.digest import Digest
 from hitsave.objects.model import EntryKind, TreeEntry
+from hitsave.server.streaming import Torn
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 _PIECE = 1 << 20
 _FILE_MODE, _EXECUTABLE_MODE, _FOLDER_MODE = 0o644, 0o755, 0o755
-#: The first time that zip can tell.
-_ZIP_EPOCH = 315_532_800
+#: The first time that zip can tell, and one that is near the last.
+_ZIP_EPOCH, _ZIP_END = 315_532_800, 4_354_819_000
+#: The most bytes that a path may have in an archive, and all paths together, where each entry takes some besides.
+_LONGEST_PATH = 4096
+_MOST_LISTED = 1 << 30
+_OF_ENTRY = 512
 
 #: Every entry of a directory with its path, directories before what they hold.
 Entries = Iterable[tuple[bytes, TreeEntry]]
@@ -68,6 +74,7 @@ def tar_zst(entries: Entries, content: Content, top: str, modified: int) -> Iter
                 info.linkname = content.load(entry.digest).decode("utf-8", "surrogateescape")
             if not info.isreg():
                 archive.addfile(info)
+                archive.getmembers().clear()  # It would keep all of them until its end.
             else:
                 yield from _tar_file(archive, info, content.open(entry.digest), outlet)
             if piece := outlet.take():
@@ -113,7 +120,7 @@ def _tar_file(archive: tarfile.TarFile, info: tarfile.TarInfo, file: BinaryIO, o
 def zip_stored(entries: Entries, content: Content, top: str, modified: int) -> Iterator[bytes]:
     """A zip archive, in pieces, whose files are not compressed, as `tar_zst` otherwise. Links are kept as Unix does."""
     outlet = _Outlet()
-    moment = datetime.fromtimestamp(max(modified, _ZIP_EPOCH), UTC).timetuple()[:6]
+    moment = datetime.fromtimestamp(min(max(modified, _ZIP_EPOCH), _ZIP_END), UTC).timetuple()[:6]
     with zipfile.ZipFile(outlet, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for path, entry in entries:
             folder = entry.kind is EntryKind.TREE
@@ -148,6 +155,24 @@ def _type(kind: EntryKind) -> int:
     if kind is EntryKind.TREE:
         return stat.S_IFDIR
     return stat.S_IFLNK if kind is EntryKind.SYMLINK else stat.S_IFREG
+
+
+def archive_pieces(kind: str, entries: Entries, content: Content, top: str, modified: int) -> Iterator[bytes]:
+    """An archive by the ending of its name. Raises Torn where it cannot go on: what is stored may lie about itself."""
+    try:
+        yield from ARCHIVES[kind](_bounded(entries), content, top, modified)
+    except (EOFError, ValueError, RuntimeError, OverflowError, struct.error, zipfile.LargeZipFile) as error:
+        raise Torn(f"this cannot be put into an archive: {error}") from error
+
+
+def _bounded(entries: Entries) -> Entries:
+    """The same entries, unless their paths would fill the memory: archives end with a list of all."""
+    total = 0
+    for path, entry in entries:
+        total += len(path) + _OF_ENTRY
+        if len(path) > _LONGEST_PATH or total > _MOST_LISTED:
+            raise Torn(f"there are paths of more than {_LONGEST_PATH} bytes, or too many, to be put into an archive")
+        yield path, entry
 
 
 #: Archives by the endings of their names.

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import PurePosixPath
 from typing import Generic, NamedTuple, TypeVar
 
 from hitsave.contents import Contents
 from hitsave.errors import RemoteUnsuitable
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.model import EntryKind, TreeEntry
-from hitsave.objects.refs import Ref, public_ref, unquote_name
+from hitsave.objects.refs import Ref, public_ref
 from hitsave.repository import Repository
+from hitsave.server.paths import captured_path, last_name
 
 _BROUGHT_AT_ONCE = 256
 
@@ -32,8 +32,8 @@ class Found(NamedTuple):
         """What it is called: by its path, or as what was made public was; or by its digest."""
         if self.path:
             return os.fsdecode(self.path.rpartition(b"/")[2])
-        known = PurePosixPath(os.fsdecode(unquote_name(self.ref.path))).name
-        return known or self.ref.digest.short
+        known = last_name(captured_path(self.ref.path))
+        return os.fsdecode(known) or self.ref.digest.short
 
 
 class _Looks(Generic[Seen]):

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 from urllib.parse import unquote_to_bytes
 
-from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from hitsave.errors import ObjectError
@@ -19,11 +19,13 @@ from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.packing.treelist import encode_tree_list
 from hitsave.remotes.public.layout import quote_path
 from hitsave.server.answers import Refusal, wants_page
-from hitsave.server.public.archives import ARCHIVES, MEDIA_TYPES, Content
+from hitsave.server.paths import any_path
+from hitsave.server.public.archives import ARCHIVES, MEDIA_TYPES, Content, archive_pieces
 from hitsave.server.public.media import BINARY, INERT, disposition, media_type
 from hitsave.server.public.page import directory_page
 from hitsave.server.public.published import Found, Published
 from hitsave.server.public.spans import Span, parse_range
+from hitsave.server.streaming import stream
 
 _PIECE = 1 << 20
 _TARGET = re.compile(rb"/public/([0-9a-f]{64})(\.trees|\.tar\.zst|\.zip)?(?:/(.*))?", re.DOTALL)
@@ -73,10 +75,10 @@ def _answer(request: Request, digest: Digest, ending: str, path: bytes | None) -
         raise _nothing()
     is_folder = found.entry.kind is EntryKind.TREE
     if ending == ".trees":
-        return _tree_list(source, digest) if is_folder and found.ref.kind is ObjectKind.TREE else _refuse()
+        return _tree_list(request, source, digest) if is_folder and found.ref.kind is ObjectKind.TREE else _refuse()
     archive = ending[1:] or request.query_params.get("archive", "")
     if archive:
-        return _archive(source, found, archive) if is_folder and archive in ARCHIVES else _refuse()
+        return _archive(request, source, found, archive) if is_folder and archive in ARCHIVES else _refuse()
     if not is_folder:
         return _file(request, source, found)
     if request.query_params.get("format") == "json" or not wants_page(request):
@@ -118,16 +120,16 @@ def _row(name: bytes, entry: TreeEntry) -> dict[str, Any]:
     }
 
 
-def _tree_list(source: Published, digest: Digest) -> Response:
+def _tree_list(request: Request, source: Published, digest: Digest) -> Response:
     pieces = encode_tree_list(digest, source.contents.load)
-    return StreamingResponse(iterate_in_threadpool(pieces), headers={**_OPEN, **INERT}, media_type=BINARY)
+    return stream(request, iter(pieces), 200, {**_OPEN, **INERT}, BINARY)
 
 
-def _archive(source: Published, found: Found, kind: str) -> Response:
+def _archive(request: Request, source: Published, found: Found, kind: str) -> Response:
     content = Content(source.contents.open, source.contents.load)
-    pieces = ARCHIVES[kind](source.walk(found.entry.digest), content, found.name, found.ref.created)
+    pieces = archive_pieces(kind, source.walk(found.entry.digest), content, found.name, found.ref.created)
     headers = {**_OPEN, **INERT, "Content-Disposition": disposition(f"{found.name}.{kind}", shown=False)}
-    return StreamingResponse(iterate_in_threadpool(pieces), headers=headers, media_type=MEDIA_TYPES[kind])
+    return stream(request, pieces, 200, headers, MEDIA_TYPES[kind])
 
 
 # -- files
@@ -156,10 +158,7 @@ def _file(request: Request, source: Published, found: Found) -> Response:
         headers["Content-Range"] = f"bytes {span.start}-{span.stop - 1}/{size}"
     span = span or Span(0, size)
     headers["Content-Length"] = str(span.stop - span.start)
-    if request.method == "HEAD":
-        return Response(status_code=status, headers=headers, media_type=kind)
-    pieces = _pieces(source.contents.open(found.entry.digest), span)
-    return StreamingResponse(iterate_in_threadpool(pieces), status, headers, kind)
+    return stream(request, _pieces(source.contents.open(found.entry.digest), span), status, headers, kind)
 
 
 def _pieces(file: BinaryIO, span: Span) -> Iterator[bytes]:
@@ -170,9 +169,9 @@ def _pieces(file: BinaryIO, span: Span) -> Iterator[bytes]:
         while rest:
             piece = file.read(min(_PIECE, rest))
             if not piece:
-                raise EOFError("the file is shorter than its entry says")
+                return
             rest -= len(piece)
             yield piece
 
 
-routes: list[BaseRoute] = [Route("/public/{path:path}", read_public, methods=["GET"])]
+routes: list[BaseRoute] = [any_path(Route("/public/{path:path}", read_public, methods=["GET"]))]

@@ -21,10 +21,11 @@ from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.encoding import decode_tree
 from hitsave.objects.evaluation import Acceptance, Evaluation, decode_evaluation
 from hitsave.objects.model import EntryKind, TreeEntry
-from hitsave.objects.refs import Namespace, Ref, unquote_name
+from hitsave.objects.refs import Namespace, Ref
 from hitsave.server.pages.catalogue.shown import Value, values_of
 from hitsave.server.pages.catalogue.tables import Tables
 from hitsave.server.pages.holdings import Holdings
+from hitsave.server.paths import captured_path
 
 #: Objects that are in memory together; with displays, which have up to 256 KiB, some 60 MB.
 _READ_AT_ONCE = 250
@@ -189,7 +190,7 @@ def owner_of(ref: Ref) -> str:
         quoted = name.partition("/")[0]
     else:
         quoted = ref.path
-    return unquote_name(quoted).decode("utf-8", "replace")
+    return captured_path(quoted).decode("utf-8", "replace")
 
 
 def _add_ref(connection: sqlite3.Connection, ref: Ref) -> None:

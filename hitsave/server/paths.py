@@ -1,0 +1,26 @@
+"""Paths in addresses, and what people call things by their paths: any bytes, as file systems have them."""
+
+from __future__ import annotations
+
+import re
+
+from starlette.routing import Route
+
+from hitsave.objects.refs import unquote_name
+
+
+def any_path(route: Route) -> Route:
+    """A route whose `{path:path}` may hold line feeds, too, as names of files may."""
+    route.path_regex = re.compile(route.path_regex.pattern, re.DOTALL)
+    return route
+
+
+def captured_path(quoted: str) -> bytes:
+    """The path that a ref or its name says, which ought to be quoted, and may have been written by anybody."""
+    return unquote_name(quoted) if quoted.isascii() else quoted.encode("utf-8", "replace")
+
+
+def last_name(path: bytes) -> bytes:
+    """What is at a path is called so; empty where that is no name of a file."""
+    name = path.rstrip(b"/").rpartition(b"/")[2]
+    return b"" if name in (b".", b"..") or b"\0" in name else name
