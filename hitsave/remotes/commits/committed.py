@@ -50,6 +50,8 @@ class CommittedFiles:
         self._opened: dict[StoredFile, CommittedIndex] = {}
         self._packs: dict[StoredFile, tuple[Digest, ...]] = {}
         self._tables: dict[StoredFile, RefTable] = {}
+        #: What sessions have put together, by their tokens: a try that lost its race is made again.
+        self._merges: dict[tuple[str, tuple[StoredFile, ...]], StoredFile] = {}
 
     # -- reading
 
@@ -137,6 +139,8 @@ class CommittedFiles:
         for file in commit.refs:
             kept |= {self._copy(refs_key(file)).with_suffix(suffix).name for suffix in (".refs", _LINES)}
         self._tables = {file: table for file, table in self._tables.items() if file in commit.refs}
+        named = {*commit.indexes, *commit.refs}
+        self._merges = {made: file for made, file in self._merges.items() if named.issuperset(made[1])}
         copies = [path for path in self._cached.iterdir() if path.suffix in (".index", ".refs", _LINES)]
         if len(copies) > len(kept) + MOST_COPIES:
             for path in copies:
@@ -193,8 +197,13 @@ class CommittedFiles:
 
     # -- keeping lists short
 
-    def merge_indexes(self, files: tuple[StoredFile, ...], session: Session) -> tuple[StoredFile, ...]:
-        """A list of indexes, with the newest ones put together where they have become many.
+    @staticmethod
+    def are_many(files: Collection[StoredFile]) -> bool:
+        """Whether a list to which one more is added is to be put together."""
+        return len(files) >= MOST_FILES
+
+    def merge_indexes(self, files: tuple[StoredFile, ...], session: Session, times: int = 1) -> tuple[StoredFile, ...]:
+        """A list of indexes, with the newest ones put together where they are more than so many times MOST_FILES.
 
         Those that are full stay as they are: nobody has to rewrite a large remote's index for a small push, and what
         is put together is never more than two of them.
@@ -205,10 +214,10 @@ class CommittedFiles:
         def merge(some: Collection[StoredFile]) -> StoredFile:
             return self.put_merged([IndexPart(self.load_index(file)) for file in some], session)
 
-        return full + _merged(rest, merge, FULL)
+        return full + self._merged(rest, session, merge, times, FULL)
 
-    def merge_refs(self, files: tuple[StoredFile, ...], session: Session) -> tuple[StoredFile, ...]:
-        """A list of ref segments, with the newest ones put together where they have become many."""
+    def merge_refs(self, files: tuple[StoredFile, ...], session: Session, times: int = 1) -> tuple[StoredFile, ...]:
+        """A list of ref segments, with the newest ones put together as `merge_indexes` does."""
 
         def merge(some: Collection[StoredFile]) -> StoredFile:
             records: dict[RefName, Ref | None] = {}
@@ -217,9 +226,30 @@ class CommittedFiles:
             return self._put_refs(records, session)
 
         try:
-            return _merged(files, merge)
+            return self._merged(files, session, merge, times)
         except ValueError:  # Together they are too long: the list stays longer.
             return files
+
+    def _merged(
+        self,
+        files: tuple[StoredFile, ...],
+        session: Session,
+        merge: Callable[[tuple[StoredFile, ...]], StoredFile],
+        times: int,
+        full: float = math.inf,
+    ) -> tuple[StoredFile, ...]:
+        """The list with what this session has put together before, or puts together now, in the place of its parts.
+
+        The last one is left: it is new, and would be another one in the next try.
+        """
+        for (token, run), file in self._merges.items():
+            if token == session.hex:
+                files = _replaced(files, run, file)
+        run = _newest(files[:-1], full) if len(files) > times * MOST_FILES else ()
+        if len(run) < 2:
+            return files
+        file = self._merges[session.hex, run] = merge(run)
+        return _replaced(files, run, file)
 
 
 def _mapped_lines(path: Path) -> bytes | mmap | None:
@@ -234,18 +264,21 @@ def _mapped_lines(path: Path) -> bytes | mmap | None:
     return None
 
 
-def _merged(
-    files: tuple[StoredFile, ...], merge: Callable[[Collection[StoredFile]], StoredFile], full: float = math.inf
-) -> tuple[StoredFile, ...]:
-    """Keep a list of files short: the newest ones are put together until they are full, or the rest is larger.
+def _newest(files: tuple[StoredFile, ...], full: float) -> tuple[StoredFile, ...]:
+    """Those of a list that are put together: the newest ones, until they are full, or the rest is larger.
 
-    Each entry is rewritten a number of times that grows with the logarithm of their count, and order is kept.
+    Each entry is rewritten a number of times that grows with the logarithm of their count.
     """
-    if len(files) <= MOST_FILES:
-        return files
-    first = len(files) - 1
-    total = files[first].entries
+    first, total = len(files), 0
     while first > 0 and total < full and (len(files) - first < MOST_FILES // 2 or files[first - 1].entries <= total):
         first -= 1
         total += files[first].entries
-    return (*files[:first], merge(files[first:]))
+    return files[first:]
+
+
+def _replaced(files: tuple[StoredFile, ...], run: tuple[StoredFile, ...], merged: StoredFile) -> tuple[StoredFile, ...]:
+    """A list with one file in the place of those that it holds; the same list where they do not stand there."""
+    for at in range(len(files) - len(run) + 1):
+        if files[at : at + len(run)] == run:
+            return (*files[:at], merged, *files[at + len(run) :])
+    return files

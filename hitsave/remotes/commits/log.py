@@ -41,8 +41,10 @@ from hitsave.packing.commit import (
 )
 from hitsave.packing.index import IndexedPack
 from hitsave.packing.refsegment import RefChanges
+from hitsave.remotes.commits.additions import Addition
 from hitsave.remotes.commits.committed import CommittedFiles
 from hitsave.remotes.commits.keys import COMMITS, FORMAT_KEY, commit_key, is_commit_key
+from hitsave.remotes.commits.races import Races
 from hitsave.remotes.commits.seen import Seen, load_seen, save_seen
 from hitsave.remotes.commits.sessions import Session
 from hitsave.remotes.commits.suitable import refuse_overwriting, refuse_strangers
@@ -67,7 +69,9 @@ Build = Callable[[View], Commit]
 class Remote:
     """A store that holds a hitsave remote, and the folder in which its immutable small files are cached."""
 
-    def __init__(self, transport: Transport, format_record: RemoteFormat, cached: Path) -> None:
+    def __init__(
+        self, transport: Transport, format_record: RemoteFormat, cached: Path, races: Races | None = None
+    ) -> None:
         self.transport = transport
         self.format = format_record
         self._cached = cached / format_record.identity
@@ -75,10 +79,11 @@ class Remote:
         #: Where pushes note what they have sent and not committed yet.
         self.unfinished = self._cached / "unfinished"
         self.files = CommittedFiles(transport, self._cached)
+        self._races = races or Races()
         self._known: View | None = None
 
     @classmethod
-    def open(cls, transport: Transport, cached: Path, create: bool = False) -> Remote:
+    def open(cls, transport: Transport, cached: Path, create: bool = False, races: Races | None = None) -> Remote:
         """Open a remote; with `create`, make one in an empty store. Raises RemoteUnsuitable, RemoteCorrupt."""
         try:
             record = transport.get(FORMAT_KEY)
@@ -94,7 +99,7 @@ class Remote:
             decoded = decode_format(record)
         except MalformedObject as error:
             raise RemoteCorrupt(transport.url, FORMAT_KEY, str(error)) from None
-        remote = cls(transport, decoded, cached)
+        remote = cls(transport, decoded, cached, races)
         if create:
             remote.probe_once()
         return remote
@@ -260,32 +265,30 @@ class Remote:
         Raises ReliedOnLost where another writer's commit no longer has something that was not sent since `view` had it,
         SessionFenced where the packs may have been removed.
         """
-        needed = list(relied_on)
+        addition = Addition(self.files, session, view, packs, refs, relied_on)
+        # Whoever is late anyhow should not put lists together first.
+        many = self.files.are_many(view.index_files) or self.files.are_many(view.ref_files)
+        first = self.latest(trusting=True) if many else view
 
         def build(newest: View) -> Commit:
-            there = newest.has_many(needed) if newest is not view else set(needed)
-            if lost := [digest.hex() for digest in needed if digest not in there]:
-                raise ReliedOnLost(lost)
-            held = newest.held_of(refs.keys()) if newest is not view and refs else {}
-            changes = {name: ref for name, ref in refs.items() if ref is None or name not in held}
-            indexes, segments = newest.index_files, newest.ref_files
-            if packs:
-                indexes += (self.files.put_index(packs, session),)
-            if changes:
-                segments += (self.files.put_refs(changes, session),)
-            return self.following(newest, session, author, operation, indexes, segments)
+            times = self._races.overdue(lost=newest is not view)
+            indexes, segments = addition.indexes(newest), addition.refs(newest)
+            return self.following(newest, session, author, operation, indexes, segments, times)
 
-        return self.commit(view, session, build)
+        return self.commit(first, session, build)
 
     def commit(self, view: View, session: Session, build: Build) -> View:
         """Create the next commit. Raises SessionFenced, and what `build` raises."""
-        for _ in range(_TRIES):
+        begun = self._races.clock()
+        for lost in range(1, _TRIES + 1):
             if session.fenced_by(view.commit):
                 raise SessionFenced()
             commit = build(view)
             content = encode_commit(commit)
             self.transport.sync()
             if not self._create_commit(commit.number, content):
+                self._races.pause(lost, self._races.clock() - begun)
+                begun = self._races.clock()
                 view = self.latest()
                 continue
             self.transport.sync()
@@ -327,8 +330,9 @@ class Remote:
         operation: str,
         indexes: tuple[StoredFile, ...],
         refs: tuple[StoredFile, ...],
+        times: int = 1,
     ) -> Commit:
-        """The commit that follows a view with these files, put together where they are many."""
+        """The commit that follows a view with these files, put together where they are `times` too many."""
         return Commit(
             identity=self.format.identity,
             number=view.number + 1,
@@ -337,8 +341,8 @@ class Remote:
             author=author.name,
             operation=operation,
             session=session.hex,
-            indexes=self.files.merge_indexes(indexes, session),
-            refs=self.files.merge_refs(refs, session),
+            indexes=self.files.merge_indexes(indexes, session, times),
+            refs=self.files.merge_refs(refs, session, times),
             oldest=view.commit.oldest if view.commit else 1,
             fenced_before=view.commit.fenced_before if view.commit else 0,
             fenced=view.commit.fenced if view.commit else (),
