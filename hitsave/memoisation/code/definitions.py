@@ -23,7 +23,7 @@ from hitsave.memoisation.code.files import digest_file
 from hitsave.memoisation.code.loading import Signature, is_as_loaded, signature_of
 from hitsave.memoisation.code.modules import ModuleSource, Statement, find_module, read_module
 from hitsave.memoisation.code.names import Import
-from hitsave.memoisation.code.origin import Origin, Origins, package_of
+from hitsave.memoisation.code.origin import Origin, Origins, is_namespace, package_of
 from hitsave.memoisation.mainmodule import canonical_module
 
 #: The digest of a definition that is not there.
@@ -186,7 +186,7 @@ class _Closure:
     def _module(self, where: str, chain: tuple[str, ...]) -> None:
         if not where.endswith(".py"):
             origin = self._definitions.origins.of_module(where)
-            if origin is Origin.EXTERNAL:
+            if origin is Origin.EXTERNAL and not is_namespace(where):
                 package = package_of(where)
                 self._notes.add(f"package {package.name} {package.at(self._sensitivity)}")
             if origin is not Origin.OWN:

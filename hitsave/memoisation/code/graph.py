@@ -29,7 +29,7 @@ from hitsave.memoisation.code.files import digest_file
 from hitsave.memoisation.code.ignoring import Ignored
 from hitsave.memoisation.code.names import Chain, Import, Uses, uses_of
 from hitsave.memoisation.code.normal import Attention
-from hitsave.memoisation.code.origin import Origin, package_of
+from hitsave.memoisation.code.origin import Origin, is_namespace, package_of
 from hitsave.memoisation.code.peeking import peek
 from hitsave.memoisation.code.places import Places
 from hitsave.memoisation.code.source import Sources
@@ -208,7 +208,7 @@ class Walk:
     def _note_package(self, module: str) -> Origin:
         """Whose a module is; its package, or its file of machine code, is taken as a dependency."""
         origin = self._origins.of_module(module)
-        if origin is Origin.EXTERNAL:
+        if origin is Origin.EXTERNAL and not is_namespace(module):
             package = package_of(module)
             if self.sensitivity != "none" and not self._ignored.name(module.partition(".")[0]):
                 self.add(text_dependency(DependencyKind.PACKAGE, package.name, package.at(self.sensitivity)))

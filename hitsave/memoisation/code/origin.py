@@ -1,7 +1,8 @@
 """Whose code a module is: the project's own, an installed package's, or Python's.
 
 Own is what is neither in Python's library nor in a distribution that was installed. A distribution that is installed
-for editing lies outside of the folders for packages, and so counts as own.
+for editing lies outside of the folders for packages, and so counts as own. Several distributions, and the project, may
+have parts in one package without an `__init__`: there, each module or package beneath is somebody's.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from enum import Enum
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import NamedTuple
 
 _PACKAGE_FOLDERS = frozenset(("site-packages", "dist-packages"))
-_DIST_INFO = re.compile(r"(?P<name>.+)-(?P<version>[^-]+)\.dist-info")
+_DIST_INFO = re.compile(
+    r"(?P<name>.+)-(?P<version>[^-]+)\.dist-info|(?P<egg>[^-]+)-(?P<egg_version>[^-]+)(?:-[^-]+)*\.egg-info"
+)
 SENSITIVITIES = ("none", "major", "minor", "patch")
 
 
@@ -43,7 +47,7 @@ class Package(NamedTuple):
 
 
 class Origins:
-    """Tells modules apart. `own_packages` are the top-level names that count as own wherever they lie."""
+    """Tells modules apart. `_own_packages` count as own wherever they lie."""
 
     def __init__(self) -> None:
         self._known: dict[str, Origin] = {}
@@ -51,34 +55,56 @@ class Origins:
 
     def own(self, module_name: str) -> bool:
         """Count a whole top-level package as own: one of its functions is memoised. Whether that is news."""
-        top = module_name.partition(".")[0]
-        if top in self._own_packages or top in sys.stdlib_module_names:
+        unit = unit_of(module_name)
+        if unit in self._own_packages or _top(unit) in sys.stdlib_module_names:
             return False
-        self._own_packages.add(top)
+        self._own_packages.add(unit)
         self._known.clear()
         return True
 
     def of_module(self, name: str) -> Origin:
         """Whose the module of this name is, loaded or not; nothing is imported."""
-        top = name.partition(".")[0]
-        known = self._known.get(top)
+        known = self._known.get(name)
         if known is None:
-            known = self._look(top)
-            self._known[top] = known
+            known = self._known[name] = self._look(unit_of(name))
         return known
 
-    def _look(self, top: str) -> Origin:
-        if top in ("__main__", "__mp_main__"):
+    def _look(self, unit: str) -> Origin:
+        if unit in ("__main__", "__mp_main__"):
             return Origin.OWN
-        if top == "hitsave":
+        if _top(unit) == "hitsave":
             return Origin.PYTHON  # What keeps results has no part in them.
-        module = sys.modules.get(top)
-        places = _places_of(module) if module is not None else _places_of_absent(top)
-        if top in sys.builtin_module_names or (not places and top in sys.stdlib_module_names):
+        places = _places(unit)
+        if unit in sys.builtin_module_names or (not places and _top(unit) in sys.stdlib_module_names):
             return Origin.PYTHON
-        if top in self._own_packages or not places:
+        if unit in self._own_packages or not places:
             return Origin.OWN
-        return origin_of_path(places[0], top)
+        return origin_of_path(places[0], unit)
+
+
+def _top(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def unit_of(module: str) -> str:
+    """The beginning of a module's name that is one distribution's: mostly its top-level package."""
+    parts = module.split(".")
+    units = (".".join(parts[:at]) for at in range(1, len(parts)))
+    return next((unit for unit in units if not is_namespace(unit)), module)
+
+
+def is_namespace(name: str) -> bool:
+    """Whether a package is nobody's: a folder without an `__init__`, in which several may have their own."""
+    module = sys.modules.get(name)
+    if module is None:
+        spec = _spec_of_absent(name)
+        return spec is not None and not spec.has_location and bool(spec.submodule_search_locations)
+    return getattr(module, "__file__", None) is None and hasattr(module, "__path__")
+
+
+def _places(name: str) -> list[str]:
+    module = sys.modules.get(name)
+    return _places_of(module) if module is not None else _places_of_absent(name)
 
 
 def _places_of(module: ModuleType) -> list[str]:
@@ -91,13 +117,8 @@ def _places_of(module: ModuleType) -> list[str]:
         return []
 
 
-def _places_of_absent(top: str) -> list[str]:
-    import importlib.util
-
-    try:
-        spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError, AttributeError):
-        return []
+def _places_of_absent(name: str) -> list[str]:
+    spec = _spec_of_absent(name)
     if spec is None:
         return []
     if spec.origin and spec.has_location:
@@ -105,15 +126,25 @@ def _places_of_absent(top: str) -> list[str]:
     return list(spec.submodule_search_locations or ())
 
 
-def origin_of_path(path: str, top: str) -> Origin:
-    """Whose a file is, that of the top-level module `top`."""
+def _spec_of_absent(name: str) -> ModuleSpec | None:
+    """What an import would find. What `name` lies in, if anything, is a package without code."""
+    import importlib.util
+
+    try:
+        return importlib.util.find_spec(name)
+    except (ImportError, ValueError, AttributeError):
+        return None
+
+
+def origin_of_path(path: str, unit: str) -> Origin:
+    """Whose a file is, that of the module `unit`."""
     path = os.path.abspath(path)
     folders = path.split(os.sep)
     if not _PACKAGE_FOLDERS.isdisjoint(folders):
         return Origin.EXTERNAL
     if any(path.startswith(root) for root in _library_folders()):
         return Origin.PYTHON
-    return Origin.EXTERNAL if _installed_beside(path, top) else Origin.OWN
+    return Origin.EXTERNAL if _installed_beside(path, unit) else Origin.OWN
 
 
 @functools.cache
@@ -122,19 +153,22 @@ def _library_folders() -> tuple[str, ...]:
     return tuple(os.path.join(os.path.abspath(paths[name]), "") for name in ("stdlib", "platstdlib"))
 
 
-def _installed_beside(path: str, top: str) -> bool:
-    folder = _folder_above(path, top)
-    return folder is not None and package_in(folder, top) is not None
+def _installed_beside(path: str, unit: str) -> bool:
+    folder = _folder_above(path, unit)
+    return folder is not None and package_in(folder, unit) is not None
 
 
-def _folder_above(path: str, top: str) -> str | None:
-    """The folder in which the top-level module lies; its name is that of a file or of a folder."""
-    while os.path.basename(path) not in ("", top):
-        if os.path.basename(path).partition(".")[0] == top and not os.path.isdir(path):
+def _folder_above(path: str, unit: str) -> str | None:
+    """The folder in which a module lies, or what is around it; its name is that of a file or of a folder."""
+    above, _, name = unit.rpartition(".")
+    while os.path.basename(path) not in ("", name):
+        if os.path.basename(path).partition(".")[0] == name and not os.path.isdir(path):
             break
         path, before = os.path.dirname(path), path
         if path == before:
             return None
+    for _ in above.split(".") if above else ():
+        path = os.path.dirname(path)
     return os.path.dirname(path) or None
 
 
@@ -142,29 +176,29 @@ def _folder_above(path: str, top: str) -> str | None:
 
 
 def package_of(module: str) -> Package:
-    """The distribution that a loaded or installed top-level module comes from."""
-    top = module.partition(".")[0]
-    loaded = sys.modules.get(top)
-    for place in _places_of(loaded) if loaded is not None else _places_of_absent(top):
-        folder = _folder_above(os.path.abspath(place), top)
-        if folder is not None and (found := package_in(folder, top)) is not None:
+    """The distribution that a loaded or installed module comes from."""
+    unit = unit_of(module)
+    for place in _places(unit):
+        folder = _folder_above(os.path.abspath(place), unit)
+        if folder is not None and (found := package_in(folder, unit)) is not None:
             return found
-    version = getattr(loaded, "__version__", "")
-    return Package(top, version if isinstance(version, str) else "")
+    version = getattr(sys.modules.get(unit), "__version__", "")
+    return Package(unit, version if isinstance(version, str) else "")
 
 
 @functools.lru_cache(maxsize=4096)
-def package_in(folder: str, top: str) -> Package | None:
-    """The distribution in a folder that brought a top-level module."""
-    wanted = _plain(top)
+def package_in(folder: str, unit: str) -> Package | None:
+    """The distribution in a folder that brought a module."""
+    wanted = _plain(unit)
     others = []
     for info, package in _distributions(folder):
         if _plain(package.name) == wanted:
             return package
         others.append((info, package))
-    for info, package in others:
-        if _brings(info, top):
-            return package
+    for name in dict.fromkeys((unit, _top(unit))):
+        for info, package in others:
+            if _brings(info, name):
+                return package
     return None
 
 
@@ -181,25 +215,25 @@ def _list_distributions(folder: str) -> Iterator[tuple[str, Package]]:
     for name in names:
         if match := _DIST_INFO.fullmatch(name):
             info = os.path.join(folder, name)
-            yield info, Package(match["name"], _version_in(info) or match["version"])
+            version = _version_in(info) or match["version"] or match["egg_version"]
+            yield info, Package(match["name"] or match["egg"], version)
 
 
 def _version_in(info: str) -> str:
     """The version that a distribution's own notes tell; empty where they are not there."""
-    try:
-        with open(os.path.join(info, "METADATA"), encoding="utf-8", errors="replace") as file:
-            for line in file:
-                if line.startswith("Version:"):
-                    return line.removeprefix("Version:").strip()
-                if not line.strip():
-                    break
-    except OSError:
-        pass
+    for file in ("METADATA", "PKG-INFO", ""):  # Very old ones are that file themselves.
+        try:
+            with open(os.path.join(info, file) if file else info, encoding="utf-8", errors="replace") as opened:
+                head = opened.read().partition("\n\n")[0]
+        except OSError:
+            continue
+        return next((line[8:].strip() for line in head.splitlines() if line.startswith("Version:")), "")
     return ""
 
 
-def _brings(info: str, top: str) -> bool:
-    for file, wanted in (("top_level.txt", f"{top}\n"), ("RECORD", f"{top}/"), ("RECORD", f"{top}.")):
+def _brings(info: str, unit: str) -> bool:
+    path = unit.replace(".", "/")
+    for file, wanted in (("top_level.txt", f"{unit}\n"), ("RECORD", f"{path}/"), ("RECORD", f"{path}.")):
         try:
             with open(os.path.join(info, file), encoding="utf-8", errors="replace") as opened:
                 text = opened.read() + "\n"
