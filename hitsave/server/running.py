@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
+import os
 import signal
 import socket
 import sys
@@ -22,8 +22,8 @@ from hitsave.server.places import places
 from hitsave.server.settings import Settings
 from hitsave.server.site import Site, make_first_key, open_site
 
-#: Seconds that requests which were cut off have to notice it, before they are cancelled.
-_LONGER = 5
+#: How much longer requests that were cut off have to end, before the process does: so many times as others.
+_LONGER = 1.5
 _WAITING = 512
 _LONGEST_HEAD = 32 << 10
 _log = logging.getLogger("hitsave.server")
@@ -75,10 +75,14 @@ def listen(host: str, port: int) -> socket.socket:
 
 def run(site: Site, listening: socket.socket, ready: Callable[[], None]) -> None:
     """Answer requests at a socket until the process is told to stop."""
-    make_server(site, ready).run(sockets=[listening])
+    server = make_server(site, ready)
+    try:
+        server.run(sockets=[listening])
+    finally:
+        server.ended()
 
 
-def make_server(site: Site, ready: Callable[[], None]) -> uvicorn.Server:
+def make_server(site: Site, ready: Callable[[], None]) -> _Server:
     """A server that is ready to run; `ready` is called when it listens."""
     limits = site.settings.limits
     config = uvicorn.Config(
@@ -92,7 +96,6 @@ def make_server(site: Site, ready: Callable[[], None]) -> uvicorn.Server:
         server_header=False,
         h11_max_incomplete_event_size=_LONGEST_HEAD,
         timeout_keep_alive=limits.idle_time,
-        timeout_graceful_shutdown=math.ceil(limits.grace + _LONGER),
         proxy_headers=bool(site.settings.proxies),
         forwarded_allow_ips=site.settings.proxies or None,
     )
@@ -100,12 +103,13 @@ def make_server(site: Site, ready: Callable[[], None]) -> uvicorn.Server:
 
 
 class _Server(uvicorn.Server):
-    """Says when it listens. At its end, it cuts off what takes too long."""
+    """Says when it listens. At its end, it cuts off what takes too long, and waits for no store that is silent."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None], grace: float) -> None:
         super().__init__(config)
         self._ready = ready
         self._grace = grace
+        self._last_resort: threading.Timer | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -126,12 +130,27 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen no more, and wait for requests under way, so long as that is."""
+        if threading.current_thread() is threading.main_thread():
+            self._last_resort = threading.Timer(self._grace * _LONGER, _end_process)
+            self._last_resort.daemon = True
+            self._last_resort.start()
         cutting = asyncio.get_running_loop().call_later(self._grace, self._cut_off)
         await super().shutdown(sockets)
         cutting.cancel()
 
+    def ended(self) -> None:
+        """It runs no more: the process may do something else."""
+        if self._last_resort is not None:
+            self._last_resort.cancel()
+
     def _cut_off(self) -> None:
         late = [connection.transport for connection in self.server_state.connections]
-        _log.warning("%d requests have not ended in %g s, and are cut off", len(late), self._grace)
+        _log.warning("what has not ended in %g s is cut off; connections: %d", self._grace, len(late))
         for transport in late:
             transport.abort()
+
+
+def _end_process() -> None:
+    """A thread that waits for a store cannot be told to stop. What it was about is not torn: it has no key yet."""
+    _log.warning("what is behind the server does not answer, and is not waited for")
+    os._exit(1)

@@ -116,7 +116,7 @@ def test_what_takes_too_long_then_is_cut_off(tmp_path: Path, caplog: pytest.LogC
             assert not server.thread.is_alive()
         assert "probe/late" not in server.holds()
         assert server.uploads() == []
-    check_log(caplog, "2 requests have not ended in 0.3 s, and are cut off")
+    check_log(caplog, "what has not ended in 0.3 s is cut off; connections: 2")
 
 
 def refuses(server: Running) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from tests.remotes.servers.tiny import Answer, Bucket, tiny_bucket
 from tests.server.inprocess import Running, connect, running
 from tests.server.pages.exhibits import Visitor
 from tests.server.postgres import Postgres, postgres_server
+from tests.server.serving import serving
 
 
 @pytest.fixture(autouse=True)
@@ -147,6 +149,25 @@ def test_a_bucket_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert page.result().status in (200, 503)  # Either that it is being looked at, or that there is no answer.
         assert "Traceback" not in page.result().text
         assert ready.result().status == 503
+
+
+def test_a_store_that_is_silent_keeps_no_server_from_ending(tmp_path: Path) -> None:
+    with socket.socket() as silent, contextlib.ExitStack() as opened:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        store = f"gs://bucket/prefix?endpoint=http://127.0.0.1:{silent.getsockname()[1]}"
+        environ = {"GOOGLE_BEARER_TOKEN": "token", "HITSAVE_SERVER_LIMITS": "grace=0.4"}
+        server = opened.enter_context(serving(tmp_path / "data", "--store", store, environ=environ))
+        with socket.create_connection(server.address) as client:
+            head = f"GET /store/v1/keys HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.key}\r\n\r\n"
+            client.sendall(head.encode())
+            asked, _ = silent.accept()
+            with asked:
+                assert server.stop() == 1
+            assert client.recv(100) == b""
+    log = (tmp_path / "data.log").read_text()
+    assert "not waited for" in log
+    assert "Traceback" not in log
 
 
 def test_a_value_that_breaks_off_ends_the_connection(
