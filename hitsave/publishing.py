@@ -23,6 +23,7 @@ from hitsave.remotes.collection.withdrawing import settle_files, take_back
 from hitsave.remotes.public.layout import PublicUrl, file_key, list_key
 from hitsave.remotes.public.places import is_server, public_base
 from hitsave.remotes.public.publish import CacheSource, check_names
+from hitsave.remotes.public.settling import PublicSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Publishing:
             self.exchange.own(ref)
         sent = self.exchange.push([ref], remote).sent
         self.progress.start("publishing")
-        if not settle_files(found, digest, self.progress, source):
+        if not settle_files(found, PublicSnapshot(digest, kind), self.progress, source):
             raise SnapshotError(f"{digest.short}: was taken back by somebody else, just after it was made public")
         return Published(self.link(digest, remote), sent)
 

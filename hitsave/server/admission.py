@@ -58,7 +58,7 @@ _PATTERNS = {
 #: What a listing may ask for: the beginning of a key. Nothing that leads out of a folder is one.
 _PREFIX = re.compile(
     r"[a-z]{0,10}|(?:packs|indexes|refs|commits|claims|probe)/(?:[0-9a-f]{2}/)?[0-9a-z-]{0,110}(?:\.[a-z]{0,10})?"
-    r"|public/[0-9a-f]{0,64}"
+    r"|public/(?:[0-9a-f]{0,64}|[0-9a-f]{64}/)"
 )
 #: As long a path as stores can have.
 _LONGEST = 4096

@@ -40,9 +40,9 @@ def test_keys_say_whose_they_are() -> None:
         assert snapshot_of(f"public/{DIGEST}/{path}") is None, path
 
 
-@pytest.mark.parametrize("path", [b"a\xff", b"a\n", "a\x85".encode()])
+@pytest.mark.parametrize("path", [b"a\xff", b"a\n", "a\x85".encode(), b"a\\b"])
 def test_names_that_no_link_can_have(path: bytes) -> None:
-    with pytest.raises(ValueError, match=r"UTF-8|control"):
+    with pytest.raises(ValueError, match=r"UTF-8|control|backslash"):
         inner_key(DIGEST, path)
 
 

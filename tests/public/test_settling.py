@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hitsave.errors import RefError
-from hitsave.objects.digest import blob_digest
+from hitsave.objects.digest import ObjectKind, blob_digest
 from hitsave.objects.refs import Ref, public_ref, snapshot_ref
 from hitsave.progress import Silent
 from hitsave.remotes.collection.collect import Collected, collect
@@ -21,6 +21,7 @@ from hitsave.remotes.collection.withdrawing import RemoteSource, settle_files, t
 from hitsave.remotes.commits.log import Author
 from hitsave.remotes.public.layout import PUBLIC, file_key, list_key
 from hitsave.remotes.public.publish import CacheSource
+from hitsave.remotes.public.settling import PublicSnapshot
 from hitsave.remotes.transports.protocol import Transport
 from tests.remotes.content import ANN, SMALL_CHUNKS, Folder, Machine, keep, keep_blob, memory_remote, noise
 from tests.remotes.sleeping import Asleep
@@ -50,7 +51,7 @@ class Team:
         public = Ref(public_ref(ref.digest), ref.digest, ref.kind)
         self.machine.push(transport, public)
         remote = self.machine.remote(transport)
-        return settle_files(remote, ref.digest, Silent(), CacheSource(self.machine.cache))
+        return settle_files(remote, PublicSnapshot(ref.digest, ref.kind), Silent(), CacheSource(self.machine.cache))
 
     def take_back(self, transport: Transport) -> Ref | None:
         return take_back(self.machine.remote(transport), ANN, self.folder.digest, Silent())
@@ -224,12 +225,13 @@ def test_a_large_file_comes_out_of_the_packs_again(team: Team, tmp_path: Path) -
 
 
 def test_requests(team: Team) -> None:
-    """Where nothing is left to do, the commits are listed once, and the files once."""
+    """Where nothing is left to do, the commits are listed once, and the files once; no others' are."""
     transport = begin(team, "public")
     counting = CountingTransport(transport)
     remote = team.machine.remote(counting)
     remote.latest().refs()
     counting.reset()
     digest = team.folder.digest
-    assert settle_files(remote, digest, Silent(), CacheSource(team.machine.cache))
-    assert counting.keys == [("list", "commits/"), ("list", file_key(digest))]
+    assert settle_files(remote, PublicSnapshot(digest, ObjectKind.TREE), Silent(), CacheSource(team.machine.cache))
+    looks = [("list", "commits/"), ("list", f"{file_key(digest)}/"), ("get", list_key(digest))]
+    assert counting.keys == looks

@@ -161,6 +161,7 @@ def test_what_is_public_is_not_removed_and_what_is_left_over_is(setting: Setting
     client = setting.server.transport(Role.WRITE)
     assert client.list(PUBLIC) == client.list(file_key(setting.digest)) == keys
     assert client.list(PUBLIC, keys[0]) == keys[1:]
+    assert client.list(f"{file_key(setting.digest)}/") == [key for key in keys if "/" in key.removeprefix(PUBLIC)]
     assert sorted(listed.key for listed in client.scan(PUBLIC)) == keys
     before = setting.server.holds()
     for role in (Role.WRITE, Role.ADMIN):

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from hitsave.objects.digest import Digest
 from hitsave.objects.refs import Ref, RefName
 from hitsave.packing.commit import Commit, StoredFile
 from hitsave.packing.index import Index, IndexedPack, encode_index
@@ -38,6 +37,7 @@ from hitsave.remotes.commits.keys import (
 from hitsave.remotes.commits.log import Author, Remote
 from hitsave.remotes.commits.sessions import Session
 from hitsave.remotes.commits.view import View
+from hitsave.remotes.public.settling import PublicSnapshot
 from hitsave.remotes.reading.reader import Reader
 from hitsave.remotes.transports.protocol import Listed
 
@@ -257,8 +257,8 @@ class _Collection:
     def _withdraw(self) -> tuple[Listed, ...]:
         """Remove the files of what is public no longer; those that were found."""
         files = unheld_files(self._remote, self._remote.latest(trusting=True))
-        for digest in files:
-            settle_files(self._remote, digest, self._progress)
+        for published in files:
+            settle_files(self._remote, published, self._progress)
         return _sorted(files)
 
     def _report(self, found: _Found, leftovers: Collection[Leftover], rewritten: int) -> Collected:
@@ -273,7 +273,7 @@ class _Collection:
         )
 
 
-def _sorted(files: Mapping[Digest, Iterable[Listed]]) -> tuple[Listed, ...]:
+def _sorted(files: Mapping[PublicSnapshot, Iterable[Listed]]) -> tuple[Listed, ...]:
     return tuple(sorted(listed for some in files.values() for listed in some))
 
 

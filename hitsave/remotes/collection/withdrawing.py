@@ -15,16 +15,16 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from hitsave.objects.digest import Digest
+from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.refs import Namespace, Ref, RefName, public_ref, snapshot_ref
 from hitsave.progress import Progress
 from hitsave.remotes.commits.again import with_newest
 from hitsave.remotes.commits.log import Author, Remote
 from hitsave.remotes.commits.sessions import Session
 from hitsave.remotes.commits.view import View
-from hitsave.remotes.public.layout import PUBLIC, snapshot_of
+from hitsave.remotes.public.layout import PUBLIC, file_key, snapshot_of
 from hitsave.remotes.public.publish import Source
-from hitsave.remotes.public.settling import settle
+from hitsave.remotes.public.settling import PublicSnapshot, settle
 from hitsave.remotes.reading.partfile import PartFile
 from hitsave.remotes.reading.parts import Parts
 from hitsave.remotes.transports.protocol import Listed, Transport
@@ -67,7 +67,7 @@ def take_back(remote: Remote, author: Author, digest: Digest, progress: Progress
     Files that an earlier taking back has left are removed, too. Raises RemoteError.
     """
     dropped = with_newest(remote, lambda view: _drop(remote, author, view, digest))
-    settle_files(remote, digest, progress)
+    settle_files(remote, PublicSnapshot(digest, dropped.kind if dropped else None), progress)
     return dropped
 
 
@@ -81,27 +81,28 @@ def _drop(remote: Remote, author: Author, view: View, digest: Digest) -> Ref | N
     return ref
 
 
-def settle_files(remote: Remote, digest: Digest, progress: Progress, source: Source | None = None) -> bool:
+def settle_files(remote: Remote, what: PublicSnapshot, progress: Progress, source: Source | None = None) -> bool:
     """Remove the files of a snapshot that is not public; where `source` has them, put those of one that is.
 
     Whether it is public. Raises RemoteError, ObjectError, SnapshotError.
     """
-    name = public_ref(digest)
+    name = public_ref(what.digest)
 
     def newest() -> Ref | None:
         return remote.latest(trusting=True).held_of({name}).get(name)
 
     content = source or RemoteSource(remote)
-    return settle(remote.transport, digest, newest, content, progress, missing=source is not None)
+    return settle(remote.transport, what, newest, content, progress, missing=source is not None)
 
 
-def unheld_files(remote: Remote, view: View, drop: Collection[RefName] = ()) -> dict[Digest, list[Listed]]:
+def unheld_files(remote: Remote, view: View, drop: Collection[RefName] = ()) -> dict[PublicSnapshot, list[Listed]]:
     """The files in `public/` of snapshots that have no ref there, but for those that are to be dropped."""
     refs = view.refs_beginning(f"{Namespace.PUBLIC.value}/")
     public = {ref.digest for ref in refs if ref.name not in drop}
-    found: dict[Digest, list[Listed]] = {}
+    found: dict[PublicSnapshot, list[Listed]] = {}
     for listed in remote.transport.scan(PUBLIC):
         digest = snapshot_of(listed.key)
         if digest is not None and digest not in public:
-            found.setdefault(digest, []).append(listed)
+            kind = ObjectKind.BLOB if listed.key == file_key(digest) else ObjectKind.TREE
+            found.setdefault(PublicSnapshot(digest, kind), []).append(listed)
     return found

@@ -11,7 +11,8 @@ from hitsave.objects.digest import Digest, parse_digest
 PUBLIC = "public/"
 _KEY = re.compile(rf"{PUBLIC}([0-9a-f]{{64}})(?:\.trees|/(.+))?", re.DOTALL)
 _URL_PATH = re.compile(rf"(?P<base>.*/){PUBLIC}(?P<digest>[0-9a-f]{{64}})(?:/(?P<inside>.*))?")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+#: Of names that trees can have, what stores and browsers turn into something else.
+_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
 _NO_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -42,8 +43,8 @@ def inner_key(digest: Digest, path: bytes) -> str:
         text = path.decode()
     except UnicodeDecodeError:
         raise ValueError("is no UTF-8") from None
-    if _CONTROL.search(text):
-        raise ValueError("holds a control character")
+    if found := _UNFIT.search(text):
+        raise ValueError("holds a backslash" if found[0] == "\\" else "holds a control character")
     return f"{PUBLIC}{digest}/{text}"
 
 

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from hitsave.cache.store import Cache
-from hitsave.errors import RemoteConflict, SnapshotError
+from hitsave.errors import RemoteConflict, RemoteNotFound, SnapshotError
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.encoding import decode_tree
 from hitsave.objects.model import EntryKind
 from hitsave.packing.treelist import encode_tree_list
 from hitsave.progress import Progress
 from hitsave.remotes.ahead import in_order
-from hitsave.remotes.public.layout import file_key, inner_key, list_key
+from hitsave.remotes.public.layout import file_key, inner_key, list_key, snapshot_of
 from hitsave.remotes.transports.protocol import Transport
 
 
@@ -66,7 +66,7 @@ def lay_out(
     that are there are durable afterwards, unless the listing is to be trusted.
     """
     last = list_key(digest)
-    there = {*transport.list(file_key(digest))}
+    there = keys_there(transport, digest, kind)
     wanted = _wanted(digest, kind, source)
     if trusting or last in there:
         wanted = {key: blob for key, blob in wanted.items() if key not in there}
@@ -84,6 +84,24 @@ def lay_out(
         written = _created(lambda: transport.put(last, [*encode_tree_list(digest, source.load)])) or written
         transport.sync()
     return written
+
+
+def keys_there(transport: Transport, digest: Digest, kind: ObjectKind | None) -> set[str]:
+    """The keys of a snapshot that a store has. Where its kind is known, no other one's are listed for that."""
+    if kind is None:
+        return {key for key in transport.list(file_key(digest)) if snapshot_of(key) == digest}
+    if kind is ObjectKind.TREE:
+        inner = {key for key in transport.list(f"{file_key(digest)}/") if snapshot_of(key) == digest}
+        return inner | _if_there(transport, list_key(digest))
+    return _if_there(transport, file_key(digest))
+
+
+def _if_there(transport: Transport, key: str) -> set[str]:
+    try:
+        transport.get(key, 0, 1)
+    except RemoteNotFound:
+        return set()
+    return {key}
 
 
 def _created(put: Callable[[], None]) -> bool:

@@ -9,17 +9,18 @@ right. No clock is asked, and who sleeps for a month in the middle mends on waki
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from hitsave.errors import RemoteError, RemoteUnsuitable
-from hitsave.objects.digest import Digest
+from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.refs import Ref
 from hitsave.progress import Progress
-from hitsave.remotes.public.layout import file_key, list_key, snapshot_of
+from hitsave.remotes.public.layout import file_key, list_key
 from hitsave.remotes.public.places import is_server
-from hitsave.remotes.public.publish import Source, lay_out
+from hitsave.remotes.public.publish import Source, keys_there, lay_out
 from hitsave.remotes.transports.protocol import Transport
 
-_TRIES = 100
+_TRIES = 20
 #: Names may be long, and a server takes short requests only.
 _DELETED_AT_ONCE = 200
 
@@ -27,8 +28,20 @@ _DELETED_AT_ONCE = 200
 Newest = Callable[[], Ref | None]
 
 
+class PublicSnapshot(NamedTuple):
+    """A snapshot that is or was public; `kind` is None where that is not known."""
+
+    digest: Digest
+    kind: ObjectKind | None
+
+
 def settle(
-    transport: Transport, digest: Digest, newest: Newest, source: Source, progress: Progress, missing: bool = False
+    transport: Transport,
+    what: PublicSnapshot,
+    newest: Newest,
+    source: Source,
+    progress: Progress,
+    missing: bool = False,
 ) -> bool:
     """Remove the files of a snapshot that is not public; with `missing`, put those of one that is. Whether it is.
 
@@ -39,25 +52,24 @@ def settle(
     for turn in range(_TRIES):
         ref = newest()
         if ref is None:
-            changed = _remove(transport, digest, newest)
+            changed = _remove(transport, what, newest)
             putting = putting or changed
         elif not putting or is_server(transport.url):
             return True
         else:
-            changed = lay_out(transport, digest, ref.kind, source, progress, trusting=turn > 0)
+            changed = lay_out(transport, ref.digest, ref.kind, source, progress, trusting=turn > 0)
         if not changed:
             return ref is not None
-    raise RemoteUnsuitable(f"{transport.url}: what was put or removed under {file_key(digest)} is not listed so")
+    raise RemoteUnsuitable(f"{transport.url}: what was put or removed under {file_key(what.digest)} is not listed so")
 
 
-def _remove(transport: Transport, digest: Digest, newest: Newest) -> bool:
+def _remove(transport: Transport, what: PublicSnapshot, newest: Newest) -> bool:
     """Remove files for as long as the snapshot is not public; whether there were any. Raises RemoteError."""
-    keys = [key for key in transport.list(file_key(digest)) if snapshot_of(key) == digest]
-    others = [key for key in keys if key != list_key(digest)]
-    # The list goes first: without it, nobody takes the rest for whole.
-    batches = [keys[:0] if len(others) == len(keys) else [list_key(digest)]]
-    batches += [others[at : at + _DELETED_AT_ONCE] for at in range(0, len(others), _DELETED_AT_ONCE)]
-    for batch in filter(None, batches):
+    keys = keys_there(transport, *what)
+    first = keys & {list_key(what.digest)}  # Without the list, nobody takes the rest for whole.
+    rest = sorted(keys - first)
+    batches = [rest[at : at + _DELETED_AT_ONCE] for at in range(0, len(rest), _DELETED_AT_ONCE)]
+    for batch in filter(None, [[*first], *batches]):
         if newest() is not None:
             break
         try:
