@@ -22,7 +22,8 @@ from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.objects.refs import Ref, public_ref, snapshot_ref
 from hitsave.server.access import Role
 from tests.server.inprocess import CREATE, Running, running
-from tests.server.pages.exhibits import Visitor, add_tree, put, send
+from tests.server.pages.exhibits import Visitor, add_tree, put
+from tests.server.pages.places import Place
 from tests.server.wire import PATIENT, connect, faults, head, logged, raw, status
 
 PAGES = ("/experiments", "/evaluations", "/datasets", "/snapshots", "/blobs", "/links")
@@ -36,7 +37,7 @@ def holding(folder: Path, make: Callable[[Intake], Sequence[Ref]]) -> Iterator[t
         with cache.intake() as intake:
             refs = make(intake)
             intake.publish(refs)
-        send(cache, folder / "store", refs)
+        Place.in_folder(folder).take(cache, *refs)
     with running(folder / "data", store=str(folder / "store")) as server:
         yield server, refs[0].digest
 
