@@ -38,6 +38,7 @@ COMMANDS = {
     "fetch": "fetch what pointer files name into the cache alone",
     "forget": "drop refs, so that gc may collect what they own",
     "gc": "collect what no ref reaches",
+    "clear-local": "remove from this machine what a remote has as well",
     "undo": "bring back what the last forget or gc dropped",
     "evals": "list what is kept of memoised functions",
     "why": "show what had changed when a memoised function last ran",
@@ -67,7 +68,7 @@ COMMANDS = {
 SECTIONS = {
     "A day's work": "add status diff checkout resolve push pull fetch",
     "Looking": "ls cat du log mount dashboard",
-    "Cleaning up": "forget gc undo fsck",
+    "Cleaning up": "forget gc clear-local undo fsck",
     "Functions": "evals why accept",
     "Sharing and setting up": "remote snapshot import install config completion",
     "A server": "login logout keygen serve",

@@ -37,6 +37,8 @@ from hitsave.objects.model import EntryKind
 from hitsave.objects.refs import Ref, RefName
 from hitsave.packing.index import IndexedPack
 
+#: Why refs were dropped, as the log of operations has it.
+FORGOTTEN, CLEARED = "forget", "clear"
 DEFAULT_KEEP_SECONDS = 14 * 24 * 3600
 _TRIES = 20
 
@@ -72,8 +74,11 @@ class Undone:
     objects: int
 
 
-def forget(cache: Cache, names: Iterable[RefName], now: int) -> list[Ref]:
-    """Drop refs by name. Raises RefError, and drops none, where one of them does not exist."""
+def forget(cache: Cache, names: Iterable[RefName], now: int, why: str = FORGOTTEN) -> list[Ref]:
+    """Drop refs by name. Raises RefError, and drops none, where one of them does not exist.
+
+    What is only CLEARED stays wanted: no collection of a remote drops it there.
+    """
     dropped: list[Ref] = []
     with cache.database.writing() as connection:
         for name in names:
@@ -82,7 +87,7 @@ def forget(cache: Cache, names: Iterable[RefName], now: int) -> list[Ref]:
                 raise RefError(f"there is no ref {name}; 'hitsave show-ref' lists them")
             dropped.append(ref)
         if dropped:
-            operation = begin_operation(connection, "forget", now)
+            operation = begin_operation(connection, why, now)
             drop_refs(connection, operation, [(ref.name.namespace.value, ref.name.name) for ref in dropped])
     return dropped
 
@@ -271,7 +276,7 @@ def undo(cache: Cache) -> Undone:
             objects += cache.sweeper.bring_back(connection, operation, packs) - len(packs)
             cache.packset.touch()
             for earlier, earlier_kind in log[1:]:
-                if earlier_kind != "forget":
+                if earlier_kind not in (FORGOTTEN, CLEARED):
                     break
                 taken_back.append(earlier)
         refs = _take_back_refs(cache, connection, taken_back)
@@ -284,7 +289,8 @@ def forgotten(cache: Cache) -> set[RefName]:
     """The refs that were forgotten and are not there again, as far back as 'hitsave undo' knows."""
     rows = cache.database.rows(
         f"SELECT {COLUMNS} FROM dropped_refs WHERE operation IN "
-        "(SELECT id FROM operations WHERE kind = 'forget' AND undone = 0)"
+        "(SELECT id FROM operations WHERE kind = ? AND undone = 0)",
+        FORGOTTEN,
     )
     return {ref_of_row(row).name for row in rows} - {ref.name for ref in cache.refs()}
 

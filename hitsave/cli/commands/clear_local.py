@@ -1,0 +1,76 @@
+"""`hitsave clear-local`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from hitsave.amounts import count, show_size
+from hitsave.cli.output import emit_json, json_option
+from hitsave.cli.session import Session, pass_session
+
+if TYPE_CHECKING:
+    from hitsave.clearing import Clearable
+
+
+@click.command("clear-local")
+@click.option("-n", "--dry-run", is_flag=True, help="Only say what would go.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("-f", "--force", is_flag=True, help="Give up what no remote has, too.")
+@json_option
+@pass_session
+def command(session: Session, dry_run: bool, yes: bool, force: bool, as_json: bool) -> None:
+    """Remove from this machine's cache what a remote has as well, for good and at once.
+
+    Working files stay, and so does everything in remotes: 'hitsave pull' brings it back. What no remote of this
+    workspace has is kept, unless --force gives it up. Links into the cache, as restore() makes them, lead nowhere then.
+
+    \b
+    Examples:
+      hitsave clear-local --dry-run
+      hitsave clear-local --yes
+    """
+    from hitsave.clearing import clear, find_clearable
+
+    cache = session.repository.cache
+    found = find_clearable(cache, session.repository.exchange.remotes())
+    session.end_progress()
+    going = (*found.elsewhere, *found.only_here) if force else found.elsewhere
+    freed = 0
+    if not dry_run and (going or force):
+        _confirm(len(going), yes)
+        freed = clear(cache, going, int(time.time())).purged_bytes
+    if as_json:
+        emit_json(
+            {
+                "dry_run": dry_run,
+                "refs": [str(ref.name) for ref in going],
+                "kept": [] if force else [str(ref.name) for ref in found.only_here],
+                "freed": freed,
+            }
+        )
+        return
+    _describe(session, found, len(going), freed, dry_run, force)
+
+
+def _confirm(refs: int, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError("nobody can be asked here; --yes says that it is meant")
+    click.confirm(f"Remove {count(refs, 'ref')} and what they alone own from this machine?", abort=True, err=True)
+
+
+def _describe(session: Session, found: Clearable, going: int, freed: int, dry_run: bool, force: bool) -> None:
+    if dry_run:
+        session.say(f"{count(going, 'ref')} would go, with what they alone own")
+    else:
+        session.say(f"{count(going, 'ref')} removed from this machine, {show_size(freed)} deleted")
+    if found.only_here and not force:
+        session.say(
+            f"{count(len(found.only_here), 'ref')} kept, which no remote of this workspace has: "
+            "'hitsave push' sends them, --force gives them up"
+        )
