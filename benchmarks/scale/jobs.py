@@ -21,6 +21,7 @@ from hitsave.remotes.collection.packplan import plan_packs
 from hitsave.remotes.commits.committed import FULL, CommittedFiles
 from hitsave.remotes.commits.keys import pack_key
 from hitsave.remotes.commits.sessions import Session
+from hitsave.remotes.transports.folder import FolderTransport
 
 #: What was measured, by name; times in microseconds where they say so, memory and reading in bytes.
 Figures = dict[str, Any]
@@ -179,6 +180,7 @@ class _Policy(CommittedFiles):
     """Merges lists of indexes that are nowhere, and counts the entries that are rewritten."""
 
     def __init__(self) -> None:
+        super().__init__(FolderTransport(Path()), Path())
         self.rewritten: list[int] = []
 
     def load_index(self, file: StoredFile) -> Any:
@@ -196,9 +198,10 @@ def pushes(_: Simulation, count: int) -> Figures:
     for size in (10, 1000, 100_000, FULL - 1):
         policy = _Policy()
         files: tuple[StoredFile, ...] = ()
-        new = StoredFile(Digest(bytes(32)), 48 * size, size, SESSION.hex)
-        for _number in range(count):
-            files = policy.merge_indexes((*files, new), SESSION)
+        for number in range(count):
+            session = Session(number.to_bytes(16, "big"), 0)
+            new = StoredFile(Digest(number.to_bytes(32, "big")), 48 * size, size, session.hex)
+            files = policy.merge_indexes((*files, new), session)
         total = sum(file.entries for file in files)
         assert total == count * size
         figures[f"of {size}"] = {
