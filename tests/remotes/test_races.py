@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import cycle, product
 
 import pytest
@@ -14,6 +15,7 @@ from hitsave.remotes.commits import committed
 from hitsave.remotes.commits.keys import COMMITS, index_key
 from hitsave.remotes.commits.log import Remote
 from hitsave.remotes.commits.races import Races
+from hitsave.remotes.commits.sessions import Session
 from hitsave.remotes.transports.protocol import Buffer, Transport
 from hitsave.remotes.writing.push import push
 from tests.remotes.conftest import NewMachine
@@ -199,6 +201,44 @@ def test_a_dropped_ref_that_others_have_made_meanwhile_is_told_apart(
     segments = [file.session for file in other.latest().ref_files]
     assert len(segments) == 2  # The last commit made none.
     assert len(other.latest().refs()) == 2
+
+
+# -- refs that need not be read
+
+
+def test_a_machine_that_pushes_something_new_reads_no_refs_of_others(
+    ann: Machine, bob: Machine, memory: MemoryTransport
+) -> None:
+    refs = keep(ann.cache, *({b"%d" % number: b"%d" % number} for number in range(5)))
+    for ref in refs:
+        ann.push(memory, ref)
+    counting = CountingTransport(memory)
+    (new,) = keep(bob.cache, {b"new": b"new"})
+    assert bob.push(counting, new).refs == 1
+    assert counting.got("refs/") == []
+    check_remote(bob, memory, *refs, new)
+
+
+def test_what_others_have_pushed_stays_as_they_made_it(ann: Machine, bob: Machine, memory: MemoryTransport) -> None:
+    (ref,) = keep(ann.cache, {b"both": b"both"})
+    ann.push(memory, replace(ref, created=1))
+    keep(bob.cache, {b"both": b"both"})
+    assert bob.push(memory, replace(ref, created=2)).refs == 0
+    assert bob.remote(memory).latest().refs()[ref.name].created == 1
+
+
+def test_a_ref_whose_object_was_lost_is_pushed_by_whoever_has_it(
+    ann: Machine, bob: Machine, memory: MemoryTransport
+) -> None:
+    (ref,) = keep(ann.cache, {b"a": b"a"})
+    remote = ann.remote(memory)
+    push(remote, ann.cache, [ref], ANN)
+    session = Session.begin(1)
+    remote.commit(
+        remote.latest(), session, lambda view: remote.following(view, session, ANN, "fsck", (), view.ref_files)
+    )
+    assert bob.push(memory, *keep(bob.cache, {b"a": b"a"})).refs == 1
+    check_remote(bob, memory, ref)
 
 
 # -- a crowd, by a clock that counts the operations of all

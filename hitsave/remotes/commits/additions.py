@@ -72,4 +72,5 @@ class Addition:
         before, now = self._view.ref_files, newest.ref_files
         if newest.commit and now[: len(before)] == before:
             newest = View(self._files, replace(newest.commit, refs=now[len(before) :]), None)
-        return newest.held_of(self._refs.keys())
+            return newest.held_of(self._refs.keys())
+        return newest.names_held([ref for ref in self._refs.values() if ref is not None])

@@ -101,6 +101,10 @@ class CommittedFiles:
             self._tables[file] = RefTable(lines)
         return self._tables[file]
 
+    def has_ref_table(self, file: StoredFile) -> bool:
+        """Whether a ref segment is on this machine, so that to look for refs in it makes no request."""
+        return file in self._tables or self._copy(refs_key(file)).with_suffix(_LINES).exists()
+
     def _load_lines(self, file: StoredFile) -> bytes:
         key = refs_key(file)
         try:

@@ -40,6 +40,9 @@ class CommittedFiles(Protocol):
     def ref_table(self, file: StoredFile) -> RefTable:
         """A ref segment in which few refs are looked for."""
 
+    def has_ref_table(self, file: StoredFile) -> bool:
+        """Whether to look for refs in a segment makes no request."""
+
 
 class View:
     """What was true at one commit. Never changes; indexes and refs are loaded when they are first asked for."""
@@ -94,6 +97,18 @@ class View:
             return {ref.name: ref for ref in found if ref.name in names}
         held = self.refs()
         return {name: held[name] for name in names if name in held}
+
+    def names_held(self, refs: Collection[Ref]) -> set[RefName]:
+        """The names of these refs that are held, whatever they hold. Raises RemoteCorrupt.
+
+        A ref that is named by its digest is not held where its object is not there. So of few that are new no segment is
+        read which is not on this machine.
+        """
+        here = self._refs is not None or all(map(self._files.has_ref_table, self.ref_files))
+        if not here and len(refs) <= _SAMPLE:
+            there = self.has_many(ref.digest for ref in refs)
+            refs = [ref for ref in refs if ref.digest in there or not str(ref.name).endswith(str(ref.digest))]
+        return set(self.held_of({ref.name for ref in refs})) if refs else set()
 
     def _newest_tables(self) -> list[RefTable]:
         """The ref segments, the newest first: it overrules the others."""

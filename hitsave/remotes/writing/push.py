@@ -62,7 +62,7 @@ def push(remote: Remote, cache: Cache, refs: Iterable[Ref], author: Author, prog
         for _ in range(_TRIES):
             view = remote.latest()
             try:
-                held = view.held_of({ref.name for ref in asked}) if asked else {}
+                held = view.names_held(asked)
                 new: dict[RefName, Ref] = {ref.name: ref for ref in asked if ref.name not in held}
                 if not new:
                     forget_committed(remote.unfinished, _owned(view))
