@@ -36,7 +36,7 @@ class Found(NamedTuple):
         return os.fsdecode(known) or self.ref.digest.short
 
 
-class _Looks(Generic[Seen]):
+class Looks(Generic[Seen]):
     """Looks at something that changes, one at a time: who asks gets what was seen in a look that began after he asked.
 
     So nobody is told what was true before, and a thousand who ask at once make two looks and not a thousand.
@@ -63,7 +63,7 @@ class Published:
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
-        self._looks = _Looks(lambda: repository.exchange.remote().latest(trusting=True))
+        self._looks = Looks(lambda: repository.exchange.remote().latest(trusting=True))
 
     @property
     def contents(self) -> Contents:
