@@ -101,8 +101,8 @@ class View:
     def names_held(self, refs: Collection[Ref]) -> set[RefName]:
         """The names of these refs that are held, whatever they hold. Raises RemoteCorrupt.
 
-        A ref that is named by its digest is not held where its object is not there. So of few that are new no segment is
-        read which is not on this machine.
+        A ref that is named by its digest is not held where its object is not there. So of few that are new, no segment
+        is read which is not on this machine.
         """
         here = self._refs is not None or all(map(self._files.has_ref_table, self.ref_files))
         if not here and len(refs) <= _SAMPLE:
