@@ -19,6 +19,7 @@ from hitsave.server.access import Role, requires
 from hitsave.server.pages.catalogue.owners import RefRow
 from hitsave.server.pages.dashboard import Dashboard, in_thread, not_found, page_number
 from hitsave.server.pages.experiments import digest_of
+from hitsave.server.pages.holdings import LARGEST_TREE
 from hitsave.server.pages.links import SHARED
 from hitsave.server.pages.previews import LARGEST_IMAGE, Preview, image_type, preview
 from hitsave.server.pages.rendering import render
@@ -81,7 +82,7 @@ def _root_entry(dashboard: Dashboard, root: Digest) -> TreeEntry:
     contents = dashboard.holdings.contents
     if kind is ObjectKind.BLOB:
         return TreeEntry(b"", EntryKind.FILE, root, contents.size(root))
-    tree = decode_tree(contents.load(root))
+    tree = decode_tree(dashboard.load(root, LARGEST_TREE))
     return TreeEntry(b"", EntryKind.TREE, root, tree.size, tree.files)
 
 

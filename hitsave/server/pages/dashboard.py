@@ -10,13 +10,14 @@ from typing import NamedTuple, TypeVar
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from hitsave.errors import HitsaveError
+from hitsave.errors import HitsaveError, ObjectError
+from hitsave.objects.digest import Digest
 from hitsave.server.answers import Refusal
 from hitsave.server.pages.catalogue.evaluations import EvaluationTables
 from hitsave.server.pages.catalogue.filling import Filling
 from hitsave.server.pages.catalogue.owners import OwnerTables
 from hitsave.server.pages.catalogue.tables import Tables
-from hitsave.server.pages.holdings import Collected, Holdings, LocalHoldings, SharedHoldings
+from hitsave.server.pages.holdings import LARGEST_RECORD, Collected, Holdings, LocalHoldings, SharedHoldings
 from hitsave.server.site import STORE, Site
 
 #: Rows on a page.
@@ -45,6 +46,10 @@ class Collecting(NamedTuple):
     failure: str = ""
 
 
+class TooLarge(ObjectError):
+    """An object that is not read, since it would take too much memory."""
+
+
 class Dashboard:
     """One site's pages."""
 
@@ -70,6 +75,12 @@ class Dashboard:
             self._looked[whole] = time.monotonic()
             return Reading(True)
         return Reading(False, *self.filling.progress)
+
+    def load(self, digest: Digest, most: int = LARGEST_RECORD) -> bytes:
+        """An object that ought to be small; an address may name any. Raises ObjectError, RemoteError."""
+        if self.holdings.length(digest) > most:
+            raise TooLarge(f"{digest.short} is too large to be read here")
+        return self.holdings.contents.load(digest)
 
     def collect(self, by: str, at_once: bool, patience: float) -> None:
         """Begin a collection, unless one is under way, and wait a little for its end."""

@@ -18,6 +18,7 @@ from hitsave.server.answers import Refusal
 from hitsave.server.pages.catalogue.owners import RefRow
 from hitsave.server.pages.dashboard import PAGE, Dashboard, in_thread, not_found, page_number
 from hitsave.server.pages.experiments import digest_of
+from hitsave.server.pages.holdings import LARGEST_TREE
 from hitsave.server.pages.rendering import render
 from hitsave.snapshots.diff import Change, ChangeKind, bring_differing, diff_trees
 
@@ -51,7 +52,7 @@ def _extent(dashboard: Dashboard, ref: RefRow) -> tuple[int | None, int | None]:
     """Bytes and number of files; None where the object cannot be read."""
     try:
         if ref.kind is ObjectKind.TREE:
-            tree = decode_tree(dashboard.holdings.contents.load(ref.digest))
+            tree = decode_tree(dashboard.load(ref.digest, LARGEST_TREE))
             return tree.size, tree.files
         return (ref.size if ref.size is not None else dashboard.holdings.contents.size(ref.digest)), 1
     except dashboard.holdings.faults:
@@ -101,6 +102,8 @@ async def show_changes(request: Request) -> Response:
         old, new = digest_of(query.get("old", "")), digest_of(query.get("new", ""))
         contents = dashboard.holdings.contents
         try:
+            for root in (old, new):
+                dashboard.load(root, LARGEST_TREE)
             bring_differing(old, new, contents.load, contents.bring)
             changes = list(islice(diff_trees(old, new, contents.load, contents.load), _MOST_CHANGES + 1))
         except ObjectError:

@@ -80,7 +80,7 @@ def load_display(dashboard: Dashboard, evaluation: Evaluation) -> Display | None
     if evaluation.display is None:
         return None
     try:
-        return decode_display(dashboard.holdings.contents.load(evaluation.display.digest))
+        return decode_display(dashboard.load(evaluation.display.digest))
     except (ObjectError, MalformedObject):
         return None
 
@@ -146,7 +146,7 @@ def _load_reason(dashboard: Dashboard, evaluation: Evaluation) -> list[ReasonLin
     if evaluation.reason is None:
         return []
     try:
-        rows = decode_json(dashboard.holdings.contents.load(evaluation.reason.digest), "reason")["differences"]
+        rows = decode_json(dashboard.load(evaluation.reason.digest), "reason")["differences"]
         return [ReasonLine(str(r["kind"]), str(r["name"]), _text(r.get("old")), _text(r.get("new"))) for r in rows]
     except (ObjectError, MalformedObject, KeyError, TypeError, AttributeError):
         return []
@@ -194,7 +194,7 @@ def _rows(dashboard: Dashboard, found: list[tuple[Digest, Evaluation]]) -> list[
         display = None
         if evaluation.display is not None:
             try:
-                display = dashboard.holdings.contents.load(evaluation.display.digest)
+                display = dashboard.load(evaluation.display.digest)
             except ObjectError:
                 display = None
         values.append(values_of(evaluation, display))

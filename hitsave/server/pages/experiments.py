@@ -158,7 +158,7 @@ def load_evaluation(dashboard: Dashboard, text: str) -> tuple[Digest, Evaluation
     """The evaluation that a part of an address names. Raises Refusal."""
     digest = digest_of(text)
     try:
-        value = decode_evaluation(dashboard.holdings.contents.load(digest))
+        value = decode_evaluation(dashboard.load(digest))
     except (ObjectError, MalformedObject):
         raise not_found("evaluation") from None
     if not isinstance(value, Evaluation):
@@ -177,7 +177,7 @@ def digest_of(text: str) -> Digest:
 def load_code(dashboard: Dashboard, evaluation: Evaluation) -> list[Dependency]:
     """The code of an evaluation. Raises Refusal."""
     try:
-        return decode_manifest(dashboard.holdings.contents.load(evaluation.manifest.digest))
+        return decode_manifest(dashboard.load(evaluation.manifest.digest))
     except (ObjectError, MalformedObject):
         raise Refusal(404, "not found", "what is kept of this code cannot be read") from None
 

@@ -12,11 +12,13 @@ from typing import Protocol
 
 from hitsave.cache.store import Cache
 from hitsave.contents import Contents
-from hitsave.errors import HitsaveError, ObjectError, RefError, ReliedOnLost, RemoteError
+from hitsave.errors import HitsaveError, ObjectError, ObjectNotFound, RefError, ReliedOnLost, RemoteError
 from hitsave.maintenance.collect import DEFAULT_KEEP_SECONDS
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.refs import Ref, RefName
+from hitsave.packing.blocks import EntryKindInPack
 from hitsave.packing.commit import Commit
+from hitsave.packing.index import Location
 from hitsave.progress import Silent
 from hitsave.remotes.collection import dropping, withdrawing
 from hitsave.remotes.commits.log import Author, Remote
@@ -24,6 +26,15 @@ from hitsave.remotes.commits.sessions import Session
 from hitsave.remotes.commits.view import View
 from hitsave.remotes.reading.reader import Reader
 from hitsave.repository import Repository
+
+#: The largest records that are looked into, such as evaluations, code and what had changed; and directories.
+LARGEST_RECORD = 16 << 20
+LARGEST_TREE = 256 << 20
+#: Bytes of objects that are read at once, and of a block beyond the object that is wanted of it.
+_READ_AT_ONCE = 32 << 20
+_LARGEST_BLOCK = 32 << 20
+#: What is cut into chunks is as large as this, or larger; only blobs are.
+_IN_CHUNKS = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +62,17 @@ class Holdings(Protocol):
     def refs(self) -> list[Ref]:
         """Every ref. Raises RemoteError."""
 
-    def read_many(self, digests: Iterable[Digest]) -> Iterator[tuple[Digest, bytes]]:
-        """The contents of those small objects that are there and can be read, in any order. Raises RemoteError."""
+    def read_many(self, digests: Iterable[Digest], most: int) -> Iterator[tuple[Digest, bytes]]:
+        """The contents of those objects of up to `most` bytes that are there and can be read, in any order.
+
+        Raises RemoteError.
+        """
 
     def kind_of(self, digest: Digest) -> ObjectKind:
         """What an object is. Raises ObjectNotFound, RemoteError."""
+
+    def length(self, digest: Digest) -> int:
+        """The bytes of an object of any kind, at least. Raises ObjectNotFound, RemoteError."""
 
     def missing(self, digests: Iterable[Digest]) -> set[Digest]:
         """Those of `digests` that are not here, though refs need them: of some, only a part was ever fetched."""
@@ -86,7 +103,10 @@ class LocalHoldings:
     def refs(self) -> list[Ref]:
         return self._cache.refs()
 
-    def read_many(self, digests: Iterable[Digest]) -> Iterator[tuple[Digest, bytes]]:
+    def read_many(self, digests: Iterable[Digest], most: int) -> Iterator[tuple[Digest, bytes]]:
+        return ((digest, content) for digest, content in self._read_many(digests) if len(content) <= most)
+
+    def _read_many(self, digests: Iterable[Digest]) -> Iterator[tuple[Digest, bytes]]:
         # A block holds many small objects: read in the order in which they lie, each is decoded once.
         located, boxed = self._cache.locate_or_read(digests)
         for digest, held in boxed.items():
@@ -104,6 +124,9 @@ class LocalHoldings:
     def kind_of(self, digest: Digest) -> ObjectKind:
         info = self._cache.info(digest)
         return info.kind if info else self._repository.names.resolve(str(digest)).kind
+
+    def length(self, digest: Digest) -> int:
+        return _length(self._repository, digest)
 
     def missing(self, digests: Iterable[Digest]) -> set[Digest]:
         return self._cache.missing(digests)
@@ -143,16 +166,21 @@ class SharedHoldings:
         shelf = self._repository.exchange.shelf_if_any()
         return list(shelf.view.refs().values()) if shelf else []
 
-    def read_many(self, digests: Iterable[Digest]) -> Iterator[tuple[Digest, bytes]]:
+    def read_many(self, digests: Iterable[Digest], most: int) -> Iterator[tuple[Digest, bytes]]:
         remote = self._remote()
         if remote is None:
             return
         view = remote.latest(trusting=True)
-        there = view.has_many(wanted := list(digests))
-        yield from Reader(remote, view).read_many(digest for digest in wanted if digest in there).items()
+        located = view.find_many(list(digests)).values()
+        reader = Reader(remote, view)
+        for some in _portions(place for place in located if _is_small(place, most)):
+            yield from reader.read_many(some).items()
 
     def kind_of(self, digest: Digest) -> ObjectKind:
         return self._repository.names.resolve(str(digest)).kind
+
+    def length(self, digest: Digest) -> int:
+        return _length(self._repository, digest)
 
     def missing(self, digests: Iterable[Digest]) -> set[Digest]:
         return set()
@@ -195,6 +223,36 @@ class SharedHoldings:
             return remote.following(newest, session, _author(by), "public", newest.index_files, segments)
 
         remote.commit(view, session, build)
+
+
+def _length(repository: Repository, digest: Digest) -> int:
+    info = repository.cache.info(digest)
+    if info is not None:
+        return info.size
+    shelf = repository.exchange.shelf_if_any()
+    if shelf is None:
+        raise ObjectNotFound(str(digest))
+    location = shelf.reader.locate(digest)
+    return _IN_CHUNKS if location.kind == EntryKindInPack.RECIPE else location.length
+
+
+def _is_small(place: Location, most: int) -> bool:
+    """Whether an object has no more bytes, and can be had without many more: so large a block is none that we write."""
+    return place.kind != EntryKindInPack.RECIPE and place.length <= most and place.block.raw <= most + _LARGEST_BLOCK
+
+
+def _portions(places: Iterable[Location]) -> Iterator[list[Digest]]:
+    """Those that are in memory together."""
+    some: list[Digest] = []
+    length = 0
+    for place in places:
+        if some and length + place.length > _READ_AT_ONCE:
+            yield some
+            some, length = [], 0
+        some.append(place.digest)
+        length += place.length
+    if some:
+        yield some
 
 
 def _author(by: str) -> Author:

@@ -22,13 +22,18 @@ from hitsave.objects.encoding import decode_tree
 from hitsave.objects.evaluation import Acceptance, Evaluation, decode_evaluation
 from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.objects.refs import Namespace, Ref
+from hitsave.objects.shapes import LARGEST
 from hitsave.server.pages.catalogue.shown import Value, values_of
 from hitsave.server.pages.catalogue.tables import Tables
-from hitsave.server.pages.holdings import Holdings
+from hitsave.server.pages.holdings import LARGEST_RECORD, LARGEST_TREE, Holdings
 from hitsave.server.paths import captured_path
 
-#: Objects that are in memory together; with displays, which have up to 256 KiB, some 60 MB.
+#: Objects that are in memory together; with displays, which have up to 256 KiB, some 60 MB. What is read of larger ones
+#: is added as soon as it is so many bytes.
 _READ_AT_ONCE = 250
+_ADDED_AT_ONCE = 16 << 20
+#: The largest objects that are looked into. What is larger, nobody has made to be read.
+_LARGEST = {ObjectKind.EVALUATION: LARGEST_RECORD, ObjectKind.TREE: LARGEST_TREE}
 _NOTHING = object()
 
 _Item = TypeVar("_Item")
@@ -124,13 +129,17 @@ class Filling:
         done = 0
         for some in _batches(unknown, _READ_AT_ONCE):
             self.progress = (done, len(unknown))
-            found = {unknown[digest]: (digest, content) for digest, content in self._holdings.read_many(some)}
+            lost = set(some)
+            for read in _by_size(self._holdings.read_many(some, _LARGEST[kind])):
+                lost -= {digest for digest, _ in read}
+                found = {unknown[digest]: (digest, content) for digest, content in read}
+                with self._tables.writing() as connection:
+                    add(connection, found)
+                    connection.executemany("UPDATE objects SET known = 1 WHERE id = ?", [(number,) for number in found])
             with self._tables.writing() as connection:
-                add(connection, found)
-                connection.executemany("UPDATE objects SET known = 1 WHERE id = ?", [(number,) for number in found])
                 # What cannot be read now is not asked for again until another process looks.
-                lost = [(unknown[digest],) for digest in some if unknown[digest] not in found]
-                connection.executemany("UPDATE objects SET known = 2 WHERE id = ?", lost)
+                rest = [(unknown[digest],) for digest in lost]
+                connection.executemany("UPDATE objects SET known = 2 WHERE id = ?", rest)
             done += len(some)
         return bool(unknown)
 
@@ -145,7 +154,7 @@ class Filling:
             if isinstance(value, Evaluation):
                 decoded[number] = value
         displays = {value.display.digest for value in decoded.values() if value.display is not None}
-        shown = dict(self._holdings.read_many(displays))
+        shown = dict(self._holdings.read_many(displays, LARGEST))
         adding = _Adding(connection)
         for number, value in decoded.items():
             display = shown.get(value.display.digest) if value.display is not None else None
@@ -170,6 +179,17 @@ class Filling:
                 size = self._holdings.contents.size(Digest(digest))
             with self._tables.writing() as connection:
                 connection.execute("UPDATE objects SET size = ?, known = 1 WHERE id = ?", (size, number))
+
+
+def _by_size(items: Iterable[tuple[Digest, bytes]]) -> Iterator[list[tuple[Digest, bytes]]]:
+    some: list[tuple[Digest, bytes]] = []
+    for digest, content in items:
+        some.append((digest, content))
+        if sum(len(each) for _, each in some) >= _ADDED_AT_ONCE:
+            yield some
+            some = []
+    if some:
+        yield some
 
 
 def _batches(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
