@@ -19,6 +19,7 @@ from hitsave.remotes.collection.collect import Collected, collect
 from hitsave.remotes.collection.dropping import bring_back
 from hitsave.remotes.collection.withdrawing import RemoteSource, settle_files, take_back
 from hitsave.remotes.commits.log import Author
+from hitsave.remotes.commits.sessions import Session
 from hitsave.remotes.public.layout import PUBLIC, file_key, list_key
 from hitsave.remotes.public.publish import CacheSource
 from hitsave.remotes.public.settling import PublicSnapshot
@@ -235,3 +236,17 @@ def test_requests(team: Team) -> None:
     assert settle_files(remote, PublicSnapshot(digest, ObjectKind.TREE), Silent(), CacheSource(team.machine.cache))
     looks = [("list", "commits/"), ("list", f"{file_key(digest)}/"), ("get", list_key(digest))]
     assert counting.keys == looks
+
+
+def test_an_evaluation_is_never_laid_out(team: Team) -> None:
+    """Somebody's client may say that one is public. What lies there all the same is collected."""
+    transport = begin(team, "private")
+    remote = team.machine.remote(transport)
+    digest = team.folder.digest
+    forged = {public_ref(digest): Ref(public_ref(digest), digest, ObjectKind.EVALUATION)}
+    view = remote.latest()
+    remote.append(view, Session.begin(view.number), ANN, "push", (), forged)
+    transport.store.values[file_key(digest)] = b"left over"
+    source = CacheSource(team.machine.cache)
+    assert not settle_files(remote, PublicSnapshot(digest, ObjectKind.BLOB), Silent(), source)
+    assert transport.list(PUBLIC) == [file_key(team.bystander.digest)]

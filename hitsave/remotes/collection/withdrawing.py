@@ -89,7 +89,8 @@ def settle_files(remote: Remote, what: PublicSnapshot, progress: Progress, sourc
     name = public_ref(what.digest)
 
     def newest() -> Ref | None:
-        return remote.latest(trusting=True).held_of({name}).get(name)
+        ref = remote.latest(trusting=True).held_of({name}).get(name)
+        return ref if ref is not None and _may_be_public(ref) else None
 
     content = source or RemoteSource(remote)
     return settle(remote.transport, what, newest, content, progress, missing=source is not None)
@@ -98,7 +99,7 @@ def settle_files(remote: Remote, what: PublicSnapshot, progress: Progress, sourc
 def unheld_files(remote: Remote, view: View, drop: Collection[RefName] = ()) -> dict[PublicSnapshot, list[Listed]]:
     """The files in `public/` of snapshots that have no ref there, but for those that are to be dropped."""
     refs = view.refs_beginning(f"{Namespace.PUBLIC.value}/")
-    public = {ref.digest for ref in refs if ref.name not in drop}
+    public = {ref.digest for ref in refs if ref.name not in drop and _may_be_public(ref)}
     found: dict[PublicSnapshot, list[Listed]] = {}
     for listed in remote.transport.scan(PUBLIC):
         digest = snapshot_of(listed.key)
@@ -106,3 +107,8 @@ def unheld_files(remote: Remote, view: View, drop: Collection[RefName] = ()) -> 
             kind = ObjectKind.BLOB if listed.key == file_key(digest) else ObjectKind.TREE
             found.setdefault(PublicSnapshot(digest, kind), []).append(listed)
     return found
+
+
+def _may_be_public(ref: Ref) -> bool:
+    """No evaluation is public, whatever somebody has made of it."""
+    return ref.kind is not ObjectKind.EVALUATION
