@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from hitsave.cache.files import is_network_folder
+from hitsave.cache.forking import UNDIVIDED
 from hitsave.errors import CacheError
 
 SCHEMA_VERSION = 3
@@ -150,8 +151,9 @@ class Database:
         """This thread's connection, in autocommit mode."""
         if getattr(self._local, "pid", None) != os.getpid():
             try:
-                connection = sqlite3.connect(self._path, timeout=_WAIT_SECONDS, isolation_level=None)
-                connection.execute("PRAGMA synchronous=FULL")
+                with UNDIVIDED:
+                    connection = sqlite3.connect(self._path, timeout=_WAIT_SECONDS, isolation_level=None)
+                    connection.execute("PRAGMA synchronous=FULL")
             except sqlite3.Error as error:
                 raise CacheError(f"{self._path}: the cache's database cannot be opened ({error})") from None
             self._local.connection = connection
@@ -194,7 +196,11 @@ class Database:
     def writing(self) -> Iterator[sqlite3.Connection]:
         """A write transaction, after waiting for other writers; rolled back where the block raises."""
         connection = self.connection
-        self._begin(connection)
+        with UNDIVIDED:  # A forked child would find a writer who never ends.
+            self._begin(connection)
+            yield from self._transaction(connection)
+
+    def _transaction(self, connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         try:
             if self._before_writing is not None:
                 self._before_writing(self)

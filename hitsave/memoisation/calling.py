@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hitsave.cache.forking import UNDIVIDED
 from hitsave.config import find_workspace
 from hitsave.errors import CacheError, CorruptObject, HitsaveError, ObjectError, ObjectNotFound
 from hitsave.memoisation import withheld
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
 FINGERPRINTS = Fingerprints()
 DEFINITIONS = FINGERPRINTS.definitions
+_all_callers: weakref.WeakSet[Caller] = weakref.WeakSet()
 
 
 class Found(NamedTuple):
@@ -100,6 +103,12 @@ class Caller:
         self._binder: Binder | None = None
         self._argument_code = threading.local()
         self._warm = WarmResults()
+        _all_callers.add(self)
+
+    def renew_locks(self) -> None:
+        """In a child: other threads of its parent may hold them."""
+        self._lock = threading.RLock()
+        self._warm.renew_lock()
 
     # -- calls
 
@@ -143,8 +152,11 @@ class Caller:
         return self._computation(call, args, kwargs)
 
     def _computation(self, call: Call | None, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Computation:
-        from hitsave.memoisation.computing import Computation  # A hit needs nothing of it.
+        with UNDIVIDED:
+            from hitsave.memoisation.computing import Computation, prepare  # A hit needs nothing of it.
 
+            if call is not None:
+                prepare(call.place)
         return Computation(self, call, args, kwargs)
 
     # -- questions
@@ -191,21 +203,26 @@ class Caller:
         with self._lock:
             found = self._fingerprint
             if found is None or not found.holds(self.aliases):
-                found = self._fingerprint = FINGERPRINTS.make(
-                    self.function,
-                    memoised=True,
-                    own=self._module,
-                    folder=self._start,
-                    project=self._project,
-                    depends_on=self.settings.depends_on,
-                    ignored=self.ignored,
-                    sensitivity=self.settings.version_sensitivity,
-                    aliases=self.aliases,
-                    readings=self._readings(),
-                )
-                names = [entry for entry in self.settings.ignore if isinstance(entry, str)]
-                self._binder = Binder(self.function, names)
+                found = self._make_fingerprint()
             return found
+
+    def _make_fingerprint(self) -> Fingerprint:
+        names = [entry for entry in self.settings.ignore if isinstance(entry, str)]
+        with UNDIVIDED:
+            self._binder = Binder(self.function, names)
+            self._fingerprint = FINGERPRINTS.make(
+                self.function,
+                memoised=True,
+                own=self._module,
+                folder=self._start,
+                project=self._project,
+                depends_on=self.settings.depends_on,
+                ignored=self.ignored,
+                sensitivity=self.settings.version_sensitivity,
+                aliases=self.aliases,
+                readings=self._readings(),
+            )
+            return self._fingerprint
 
     def _readings(self) -> Readings | None:
         """What earlier processes have read of the sources."""
@@ -360,6 +377,15 @@ class Caller:
             call.lost.append(name)
         else:
             warn(f"{self.symbol}: {error}")
+
+
+def _renew_locks() -> None:
+    for caller in list(_all_callers):
+        caller.renew_locks()
+    FINGERPRINTS.renew_locks()
+
+
+UNDIVIDED.renew(_renew_locks)
 
 
 def _file_of(function: Any) -> Path | None:

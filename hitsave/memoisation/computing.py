@@ -8,13 +8,16 @@ transaction, unless somebody else's has been meanwhile. The claim ends when the 
 from __future__ import annotations
 
 import functools
+import importlib
 import sys
+import sysconfig
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hitsave.cache.processes import this_process
 from hitsave.errors import HitsaveError
 from hitsave.memoisation.calling import DEFINITIONS, FINGERPRINTS, Call, Caller, Found
 from hitsave.memoisation.code.entered import Entered, entered_here, own_code, unknown
@@ -31,6 +34,7 @@ from hitsave.memoisation.results import GeneratorResult, Pickled, Unpicklable, p
 from hitsave.memoisation.telling import warn, warn_once
 from hitsave.objects.digest import Digest
 from hitsave.objects.evaluation import Extra, ShownArgument
+from hitsave.ownership import author_name
 from hitsave.recording import Recorder
 
 if TYPE_CHECKING:
@@ -39,6 +43,21 @@ if TYPE_CHECKING:
 
 _is_own = own_code(FINGERPRINTS.origins)
 carry(entered_here, None)
+_WHILE_IT_RUNS = (
+    "hitsave.snapshots.git",
+    "hitsave.memoisation.code." + ("profiling" if sys.version_info < (3, 12) else "monitoring"),
+)
+
+
+def prepare(place: Place) -> None:
+    """Load and open what a run needs."""
+    with suppress(HitsaveError):  # Who needs it is told.
+        _ = place.leases, place.repository
+    this_process(), author_name(), sysconfig.get_config_vars()
+    for name in _WHILE_IT_RUNS:
+        importlib.import_module(name)
+    if place.config.remotes and not place.config.offline:
+        importlib.import_module("hitsave.memoisation.sharing")
 
 
 class Running:

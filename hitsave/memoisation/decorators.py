@@ -1,9 +1,11 @@
 """`@memo` and `@experiment`: a function whose results are kept, and computed again only when that is needed.
 
-Decorating costs next to nothing: what works is loaded at the first call. So nothing is imported here.
+Decorating costs next to nothing: what works is loaded at the first call. So next to nothing is imported here.
 """
 
 from __future__ import annotations
+
+from hitsave.cache.forking import UNDIVIDED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,9 +96,10 @@ class MemoFunction(_Typed[P, R]):
         return result
 
     def _begin(self) -> Caller:
-        from hitsave.memoisation.calling import Caller
+        with UNDIVIDED:
+            from hitsave.memoisation.calling import Caller
 
-        self._caller = self._caller or Caller(self.__wrapped__, self._settings)
+            self._caller = self._caller or Caller(self.__wrapped__, self._settings)
         return self._caller
 
     # -- beside the call

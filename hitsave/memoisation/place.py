@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hitsave.cache.forking import UNDIVIDED
 from hitsave.cache.store import Cache
 from hitsave.config import Config, load
 
@@ -25,7 +26,15 @@ _COMMIT_SECONDS = 2.0
 
 _places: dict[tuple[object, ...], Place] = {}
 _leases: dict[Path, Leases] = {}
-_lock = threading.Lock()
+_lock = threading.RLock()
+
+
+def _renew_lock() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+UNDIVIDED.renew(_renew_lock)
 
 
 class Place:
@@ -78,7 +87,7 @@ def place_for(start: Path) -> Place:
     key = (os.getpid(), start, get(_VARIABLES[0]), get(_VARIABLES[1]), get(_VARIABLES[2]), get(_VARIABLES[3]))
     found = _places.get(key)
     if found is None:
-        with _lock:
+        with UNDIVIDED, _lock:
             found = _places.get(key)
             if found is None:
                 found = _places[key] = Place(load(start, os.environ))

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
+from hitsave.cache.forking import UNDIVIDED
 from hitsave.memoisation.leases.leases import held_here
 from hitsave.recording import current, recorder_here
 
@@ -26,7 +27,15 @@ _Result = TypeVar("_Result")
 
 #: The variables that are carried, each with what it is where nothing was carried.
 _carried: dict[ContextVar[Any], Any] = {recorder_here: None, held_here: ()}
-_following = threading.Lock()
+_following = threading.RLock()
+
+
+def _renew_lock() -> None:
+    global _following
+    _following = threading.RLock()
+
+
+UNDIVIDED.renew(_renew_lock)
 
 
 def carry(variable: ContextVar[Any], empty: object) -> None:
@@ -36,6 +45,8 @@ def carry(variable: ContextVar[Any], empty: object) -> None:
 
 def follow_threads() -> None:
     """Begin to follow threads, in this process. Calls after the first one do nothing."""
+    if getattr(threading.Thread.start, "follows_memoised_calls", False):
+        return
     with _following:
         if not getattr(threading.Thread.start, "follows_memoised_calls", False):
             threading.Thread.start = _following_start(  # type: ignore[assignment,method-assign]

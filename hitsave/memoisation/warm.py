@@ -40,7 +40,11 @@ class WarmResults:
     def __init__(self) -> None:
         self._found: OrderedDict[bytes, WarmResult] = OrderedDict()
         self._size = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+
+    def renew_lock(self) -> None:
+        """In a child: another thread of its parent may hold it."""
+        self._lock = threading.RLock()
 
     def get(self, key: bytes) -> WarmResult | None:
         """The result of a key."""

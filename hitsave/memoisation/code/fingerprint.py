@@ -76,6 +76,11 @@ class Fingerprints:
         self.definitions = Definitions(self.origins)
         self._lock = threading.RLock()
 
+    def renew_locks(self) -> None:
+        """In a forked child: other threads of its parent may hold them."""
+        self._lock = threading.RLock()
+        self._sources.renew_lock()
+
     def make(
         self,
         root: object,

@@ -63,6 +63,10 @@ class Sources:
         #: What earlier processes have read, for the fingerprint that is being made.
         self.readings: Readings | None = None
 
+    def renew_lock(self) -> None:
+        """In a forked child: another thread of its parent may hold it."""
+        self._lock = threading.RLock()
+
     def file(self, name: str) -> SourceFile | None:
         """The source file that code names; None where there is none that can be read."""
         with self._lock:

@@ -237,6 +237,37 @@ if __name__ == "__main__":
     ran_as(project.run(), [], "12")
 
 
+FORKING = """\
+import os, signal, sys, threading, time
+from hitsave import memo
+
+@memo
+def f(x):
+    return x * 2
+
+thread = threading.Thread(target=lambda: [f(x) for x in range(40)])
+thread.start()
+time.sleep(float(sys.argv[1]))
+pid = os.fork()
+if pid == 0:
+    signal.alarm(20)
+    print(f(100), f(100), f.is_cached(100), flush=True)
+    os._exit(0)
+status = os.waitpid(pid, 0)[1]
+thread.join()
+print(status)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+@pytest.mark.parametrize("pause", [0, 0.03, 0.2, *(pytest.param(0.02 * n, marks=pytest.mark.soak) for n in range(40))])
+def test_a_fork_while_another_thread_calls(project: Project, pause: float) -> None:
+    """What the other thread was at is not left half done in the child, which would wait for it without end."""
+    project.write({"main.py": FORKING})
+    outcome = project.start("main.py", str(pause)).finish()
+    assert (outcome.output, outcome.errors) == ("200 200 True 0", ""), outcome
+
+
 def test_a_killed_owner_is_replaced_by_who_waits(project: Project) -> None:
     project.write({"main.py": HELD, "hold": ""})
     owner = project.start(environ={"HOLD": "1"})
