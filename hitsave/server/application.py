@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,6 +22,8 @@ from hitsave.server.patience import Patience
 from hitsave.server.public.published import Published
 from hitsave.server.site import Site
 
+#: What a folder says that is full, or broken, and a system that can open no more files.
+_NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE))
 _log = logging.getLogger("hitsave.server")
 
 
@@ -66,6 +69,7 @@ def create_application(site: Site) -> Starlette:
             RemoteError: _store_failed,
             SQLAlchemyError: _database_failed,
             CacheError: _folder_failed,
+            OSError: _system_failed,
             Exception: _failed,
         },
     )
@@ -106,6 +110,12 @@ async def _folder_failed(request: Request, error: Exception) -> Response:
     _log.error("%s %r: %s", request.method, request.url.path, error)
     refusal = Refusal(503, "folder", "the folder of this server cannot be used; its log says why", {"Retry-After": "2"})
     return refusal_response(request, refusal)
+
+
+async def _system_failed(request: Request, error: Exception) -> Response:
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return await _folder_failed(request, error)
+    raise error
 
 
 async def _failed(request: Request, error: Exception) -> Response:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
+import sqlite3
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,8 +14,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sql
 
+from hitsave.errors import CacheError
 from hitsave.server.access import Role
+from hitsave.server.pages.catalogue.tables import Tables
 from hitsave.server.pages.dashboard import FRESH
+from hitsave.server.pages.holdings import SharedHoldings
 from hitsave.server.settings import ServerLimits
 from tests.remotes.content import format_record
 from tests.remotes.servers.tiny import Answer, Bucket, tiny_bucket
@@ -185,3 +190,33 @@ def test_a_value_that_breaks_off_ends_the_connection(
             count += len(piece)
         assert count < 24 << 20
         assert any("was cut short: gs://bucket/prefix: cannot read" in line for line in caplog.messages)
+
+
+# -- the server's own folder
+
+
+def test_a_folder_that_is_full_is_said_so(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    visitor = Visitor.with_role(server, Role.ADMIN)
+    with monkeypatch.context() as patch:
+        patch.setattr(SharedHoldings, "state", full)
+        page = visitor.get("/datasets")
+        assert page.status == 503
+        assert "its log says why" in page.text
+    assert visitor.get("/datasets").status == 200
+
+
+def test_a_catalogue_that_cannot_be_used_is_said_so(server: Running) -> None:
+    visitor = Visitor.with_role(server, Role.ADMIN)
+    assert visitor.get("/datasets").status == 200
+    (catalogue,) = server.site.settings.data.rglob("catalogue.sqlite")
+    with sqlite3.connect(catalogue) as connection:
+        connection.execute("DROP TABLE refs")
+    connection.close()
+    page = visitor.get("/datasets")
+    assert page.status == 503
+    assert "its log says why" in page.text
+    with pytest.raises(CacheError, match="cannot be written"), Tables(catalogue).writing() as connection:
+        connection.execute("DELETE FROM refs")

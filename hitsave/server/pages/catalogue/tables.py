@@ -96,13 +96,16 @@ class Tables:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """A write transaction, after waiting for other writers; rolled back where the block raises."""
-        with self._connected() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):
-                    connection.rollback()
-                raise
+        """A write transaction, after a wait for others; rolled back where the block raises. Raises CacheError."""
+        try:
+            with self._connected() as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                    connection.execute("COMMIT")
+                except BaseException:
+                    with suppress(sqlite3.Error):
+                        connection.rollback()
+                    raise
+        except sqlite3.Error as error:
+            raise CacheError(f"{self._path}: cannot be written ({error})") from None
