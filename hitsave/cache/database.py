@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from hitsave.cache.files import is_network_folder
+from hitsave.cache.files import is_network_folder, make_empty
 from hitsave.cache.forking import UNDIVIDED
 from hitsave.errors import CacheError
 
@@ -97,6 +97,7 @@ class Database:
         _open_databases.add(self)
 
     def _prepare(self) -> None:
+        make_empty(self._path)
         try:
             self._try_until_free(lambda: self._set_up(self.connection))
         except sqlite3.Error as error:

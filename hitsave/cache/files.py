@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import secrets
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -161,6 +162,23 @@ def install(temporary: str, target: str) -> list[str]:
         os.replace(temporary, target)
         return [folder, os.path.dirname(folder)]
     return [folder]
+
+
+def make_empty(path: Path) -> None:
+    """Make a file with nothing in it, where there is none, with the rights that the umask leaves.
+
+    For SQLite, which gives no rights to a group; the files beside its own then have the same. Nothing is opened under
+    the final name, since closing a database's file takes the locks of all others in the process with it.
+    """
+    if path.exists():
+        return
+    temporary = path.with_name(f".{path.name}-{secrets.token_hex(6)}")
+    with contextlib.suppress(OSError):
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        try:
+            os.link(temporary, path)
+        finally:
+            os.unlink(temporary)
 
 
 def remove_tree(path: str) -> None:

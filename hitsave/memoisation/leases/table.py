@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from hitsave.cache.files import is_network_folder
+from hitsave.cache.files import is_network_folder, make_empty
 from hitsave.cache.processes import Process
 
 _WAIT_SECONDS = 10.0
@@ -102,6 +102,7 @@ class LeaseTable:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
+            make_empty(self.path)
             connection = sqlite3.connect(
                 self.path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False
             )
