@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,3 +75,43 @@ def test_a_bucket_gives_files_at_their_links() -> None:
         assert urllib3.request("GET", str(link)).status == 403
         owner.put_object_acl(Bucket=stores.BUCKET, Key=key, ACL="public-read")
         assert urllib3.request("GET", str(link)).data == content
+
+
+def test_no_folder_is_left_of_what_was_taken_back(tmp_path: Path) -> None:
+    """A web server may list folders; their names are as private as what was in them."""
+    transport = FolderTransport(tmp_path)
+    above = f"{PUBLIC}{'0' * 64}"
+    for key in (f"{above}/a/b/c", f"{above}/a/d", f"{PUBLIC}{'1' * 64}/a"):
+        transport.put(key, b"x")
+    transport.delete([f"{above}/a/b/c"])
+    assert not (tmp_path / above / "a/b").exists()
+    assert transport.list(PUBLIC) == [f"{above}/a/d", f"{PUBLIC}{'1' * 64}/a"]
+    transport.delete([f"{above}/a/d", f"{PUBLIC}{'1' * 64}/a"])
+    assert [*(tmp_path / PUBLIC).iterdir()] == []
+    transport.put(f"{above}/a/d", b"x")
+    transport.sync()
+
+
+def test_folders_that_somebody_removes_meanwhile_are_made_again(tmp_path: Path) -> None:
+    """Two put a file each into the same folder, and remove it, many times: neither meets an error."""
+    keys = [f"{PUBLIC}{'0' * 64}/a/b/{name}" for name in "cd"]
+    failed: list[BaseException] = []
+
+    def work(key: str) -> None:
+        transport = FolderTransport(tmp_path)
+        try:
+            for _ in range(300):
+                transport.put(key, b"x")
+                transport.sync()
+                assert transport.get(key) == b"x"
+                transport.delete([key])
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(key,)) for key in keys]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failed == []
+    assert [*(tmp_path / PUBLIC).iterdir()] == []

@@ -22,6 +22,9 @@ from hitsave.remotes.transports.protocol import Buffer, Listed
 
 _BINARY = getattr(os, "O_BINARY", 0)
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
+_TRIES = 100
+#: Keys that a web server may show to anybody as folders.
+_BROWSED = "public/"
 
 
 class FolderTransport:
@@ -109,11 +112,7 @@ class FolderTransport:
         """Give a file that is finished and durable its key."""
         path = self._path(key)
         try:
-            try:
-                os.link(temporary, path)
-            except FileNotFoundError:
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-                os.link(temporary, path)
+            _link(temporary, path)
         except FileExistsError:
             self._note(path)
             raise RemoteConflict(self.url, key) from None
@@ -165,10 +164,13 @@ class FolderTransport:
                 yield Listed(key, found.st_size, int(found.st_mtime))
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Remove keys."""
+        """Remove keys. Of what people look at, folders that are empty then go, too: their names may tell something."""
         for key in keys:
+            path = self._path(key)
             with self.faults(key), contextlib.suppress(FileNotFoundError):
-                os.unlink(self._path(key))
+                os.unlink(path)
+            if key.startswith(_BROWSED):
+                _drop_empty(os.path.dirname(path), os.path.join(self._root, _BROWSED))
 
     def sync(self) -> None:
         """Make everything that was put so far durable."""
@@ -181,10 +183,38 @@ class FolderTransport:
                 above = os.path.dirname(above)
         if folders:
             with self.faults("."):
-                sync_all(sorted(folders))
+                _sync_folders(folders, os.path.join(self._root, _BROWSED))
 
     def close(self) -> None:
         """There is nothing to end."""
+
+
+def _link(temporary: str, path: str) -> None:
+    """Give a file a name, in a folder that is made where it is missing; others may remove it while it is empty."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(FileNotFoundError):
+            os.link(temporary, path)
+            return
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+    os.link(temporary, path)
+
+
+def _drop_empty(folder: str, above: str) -> None:
+    with contextlib.suppress(OSError):
+        while len(folder) > len(above):
+            os.rmdir(folder)
+            folder = os.path.dirname(folder)
+
+
+def _sync_folders(folders: set[str], browsed: str) -> None:
+    """Make folders durable. One in `browsed` may be gone: somebody removed what was in it."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(FileNotFoundError):
+            sync_all(sorted(folders))
+            return
+        folders = {folder for folder in folders if not folder.startswith(browsed) or os.path.isdir(folder)}
+    sync_all(sorted(folders))
 
 
 def _may_hold(folder: str, prefix: str) -> bool:
