@@ -11,6 +11,8 @@ import io
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
+from hitsave.server.pages.parquet import Unreadable, first_rows
+
 #: Bytes that are looked at of a text, and rows of a table.
 TEXT_BYTES = 64 << 10
 _ROWS = 100
@@ -20,7 +22,6 @@ _DUMP_BYTES = 512
 #: An image is shown up to this size, and a table read out of a file with a footer no larger than this.
 LARGEST_IMAGE = 20 << 20
 _LARGEST_FOOTER = 8 << 20
-_LARGEST_GROUP = 64 << 20
 
 _IMAGES = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -162,34 +163,13 @@ def _dump(head: bytes) -> DumpPreview:
 def _parquet(file: BinaryIO, head: bytes, size: int) -> Preview:
     if importlib.util.find_spec("pyarrow") is None:
         return Preview(_dump(head), "To show Parquet files as tables, install pyarrow beside the server.")
-    try:
-        return _read_parquet(file, head, size)
-    except Exception as error:  # Whatever a library makes of a file that is none.
-        from hitsave.errors import HitsaveError
-
-        if isinstance(error, HitsaveError):
-            raise
-        return Preview(_dump(head), "It cannot be read as a Parquet file.")
-
-
-def _read_parquet(file: BinaryIO, head: bytes, size: int) -> Preview:
-    import pyarrow.parquet as parquet
-
     file.seek(max(size - 8, 0))
-    footer = int.from_bytes(file.read(4), "little")
-    if footer > min(_LARGEST_FOOTER, size):
+    if int.from_bytes(file.read(4), "little") > min(_LARGEST_FOOTER, size):
         return Preview(_dump(head), "Its footer is too large to be read here.")
-    file.seek(0)
-    table = parquet.ParquetFile(file)
-    metadata, schema = table.metadata, table.schema_arrow
-    about = f"{metadata.num_columns:,} columns, {metadata.num_rows:,} rows, {metadata.num_row_groups:,} row groups"
-    names, types = tuple(schema.names[:_COLUMNS]), tuple(str(field.type) for field in schema)[:_COLUMNS]
-    if metadata.num_row_groups and metadata.row_group(0).total_byte_size > _LARGEST_GROUP:
-        shown = TablePreview(about, names, types, (), True)
-        return Preview(shown, "Its rows lie in groups that are too large to be read here.")
-    rows: list[tuple[str, ...]] = []
-    for batch in table.iter_batches(_ROWS, columns=list(names), row_groups=[0] if metadata.num_row_groups else []):
-        columns = [batch.column(number) for number in range(batch.num_columns)]
-        rows = [tuple(str(column[at].as_py())[:_LONGEST_CELL] for column in columns) for at in range(batch.num_rows)]
-        break
-    return Preview(TablePreview(about, names, types, tuple(rows), metadata.num_rows > len(rows)))
+    try:
+        found = first_rows(file, size)
+    except Unreadable:
+        return Preview(_dump(head), "It cannot be read as a Parquet file.")
+    rows = tuple(map(tuple, found["rows"]))
+    table = TablePreview(found["about"], tuple(found["names"]), tuple(found["types"]), rows, found["cut"])
+    return Preview(table, "Its rows lie in groups that are too large to be read here." if found["large"] else "")
