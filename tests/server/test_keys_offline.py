@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from hitsave.cli.commands.serve import command as serve
 from hitsave.errors import ConfigError
 from hitsave.server.offline import OwnKeys
 from hitsave.server.settings import ServerLimits, Settings, parse_server_limits
 from tests.server.inprocess import Running, running
 from tests.server.postgres import Postgres
 from tests.server.serving import Served, environment, serving
+
+ROOT = Path(__file__).parents[2]
 
 
 def keygen(*options: str, database: str = "") -> tuple[int, str, str]:
@@ -72,6 +76,15 @@ def test_limits_are_read() -> None:
     }.items():
         with pytest.raises(ValueError, match=reason):
             parse_server_limits([wrong])
+
+
+def test_the_guide_has_every_limit_and_variable() -> None:
+    guide = (ROOT / "docs/server.md").read_text(encoding="utf-8")
+    assert [one.name for one in fields(ServerLimits) if f"`{one.name}`" not in guide] == []
+    settings = (ROOT / "docs/reference/settings.md").read_text(encoding="utf-8")
+    variables = [option.envvar for option in serve.params if isinstance(option.envvar, str)]
+    assert len(variables) >= 8
+    assert [name for name in variables if f"`{name}`" not in guide or f"`{name}`" not in settings] == []
 
 
 def test_limits_are_given_to_a_server(tmp_path: Path) -> None:
