@@ -32,6 +32,7 @@ from hitsave.memoisation.code.normal import Attention
 from hitsave.memoisation.code.origin import Origin, is_namespace, package_of
 from hitsave.memoisation.code.peeking import peek
 from hitsave.memoisation.code.places import Places
+from hitsave.memoisation.code.settings import depend_on_settings, packages_of
 from hitsave.memoisation.code.source import Sources
 from hitsave.memoisation.code.untracked import depend_on_untracked
 from hitsave.memoisation.code.watch import MISSING, Aliases, Watch, cell_contents
@@ -252,6 +253,10 @@ class Walk:
             self.refer(own)
         for chain in found.globals:
             self._global(namespace, module, chain)
+        for package in packages_of(self, namespace, found.globals):
+            if (id(namespace), f"settings {package}") not in self._seen:
+                self._seen.add((id(namespace), f"settings {package}"))
+                depend_on_settings(self, namespace, package)
         for each in found.imports:
             self._import(each, namespace)
 
@@ -298,6 +303,10 @@ class Walk:
                 self._take(builtin, tuple(rest), dotted)
             return
         self._take(value, tuple(rest), dotted)
+
+    def is_own_module(self, name: str) -> bool:
+        """Whether a module is the project's."""
+        return self._origins.of_module(name) is Origin.OWN
 
     def _bound(self, namespace: Mapping[str, Any], name: str, value: object, dotted: str) -> None:
         if (id(namespace), name) not in self._seen:
