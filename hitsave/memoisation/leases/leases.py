@@ -28,6 +28,7 @@ from typing import TypeVar
 
 from hitsave.cache.processes import Life, life_of, this_process
 from hitsave.memoisation.leases.table import Held, LeaseTable
+from hitsave.memoisation.leases.turning import Loop, goes_on
 from hitsave.memoisation.leases.waiting import Waiter, pause, pause_async
 
 Clock = Callable[[], float]
@@ -45,7 +46,8 @@ _all_leases: weakref.WeakSet[Leases] = weakref.WeakSet()
 class Lease:
     """The right, and the duty, to compute a key. Release it, or use it as a context manager.
 
-    `shared` leases are those that shut nobody out.
+    `shared` leases are those that shut nobody out. `turned_by` is the loop of a holder that is a task, without which it
+    does not go on; `stops` is the loop that stands still while a holder that is none runs.
     """
 
     def __init__(self, leases: Leases, key: bytes, shared: bool = False) -> None:
@@ -55,6 +57,9 @@ class Lease:
         self.released = False
         self.taken = 0.0
         self.wake: list[Callable[[], None]] = []
+        self.turned_by: Loop | None = None
+        self.stops: Loop | None = None
+        self.thread = 0
         self._leases = leases
         self._pid = os.getpid()
 
@@ -128,7 +133,7 @@ class Leases:
 
     def wait(self, key: bytes, done: Callable[[], _Found | None]) -> Lease | _Found:
         """The lease for a key, or what `done` gives, whichever comes first. `done` is asked again under the lease."""
-        waiter = self._waiter(key, done)
+        waiter = Waiter(self, key, done, _live_leases(), in_task=False)
         try:
             while (outcome := waiter.attempt()) is None:
                 pause(waiter.blocking, waiter.next_pause())
@@ -138,16 +143,13 @@ class Leases:
 
     async def wait_async(self, key: bytes, done: Callable[[], _Found | None]) -> Lease | _Found:
         """As `wait`, while other tasks of the loop run."""
-        waiter = self._waiter(key, done)
+        waiter = Waiter(self, key, done, _live_leases(), in_task=True)
         try:
             while (outcome := waiter.attempt()) is None:
                 await pause_async(waiter.blocking, waiter.next_pause())
             return outcome
         finally:
             waiter.close()
-
-    def _waiter(self, key: bytes, done: Callable[[], _Found | None]) -> Waiter[_Found]:
-        return Waiter(self, key, done, tuple(lease.token for lease in _live_leases()))
 
     def claim(self, key: bytes, seen: Held | None) -> Lease | None:
         """Take a key that is free, or take it over from whom was `seen`; None where somebody was quicker."""
@@ -223,9 +225,8 @@ class Leases:
             time.sleep(self._beat_every)
             with self._lock:
                 now = self.clock()
-                old = [
-                    (lease.key, lease.token) for lease in self._here.values() if now - lease.taken >= self._beat_every
-                ]
+                living = [lease for lease in self._here.values() if goes_on(lease)]
+                old = [(lease.key, lease.token) for lease in living if now - lease.taken >= self._beat_every]
                 idle = 0 if self._here else idle + 1
                 if idle == _IDLE_BEATS:
                     self._beater = None

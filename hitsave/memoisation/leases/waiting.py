@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from hitsave.cache.processes import Life, life_of
 from hitsave.memoisation.leases.table import Held
+from hitsave.memoisation.leases.turning import Turning
 
 if TYPE_CHECKING:
     from hitsave.memoisation.leases.leases import Lease, Leases
@@ -24,13 +25,14 @@ class Waiter(Generic[_Found]):
     """One caller that waits for one key."""
 
     def __init__(
-        self, leases: Leases, key: bytes, done: Callable[[], _Found | None], tokens: tuple[bytes, ...]
+        self, leases: Leases, key: bytes, done: Callable[[], _Found | None], held: tuple[Lease, ...], in_task: bool
     ) -> None:
-        """`tokens` are those of the leases that the caller holds meanwhile."""
+        """`held` are the leases that the caller holds meanwhile; `in_task`: a loop goes on while it waits."""
         self._leases = leases
         self._key = key
         self._done = done
-        self._tokens = tokens
+        self._tokens = tuple(lease.token for lease in held)
+        self._turning = Turning(in_task, held)
         self._begun = False
         self._seen: Held | None = None
         self._since = 0.0
@@ -52,8 +54,10 @@ class Waiter(Generic[_Found]):
 
     def _try(self) -> Lease | None:
         lease = self._leases.take(self._key) if not self._begun else self._try_again()
-        if lease is None and self._waits_in_circle():
+        if lease is None and (self._turning.stops(self.blocking) or self._waits_in_circle()):
             lease = self._leases.share(self._key)
+        if lease is not None:
+            self._turning.note(lease)
         return lease
 
     def _try_again(self) -> Lease | None:

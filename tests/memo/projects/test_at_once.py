@@ -168,6 +168,64 @@ print(asyncio.run(main()))
     ran_as(project.run(), ["-", "-"], "(True, 6)")
 
 
+def test_a_task_of_a_loop_that_has_ended_is_not_waited_for(project: Project) -> None:
+    script = """\
+import asyncio
+from hitsave import memo
+
+endless = asyncio.Event()
+
+@memo(ignore=["endless"])
+async def f(x):
+    RAN
+    await endless.wait()
+    return x * 2
+
+async def begin():
+    task = asyncio.ensure_future(f(3))
+    await asyncio.sleep(0.05)
+    return task
+
+loop = asyncio.new_event_loop()
+task = loop.run_until_complete(begin())
+endless.set()
+print(asyncio.run(asyncio.wait_for(f(3), 60)))
+print(loop.run_until_complete(task))
+"""
+    project.write({"main.py": script})
+    ran_as(project.run(), ["-", "-"], "6 6")
+
+
+def test_a_task_that_cannot_go_on_meanwhile_is_not_waited_for(project: Project) -> None:
+    """The loop stands still in a plain function, which runs another loop in a thread."""
+    script = """\
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from hitsave import memo
+
+@memo
+async def inner(x):
+    RAN inner
+    await asyncio.sleep(0.05)
+    return x * 2
+
+@memo
+def outer(x):
+    RAN outer
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(lambda: asyncio.run(asyncio.wait_for(inner(x), 60))).result()
+
+async def main():
+    task = asyncio.create_task(inner(3))
+    await asyncio.sleep(0.02)
+    return outer(3), await task
+
+print(asyncio.run(main()))
+"""
+    project.write({"main.py": script})
+    ran_as(project.run(), ["inner", "inner", "outer"], "(6, 6)")
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_pools(project: Project, method: str) -> None:
     script = f"""\
