@@ -91,7 +91,10 @@ def _check_pack(key: StoreKey, file: UploadedFile, limits: ServerLimits) -> None
 
 def _check_sizes(table: PackTable, limits: ServerLimits) -> None:
     largest = max((block.raw for block in table.blocks), default=0)
-    if largest > limits.block or sum(block.raw for block in table.blocks) > limits.decoded:
+    decoded = sum(block.raw for block in table.blocks)
+    # Entries may overlap: each is hashed, and there could be thousands of nearly all of a block.
+    hashed = sum(ENTRY_RECORD.unpack(record)[3] for record in table.records)
+    if largest > limits.block or max(decoded, hashed) > limits.decoded:
         raise MalformedObject("pack", "decodes to more than this server takes")
 
 

@@ -16,11 +16,14 @@ import zstandard
 
 from hitsave.cache.intake import Intake
 from hitsave.cache.store import Cache
-from hitsave.objects.digest import Digest, ObjectKind, parse_digest
+from hitsave.objects.digest import Digest, ObjectKind, blob_digest, parse_digest
 from hitsave.objects.encoding import encode_tree, tree_from
 from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.objects.refs import Ref, public_ref, snapshot_ref
+from hitsave.packing.blocks import BlockEntry, EntryKindInPack
+from hitsave.packing.pack import PackBuilder
 from hitsave.server.access import Role
+from hitsave.server.settings import ServerLimits
 from tests.server.inprocess import CREATE, Running, running
 from tests.server.pages.exhibits import Visitor, add_tree, put
 from tests.server.pages.places import Place
@@ -217,3 +220,29 @@ def test_what_is_no_key_is_not_looked_for(server: Running, key_id: str) -> None:
     assert server.request("GET", f"/keys/{key_id}/revoke", key=key).status == 404
     number = "9" * 5000
     assert server.request("GET", f"/evaluations/{'a' * 64}/figures/{number}", key=key).status == 404
+
+
+def test_a_directory_of_very_many_is_told_in_pieces(tmp_path: Path) -> None:
+    def make(intake: Intake) -> list[Ref]:
+        blob = put(intake, b"x").digest
+        entries = [TreeEntry(b"%06d" % number, EntryKind.FILE, blob, 1) for number in range(20_001)]
+        return shared(intake.add(ObjectKind.TREE, encode_tree(tree_from(entries))))
+
+    with holding(tmp_path, make) as (server, digest), logged() as records:
+        found = server.request("GET", f"/public/{digest}", key=None).json()
+        assert [row["name"] for row in found["entries"]] == [f"{number:06}" for number in range(20_001)]
+        page = server.request("GET", f"/public/{digest}/", key=None, headers={"Accept": "text/html"})
+        assert page.status == 413
+        assert len(page.data) < 2000
+    assert faults(records) == []
+
+
+def test_a_pack_is_not_hashed_over_and_over(tmp_path: Path) -> None:
+    content = bytes(1000)
+    builder = PackBuilder(bytes(16))
+    entries = [BlockEntry(blob_digest(content[at:]), EntryKindInPack.BLOB, at, 1000 - at) for at in range(100)]
+    data = builder.header() + bytes(builder.block(0, content, 1000, entries)) + builder.finish()
+    for most, expected in ((50_000, 422), (100_000, 201)):
+        with running(tmp_path / f"{most}", ServerLimits(decoded=most)) as server:
+            name = f"packs/{str(builder.digest)[:2]}/{builder.digest}.pack"
+            assert server.put(name, data, server.key())[0] == expected

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, BinaryIO
 from urllib.parse import unquote_to_bytes
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from hitsave.errors import ObjectError
@@ -28,6 +30,9 @@ from hitsave.server.public.spans import Span, parse_range
 from hitsave.server.streaming import stream
 
 _PIECE = 1 << 20
+#: Entries of a directory that a page shows, and that are sent at once to programs.
+_MOST_SHOWN = 20_000
+_ROWS_AT_ONCE = 1000
 _TARGET = re.compile(rb"/public/([0-9a-f]{64})(\.trees|\.tar\.zst|\.zip)?(?:/(.*))?", re.DOTALL)
 #: What everybody may read, any page may read; and what is taken back must not live on in caches.
 _OPEN = {
@@ -82,10 +87,15 @@ def _answer(request: Request, digest: Digest, ending: str, path: bytes | None) -
     if not is_folder:
         return _file(request, source, found)
     if request.query_params.get("format") == "json" or not wants_page(request):
-        return JSONResponse(_listing(source, found), headers=_headers(found))
+        children = source.contents.children(found.entry.digest)
+        return stream(request, _listing(found, children), 200, _headers(found), "application/json")
     if not request.url.path.endswith("/"):
         return RedirectResponse(f"{request.url.path}/", 307, _OPEN)  # So that links on the page lead beneath it.
-    return directory_page(found, source.contents.children(found.entry.digest), _OPEN)
+    children = source.contents.children(found.entry.digest)
+    if len(children) > _MOST_SHOWN:
+        why = f"this directory has {len(children):,} entries, too many for a page; ask for ?format=json, or an archive"
+        raise Refusal(413, "too many", why, _OPEN)
+    return directory_page(found, children, _OPEN)
 
 
 def _refuse() -> Response:
@@ -99,14 +109,19 @@ def _headers(found: Found) -> dict[str, str]:
 # -- directories
 
 
-def _listing(source: Published, found: Found) -> dict[str, Any]:
-    """A directory for programs. Names that are not UTF-8 are percent-encoded in `url` alone."""
-    rows = [_row(name, entry) for name, entry in source.contents.children(found.entry.digest).items()]
-    return {
-        "digest": str(found.entry.digest),
-        "name": found.name.encode("utf-8", "replace").decode(),
-        "entries": rows,
-    }
+def _listing(found: Found, children: Mapping[bytes, TreeEntry]) -> Iterator[bytes]:
+    """A directory for programs, some entries at a time. Names that are not UTF-8 are percent-encoded in `url` alone."""
+    about = {"digest": str(found.entry.digest), "name": found.name.encode("utf-8", "replace").decode()}
+    yield _encode(about)[:-1] + b',"entries":['
+    rows, before = iter(children.items()), b""
+    while some := [_encode(_row(*row)) for row in islice(rows, _ROWS_AT_ONCE)]:
+        yield before + b",".join(some)
+        before = b","
+    yield b"]}"
+
+
+def _encode(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _row(name: bytes, entry: TreeEntry) -> dict[str, Any]:
