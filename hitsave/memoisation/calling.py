@@ -337,6 +337,10 @@ class Caller:
         except (ObjectError, ResultUnreadable) as error:
             self._pass_over(call, kept.name, error)
             return None
+        except OSError as error:  # Too many open files, say: what is kept may be as good as ever.
+            call.passed_over.append(kept.name)
+            warn_once(f"{self.symbol}: a kept result cannot be read ({error})")
+            return None
         recorder = current()
         if recorder is not None:  # What a call took when it ran belongs to who calls it, also when it need not run.
             adopt(dict(kept.evaluation.extras))

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hitsave.cache.processes import this_process
-from hitsave.errors import HitsaveError
+from hitsave.errors import HitsaveError, ObjectError
 from hitsave.memoisation.calling import DEFINITIONS, FINGERPRINTS, Call, Caller, Found
 from hitsave.memoisation.code.entered import Entered, entered_here, own_code, unknown
 from hitsave.memoisation.depth import RAISED_LIMIT
@@ -28,7 +28,7 @@ from hitsave.memoisation.explaining.explanation import Cause, Explanation
 from hitsave.memoisation.explaining.nearest import Wanted, explain_miss, explain_run
 from hitsave.memoisation.keeping import Finished, discard, publish
 from hitsave.memoisation.place import Place
-from hitsave.memoisation.reading import Kept
+from hitsave.memoisation.reading import Kept, load_evaluation
 from hitsave.memoisation.recording import carry, follow_threads
 from hitsave.memoisation.results import GeneratorResult, Pickled, Unpicklable, pickle_result
 from hitsave.memoisation.telling import warn, warn_once
@@ -259,6 +259,8 @@ class Computation:
         try:
             pickled = pickle_result(value)
             display = make_display(before.shapes, value)
+            if call.fresh:
+                self._pass_over_older(call, running.started)
             kept = publish(call.place, self._finished(call, pickled, display, running, before), call.passed_over)
             if call.lost:
                 discard(call.place, call.lost)
@@ -276,6 +278,13 @@ class Computation:
             warn(f"{caller.symbol}: its result is not kept: {error}")
         except (HitsaveError, OSError) as error:
             warn_once(f"{caller.symbol}: its result is not kept: {error}")
+
+    def _pass_over_older(self, call: Call, started: int) -> None:
+        """What was begun before a fresh run, and published while it ran, does not stand in its way."""
+        for name, digest in call.place.cache.evaluations.find(self._caller.symbol, call.key):
+            with suppress(ObjectError):
+                if load_evaluation(call.place, name, digest).evaluation.started < started:
+                    call.passed_over.append(name)
 
     def _extras(self, call: Call, running: Running) -> tuple[Extra, ...]:
         """What was needed beside what could be told before: code that was entered, here and in calls within this."""

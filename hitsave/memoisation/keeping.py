@@ -112,7 +112,7 @@ def _publish(place: Place, done: Finished, besides: Sequence[RefName]) -> Kept |
             name=name,
             digest=digest,
             kind=ObjectKind.EVALUATION,
-            created=int(time.time()),
+            created=_time_after(place, besides),
             by=evaluation.by,
             path=place.path_of(done.file) if done.shared else "",
             git_commit=evaluation.git,
@@ -125,6 +125,13 @@ def _publish(place: Place, done: Finished, besides: Sequence[RefName]) -> Kept |
             release=done.release,
         )
     return Kept(name, digest, evaluation) if first is None else None
+
+
+def _time_after(place: Place, names: Iterable[RefName]) -> int:
+    """Now, and not before any of these, whatever was done to the clock: the newest evaluation counts."""
+    now = int(time.time())
+    refs = [ref for name in names if (ref := place.cache.ref(name)) is not None]
+    return max([now, *(ref.created + 1 for ref in refs if ref.created > now)])
 
 
 def _snapshots(done: Finished) -> tuple[TakenSnapshot, ...]:

@@ -226,6 +226,34 @@ print(asyncio.run(main()))
     ran_as(project.run(), ["inner", "inner", "outer"], "(6, 6)")
 
 
+def test_a_fresh_run_counts_though_an_older_one_ended_meanwhile(project: Project) -> None:
+    script = """\
+import itertools, threading
+from hitsave import memo
+
+number, begun, ended = itertools.count(), threading.Event(), threading.Event()
+
+@memo(ignore=["number", "begun", "ended"])
+def f(x):
+    RAN
+    me = next(number)
+    if me == 0:
+        begun.set()
+        ended.wait(60)
+    else:
+        ended.set()
+        thread.join()
+    return me
+
+thread = threading.Thread(target=f, args=(3,))
+thread.start()
+begun.wait(60)
+print(f.fresh(3), f(3))
+"""
+    project.write({"main.py": script})
+    ran_as(project.run(), ["-", "-"], "1 1")
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_pools(project: Project, method: str) -> None:
     script = f"""\

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.memo.projects.harness import Project, ran_as
@@ -299,3 +301,55 @@ print(f(frame).z.tolist(), list(f(pd.DataFrame({"x": [1, 2], "y": ["a", "b"]})).
     project.write({"main.py": script})
     ran_as(project.run(), ["-"], "[2, 4] ['x', 'y', 'z']")
     ran_as(project.run(), [], "[2, 4] ['x', 'y', 'z']")
+
+
+def test_a_fresh_result_counts_when_the_clock_went_back(project: Project) -> None:
+    script = """\
+import sys, time
+from hitsave import memo
+
+@memo(ignore=["sys"])
+def f(x):
+    RAN
+    return sys.argv[1]
+
+if sys.argv[1] == "later":
+    seconds, nanoseconds = time.time, time.time_ns
+    time.time, time.time_ns = lambda: seconds() - 100_000, lambda: nanoseconds() - 100_000 * 10**9
+    f.fresh(3)
+print(f(3))
+"""
+    project.write({"main.py": script})
+    ran_as(project.run("main.py", "first"), ["-"], "first")
+    ran_as(project.run("main.py", "later"), ["-"], "later")
+    ran_as(project.run("main.py", "none"), [], "later")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
+@pytest.mark.parametrize("result", ["bytes(2_000_000)", "bytearray(2_000_000)"])
+def test_without_a_free_descriptor_it_computes(project: Project, result: str) -> None:
+    script = f"""\
+import os, resource
+from hitsave import memo
+
+@memo
+def f(x):
+    print('ran')
+    return {result}
+
+f(0)
+held = [os.open(os.devnull, os.O_RDONLY)]
+resource.setrlimit(resource.RLIMIT_NOFILE, (held[0] + 20, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+try:
+    while True:
+        held.append(os.open(os.devnull, os.O_RDONLY))
+except OSError:
+    print(len(f(0)))
+for each in held:
+    os.close(each)
+print(len(f(0)))
+"""
+    project.write({"main.py": script})
+    outcome = project.run()
+    assert (outcome.code, outcome.output) == (0, "ran ran 2000000 2000000"), outcome
+    assert "cannot be read" in outcome.errors
