@@ -226,9 +226,14 @@ def find_workspace(start: Path) -> Path:
     """The nearest folder, from `start` upwards, that has settings or is a git repository; `start` where none is."""
     start = Path(os.path.abspath(start))
     for folder in (start, *start.parents):
-        if any((folder / marker).exists() for marker in _MARKERS):
+        if is_workspace(folder):
             return folder
     return start
+
+
+def is_workspace(folder: Path) -> bool:
+    """Whether a folder has settings or is a git repository."""
+    return any((folder / marker).exists() for marker in _MARKERS)
 
 
 def config_folder(environ: Mapping[str, str]) -> Path:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
 from hitsave.cache.store import Cache
-from hitsave.config import Config
+from hitsave.config import Config, RemoteConfig
 from hitsave.errors import (
     ConfigError,
     CorruptObject,
@@ -23,7 +23,7 @@ from hitsave.errors import (
 )
 from hitsave.maintenance.collect import forgotten
 from hitsave.objects.digest import Digest, ObjectKind
-from hitsave.objects.refs import Namespace, Ref
+from hitsave.objects.refs import Namespace, Ref, RefName
 from hitsave.ownership import author
 from hitsave.progress import Progress
 from hitsave.remotes.commits.log import Remote
@@ -70,6 +70,10 @@ class Exchange:
         """A remote by name, or the default one. Raises ConfigError, RemoteError."""
         return self._connections.remote(name, create)
 
+    def config(self, name: str | None = None) -> RemoteConfig:
+        """The settings of a remote, or of the default one. Raises ConfigError, also where none is to be touched."""
+        return self._connections.config(name)
+
     def remotes(self, but: Remote | None = None) -> Iterator[Remote]:
         """Every remote that can be opened, the default one first, without the one that is named."""
         for config in () if self._config.offline else self._config.remotes:
@@ -81,17 +85,22 @@ class Exchange:
             if but is None or remote.format.identity != but.format.identity:
                 yield remote
 
-    def shelf_if_any(self) -> Shelf | None:
-        """The newest state of the default remote; None where there is none, or nothing was ever pushed there."""
+    def shelf_if_any(self, hasty: bool = False) -> Shelf | None:
+        """The newest state of the default remote; None where there is none, or nothing was ever pushed there.
+
+        A hasty look gives up within seconds where nobody answers. Raises RemoteError.
+        """
         if not self._config.remotes or self._config.offline:
             return None
+        found = self._config.remote()
         try:
-            remote = self.remote()
+            if not hasty:
+                return _shelf(self.remote())
+            with self._connections.unless_silent(found):
+                return _shelf(self._connections.hasty(found))
         except RemoteUnsuitable:
-            refuse_strangers(self._connections.transport(self._config.remote()))
+            refuse_strangers(self._connections.transport(found, hasty))
             return None
-        view = remote.latest()
-        return Shelf(view, Reader(remote, view))
 
     def load(self, digest: Digest) -> bytes:
         """A small object, from the cache or else the remote. Raises ObjectNotFound, CorruptObject."""
@@ -262,14 +271,16 @@ class Exchange:
         """Send what refs own, and nothing else."""
         return pushing.push(self.remote(remote, create=True), self._cache, refs, author(), self._progress)
 
-    def push_whole(self, refs: Iterable[Ref], remote: str | None = None) -> pushing.Pushed:
-        """As `push`, without the refs of which only a part was ever fetched, and this remote does not have the rest.
+    def leave_out_parts(self, refs: Iterable[Ref], remote: str | None = None) -> tuple[list[Ref], bool]:
+        """The refs of which all can be pushed, and whether others were left out, which is noted.
 
-        Nothing is made public, nor again: somebody else may have taken it back.
+        These are refs of which only a part was ever fetched, where this remote does not have the rest. Nothing is made
+        public, nor again: somebody else may have taken it back.
         """
         chosen = [ref for ref in refs if ref.name.namespace is not Namespace.PUBLIC]
         known_partial = self._cache.partial_refs()
         partial = [ref for ref in chosen if ref.name in known_partial]
+        lacking: list[RefName] = []
         if partial:
             view = self.remote(remote, create=True).latest()
             held = view.held_of({ref.name for ref in partial})
@@ -283,7 +294,31 @@ class Exchange:
                     self._progress.note(f"{name}: was not pushed, since only a part of it is here")
             if calls:
                 self._progress.note(f"evaluations of which only a part is here were not pushed: {calls}")
-        return self.push([ref for ref in chosen if ref.name not in known_partial], remote)
+        return [ref for ref in chosen if ref.name not in known_partial], bool(lacking)
+
+    def unsendable(self, refs: Sequence[Ref], remote: str | None = None) -> dict[RefName, ObjectError]:
+        """The refs of which something is neither here nor in the remote, each with what was found first."""
+        view = self.remote(remote, create=True).latest()
+        held = view.names_held(refs)
+        return dict(self._find_unsendable(view, [ref for ref in refs if ref.name not in held]))
+
+    def _find_unsendable(self, view: View, refs: Sequence[Ref]) -> Iterator[tuple[RefName, ObjectError]]:
+        """Half by half, since these are few of many."""
+        try:
+            find_wanted(self._cache, view, refs)
+        except (ObjectNotFound, CorruptObject) as error:
+            if len(refs) == 1:
+                yield refs[0].name, error
+                return
+            middle = len(refs) // 2
+            yield from self._find_unsendable(view, refs[:middle])
+            yield from self._find_unsendable(view, refs[middle:])
+
+    def absent(self, refs: Iterable[Ref], remote: str | None = None) -> set[Digest]:
+        """What these refs hold, and is neither here nor in the remote."""
+        digests = self._cache.missing(ref.digest for ref in refs)
+        held = self.remote(remote).latest().has_many(digests)
+        return {digest for digest in digests if digest not in held}
 
     def _rest_is_there(self, view: View, ref: Ref) -> bool:
         """Whether the remote has all of a dataset that is not here: files were added to one that it has."""
@@ -294,6 +329,11 @@ class Exchange:
         except ObjectNotFound:
             return False
         return True
+
+
+def _shelf(remote: Remote) -> Shelf:
+    view = remote.latest()
+    return Shelf(view, Reader(remote, view))
 
 
 def repairing(use: Callable[[], _Used], fetch_again: Callable[[], object]) -> _Used:

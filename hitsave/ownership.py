@@ -11,13 +11,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from hitsave.cache.projects import (
+    Noted,
+    note_project,
+    noted_project,
+    rename_owner,
+    rename_project,
+    stands_elsewhere,
+    versions_beneath,
+)
 from hitsave.cache.store import Cache
+from hitsave.errors import WorkspaceError
 from hitsave.limits import CLOCKS_DIFFER
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.refs import Namespace, Ref, RefName, quote_name, unquote_name
 from hitsave.remotes.commits.log import Author
 from hitsave.snapshots.git import head_commit
-from hitsave.snapshots.pointer import SUFFIX
+from hitsave.snapshots.pointer import SUFFIX, load_pointer, pointer_path
 from hitsave.snapshots.workspace import Workspace
 
 
@@ -36,13 +46,49 @@ class Project:
 
     @property
     def _prefix(self) -> str:
-        return quote_name(self.workspace.project.encode(), slash=True) + "/"
+        return _prefix_of(self.workspace.project)
 
     def relative(self, path: Path) -> Path:
         """A path as seen from the workspace; absolute where it lies outside."""
         absolute = Path(os.path.abspath(path))
         root = self.workspace.root
         return absolute.relative_to(root) if absolute.is_relative_to(root) else absolute
+
+    def take_over(self, cache: Cache, marked: bool) -> tuple[str, int]:
+        """Follow a change of the project's name: what this workspace owned under the former one; that name, how much.
+
+        The name is noted where the folder is `marked` as a workspace, or was noted before. What another workspace has
+        under the former name stays there as well. See docs/decisions/0016.
+        """
+        root, project = self.workspace.root, self.workspace.project
+        noted = noted_project(cache.database, root)
+        if noted == (project, os.fspath(root), True) or (noted is None and not marked):
+            return project, 0
+        taken = 0
+        if noted is not None and noted.project != project:
+            taken = self._take_from(cache, noted)
+        note_project(cache.database, root, project)
+        return (project if noted is None else noted.project), taken
+
+    def _take_from(self, cache: Cache, noted: Noted) -> int:
+        """Rename what was owned under a former name, as far as it is this workspace's for sure."""
+        former = _prefix_of(noted.project)
+        mine = {path for path, digest in versions_beneath(cache.database, former) if self._names(path, digest)}
+        if not mine and not noted.same_folder:
+            return 0
+        with cache.database.writing() as connection:
+            if not stands_elsewhere(cache.database, noted.project, self.workspace.root):
+                return rename_project(connection, former, self._prefix)
+            renamed = [(f"{former}{path}@", f"{self._prefix}{path}@") for path in mine]
+            return sum(rename_owner(connection, old, new, keep=True) for old, new in renamed)
+
+    def _names(self, quoted: str, version: bytes) -> bool:
+        """Whether a pointer file of this workspace names this version of the dataset at a path."""
+        place = self.workspace.root / os.fsdecode(unquote_name(quoted))
+        try:
+            return load_pointer(pointer_path(place)).digest == version
+        except (OSError, WorkspaceError):
+            return False
 
     def make_ref(self, name: RefName, digest: Digest, kind: ObjectKind, path: Path | None) -> Ref:
         """A new ref of this project; `path` is what was captured, where that is known."""
@@ -114,6 +160,10 @@ class Project:
             if ref.digest == digest and self.has_path(ref):
                 return Path(os.fsdecode(unquote_name(ref.path.removeprefix(self._prefix))))
         return None
+
+
+def _prefix_of(project: str) -> str:
+    return quote_name(project.encode(), slash=True) + "/"
 
 
 def author() -> Author:

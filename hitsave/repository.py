@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self, TypeVar
 
 from hitsave import recording
+from hitsave.amounts import count
 from hitsave.cache.store import Cache
-from hitsave.config import Config, load
+from hitsave.config import Config, is_workspace, load
 from hitsave.contents import Contents
-from hitsave.errors import ObjectError, ObjectNotFound, WorkspaceError
+from hitsave.errors import HitsaveError, ObjectError, ObjectNotFound, SnapshotError, WorkspaceError
 from hitsave.exchange import Exchange, PulledEvaluations, repairing
 from hitsave.maintenance import collect as collection
 from hitsave.maintenance import repair as repairing_cache
@@ -35,19 +36,21 @@ from hitsave.snapshots.keeping import NameOnly
 from hitsave.snapshots.layout import Include
 from hitsave.snapshots.materialise import Materialised
 from hitsave.snapshots.place import put_object
-from hitsave.snapshots.pointer import Pointer, load_pointer, pointer_path
+from hitsave.snapshots.pointer import Pointer
 from hitsave.snapshots.status import DatasetStatus, status
 from hitsave.snapshots.workspace import Workspace
+from hitsave.transfers import Got, Sent, Transfers
 from hitsave.upkeep import Upkeep
 
 _Used = TypeVar("_Used")
 
 
 class Pulled(NamedTuple):
-    """What a pull did: what came from the remote, and what was checked out."""
+    """What a pull did: what came from the remote, what was checked out, and what failed, with the reasons."""
 
     fetched: Fetched
     checked_out: list[CheckedOut]
+    failed: dict[Path, HitsaveError]
 
 
 class Repository:
@@ -61,10 +64,18 @@ class Repository:
         self.progress = progress
         self.workspace = Workspace(config.workspace, config.project)
         self.project = Project(self.workspace)
+        self._follow_name(is_workspace(config.workspace))
         self.exchange = Exchange(config, cache, progress)
         self.names = Names(cache, self.workspace, self.exchange.shelf_if_any, self.exchange.load)
         self.contents = Contents(cache, self.exchange, self.names)
+        self.transfers = Transfers(cache, self.exchange, self.project, progress)
         self.publishing = Publishing(config, cache, self.exchange, self.project, progress)
+
+    def _follow_name(self, noting: bool) -> None:
+        former, taken = self.project.take_over(self.cache, noting)
+        if taken:
+            now = self.workspace.project
+            self.progress.note(f"this project was called {former} and is {now} now: {count(taken, 'ref')} renamed")
 
     @classmethod
     def open(
@@ -191,6 +202,7 @@ class Repository:
 
     def add(self, path: Path) -> datasets.Added:
         """Store a dataset and write its pointer file."""
+        self._follow_name(noting=True)
         return datasets.add(
             self.cache,
             self.workspace,
@@ -213,29 +225,29 @@ class Repository:
         ).run(path, pointer)
 
     def pull(
-        self, paths: Iterable[Path], remote: str | None = None, include: Include | None = None, force: bool = False
+        self, paths: Sequence[Path], remote: str | None = None, include: Include | None = None, force: bool = False
     ) -> Pulled:
-        """Fetch what pointer files name, and check it out."""
-        wanted = list(paths)
-        fetched = [self.fetch(wanted, remote, include)]
+        """Fetch what pointer files name, and check it out; what cannot be had holds up nothing else."""
+        got = self.fetch(paths, remote, include)
+        fetched, failed, done = [got.fetched], dict(got.failed), []
+
+        def fetch_again(path: Path) -> None:
+            fetched.append(self.exchange.fetch([self.transfers.named(path)], remote, include))
 
         def check_out(path: Path) -> CheckedOut:
-            return repairing(
-                lambda: self.checkout(path, force, include),
-                lambda: fetched.append(self.fetch([path], remote, include)),
-            )
+            return repairing(lambda: self.checkout(path, force, include), lambda: fetch_again(path))
 
-        done = [check_out(path) for path in wanted]
-        return Pulled(Fetched(*map(sum, zip(*fetched, strict=True))), done)
-
-    def fetch(self, paths: Iterable[Path], remote: str | None = None, include: Include | None = None) -> Fetched:
-        """Bring what pointer files name into the cache. No remote is asked where everything is here."""
-        refs: list[Ref] = []
         for path in paths:
-            pointer = load_pointer(pointer_path(path))
-            name = self.workspace.dataset_ref(path, pointer.digest)
-            refs.append(self.project.make_ref(name, pointer.digest, pointer.kind, path))
-        return self.exchange.fetch(refs, remote, include)
+            if path not in failed:
+                try:
+                    done.append(check_out(path))
+                except (WorkspaceError, SnapshotError, ObjectError) as error:
+                    failed[path] = error
+        return Pulled(Fetched(*map(sum, zip(*fetched, strict=True))), done, failed)
+
+    def fetch(self, paths: Iterable[Path], remote: str | None = None, include: Include | None = None) -> Got:
+        """Bring what pointer files name into the cache. No remote is asked where everything is here."""
+        return self.transfers.fetch(paths, remote, include)
 
     def pull_evaluations(self, remote: str | None = None) -> PulledEvaluations:
         """Bring what others have run of this project's functions; a result comes when it is first asked for."""
@@ -307,17 +319,11 @@ class Repository:
         shelf = self.exchange.shelf_if_any()
         return shelf is not None and shelf.view.has(digest)
 
-    def push(self, paths: Iterable[Path] | None, remote: str | None = None) -> pushing.Pushed:
+    def push(self, paths: Iterable[Path] | None, remote: str | None = None) -> Sent:
         """Send what this project owns; with `paths`, what their pointer files name."""
         if paths is None:
-            return self.exchange.push_whole(self.project.own_refs(self.cache), remote)
-        refs: list[Ref] = []
-        for path in paths:
-            pointer = load_pointer(pointer_path(path))
-            name = self.workspace.dataset_ref(path, pointer.digest)
-            known = self.cache.ref(name)
-            refs.append(known or self.project.make_ref(name, pointer.digest, pointer.kind, path))
-        return self.exchange.push(refs, remote)
+            return self.transfers.push(remote)
+        return self.transfers.push_datasets(paths, remote)
 
     # -- maintenance
 

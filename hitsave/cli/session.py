@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from hitsave.cli.progress import Terminal
     from hitsave.config import Config
     from hitsave.remotes.transports.traffic import Traffic
     from hitsave.repository import Repository
+    from hitsave.snapshots.workspace import Workspace
 
 
 class Session:
@@ -86,6 +89,14 @@ class Session:
         return load(Path.cwd(), os.environ)
 
     @property
+    def workspace(self) -> Workspace:
+        """The workspace of the current folder."""
+        from hitsave.snapshots.workspace import Workspace
+
+        config = self.config
+        return Workspace(config.workspace, config.project)
+
+    @property
     def repository(self) -> Repository:
         """The repository of the current folder."""
         if self._repository is None:
@@ -105,6 +116,16 @@ class Session:
         """One line on stderr about what was done."""
         if not self.quiet:
             click.echo(text, err=True)
+
+    def fail(self, reasons: Iterable[str]) -> int:
+        """Say what could not be done, a line for each; the exit code."""
+        from hitsave.cli.output import one_line
+
+        code = 0
+        for reason in reasons:
+            click.echo(f"hitsave: {one_line(reason)}", err=True)
+            code = 1
+        return code
 
 
 pass_session = click.make_pass_decorator(Session)

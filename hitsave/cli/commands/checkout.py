@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @pass_session
 def command(
     session: Session, paths: tuple[Path, ...], globs: tuple[str, ...], excluded: tuple[str, ...], force: bool
-) -> None:
+) -> int:
     """Make working files match their pointer files; with REV, both what they were at that commit of git.
 
     With REV, what is missing is fetched. A first word that is the path of something here is no REV; REV:PATH cannot be
@@ -43,6 +43,7 @@ def command(
       hitsave checkout v1.2 data/images
       hitsave checkout --include 'train/*.png' data/images
     """
+    from hitsave.errors import ObjectNotFound
     from hitsave.looking.returning import revision_among
     from hitsave.snapshots.partial import include_globs
 
@@ -51,11 +52,19 @@ def command(
     revision, places = revision_among(repository, paths)
     if revision is not None:
         _go_back(session, revision, places, force, include)
-        return
+        return 0
+    away: list[str] = []
     for path in repository.find_datasets(places):
-        done = repository.checkout(path, force, include)
+        try:
+            done = repository.checkout(path, force, include)
+        except ObjectNotFound as error:
+            place = show_path(path)
+            away.append(f"{place}: {error.digest} is not here; 'hitsave pull {place}' fetches it")
+            continue
         session.end_progress()
         session.say(_describe(done))
+    session.end_progress()
+    return session.fail(away)
 
 
 def _go_back(session: Session, revision: str, paths: tuple[Path, ...], force: bool, include: Include | None) -> None:

@@ -9,6 +9,7 @@ import click
 from hitsave.amounts import count, show_size
 from hitsave.cli.output import emit_json, json_option, named_remote_option, part_options, paths_argument
 from hitsave.cli.session import Session, pass_session
+from hitsave.cli.shortfalls import describe_failures, failures_as_json
 
 
 @click.command("fetch")
@@ -24,7 +25,7 @@ def command(
     excluded: tuple[str, ...],
     remote: str | None,
     as_json: bool,
-) -> None:
+) -> int:
     """Fetch what pointer files name into the cache; working files stay as they are.
 
     Without PATH, evaluations of this project's functions come as well; a result comes when it is first asked for.
@@ -38,15 +39,17 @@ def command(
     from hitsave.snapshots.partial import include_globs
 
     repository = session.repository
-    done = repository.fetch(repository.find_datasets(paths), remote, include_globs(globs, excluded))
+    got = repository.fetch(repository.find_datasets(paths), remote, include_globs(globs, excluded))
+    done, failed = got.fetched, describe_failures(got.failed)
     evaluations = PulledEvaluations() if paths else repository.pull_evaluations(remote)
     session.end_progress()
     if as_json:
-        emit_json({**done._asdict(), "evaluations": evaluations._asdict()})
-        return
+        emit_json({**done._asdict(), "evaluations": evaluations._asdict(), **failures_as_json(got.failed)})
+        return session.fail(failed)
     if done.received:
         session.say(f"{count(done.objects, 'object')}, {show_size(done.size)}: {show_size(done.received)} received")
     if evaluations.new:
         session.say(f"{count(evaluations.new, 'evaluation')}: {show_size(evaluations.received)} received")
-    if not (done.received or evaluations.new):
+    if not (done.received or evaluations.new or failed):
         session.say("everything is in the cache already")
+    return session.fail(failed)

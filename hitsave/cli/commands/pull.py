@@ -9,6 +9,7 @@ import click
 from hitsave.amounts import count, show_size
 from hitsave.cli.output import emit_json, json_option, named_remote_option, part_options, paths_argument, show_path
 from hitsave.cli.session import Session, pass_session
+from hitsave.cli.shortfalls import describe_failures, failures_as_json, raise_only_one
 
 
 @click.command("pull")
@@ -26,10 +27,11 @@ def command(
     remote: str | None,
     force: bool,
     as_json: bool,
-) -> None:
+) -> int:
     """Fetch what pointer files name, or a part of it, and check it out.
 
-    Without PATH, evaluations of this project's functions come as well; a result comes when it is first asked for.
+    Without PATH, evaluations of this project's functions come as well; a result comes when it is first asked for. What
+    cannot be had holds up nothing else; then the exit code is 1.
 
     \b
     Examples:
@@ -42,8 +44,11 @@ def command(
 
     repository = session.repository
     done = repository.pull(repository.find_datasets(paths), remote, include_globs(globs, excluded), force)
+    if not done.checked_out:
+        raise_only_one(done.failed)
     evaluations = PulledEvaluations() if paths else repository.pull_evaluations(remote)
     session.end_progress()
+    failed = describe_failures(done.failed)
     if as_json:
         checked_out = [
             {"path": str(item.path), "digest": str(item.digest), "written": item.written, "removed": item.removed}
@@ -54,9 +59,10 @@ def command(
                 "fetched": done.fetched._asdict(),
                 "checked_out": checked_out,
                 "evaluations": evaluations._asdict(),
+                **failures_as_json(done.failed),
             }
         )
-        return
+        return session.fail(failed)
     for item in done.checked_out:
         written = f"{count(item.written, 'file')} written, {show_size(item.size)}"
         removed = f", {count(item.removed, 'file')} removed" if item.removed else ""
@@ -69,3 +75,4 @@ def command(
         )
     if evaluations.new:
         session.say(f"{count(evaluations.new, 'evaluation')}: {show_size(evaluations.received)} received")
+    return session.fail(failed)

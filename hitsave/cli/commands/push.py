@@ -16,11 +16,12 @@ from hitsave.cli.session import Session, pass_session
 @named_remote_option
 @json_option
 @pass_session
-def command(session: Session, paths: tuple[Path, ...], remote: str | None, as_json: bool) -> None:
+def command(session: Session, paths: tuple[Path, ...], remote: str | None, as_json: bool) -> int:
     """Send what this project owns and the remote lacks.
 
     Without PATH these are all versions of its datasets, the snapshots taken in it, and the evaluations of its
-    functions; with PATH, what the pointer files name. Nothing else leaves this machine.
+    functions; with PATH, what the pointer files name. Nothing else leaves this machine. What cannot be sent holds up
+    nothing else; then the exit code is 1.
 
     \b
     Examples:
@@ -29,14 +30,17 @@ def command(session: Session, paths: tuple[Path, ...], remote: str | None, as_js
       hitsave push --verbose
     """
     repository = session.repository
-    done = repository.push(repository.find_datasets(paths) if paths else None, remote)
+    sent = repository.push(repository.find_datasets(paths) if paths else None, remote)
     session.end_progress()
+    done, place = sent.pushed, f"to {sent.remote.name} ({sent.remote.url})"
     if as_json:
-        emit_json(done._asdict())
-    elif done.refs == 0:
-        session.say("everything is there already; nothing was sent")
-    else:
+        emit_json(done._asdict() | ({"failed": sent.failed} if sent.failed else {}))
+    elif done.refs == 0 and not sent.failed:
+        there = "" if sent.lacking else "everything is there already; "
+        session.say(f"{there}nothing was sent {place}")
+    elif done.refs:
         session.say(
             f"{count(done.objects, 'object')}, {show_size(done.size)}: {show_size(done.sent)} sent "
-            f"in {count(done.packs, 'pack')}, {count(done.refs, 'ref')} made"
+            f"in {count(done.packs, 'pack')}, {count(done.refs, 'ref')} made, {place}"
         )
+    return session.fail(sent.failed)

@@ -1,0 +1,164 @@
+"""Datasets between this machine and a remote. What cannot go or come holds up nothing else, and is told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from hitsave.cache.store import Cache
+from hitsave.config import RemoteConfig
+from hitsave.errors import CorruptObject, HitsaveError, ObjectError, ObjectNotFound, WorkspaceError
+from hitsave.exchange import Exchange
+from hitsave.objects.refs import Namespace, Ref, unquote_name
+from hitsave.ownership import Project
+from hitsave.progress import Progress
+from hitsave.remotes.reading.fetch import Fetched
+from hitsave.remotes.writing.push import Pushed
+from hitsave.snapshots.datasets import is_complete
+from hitsave.snapshots.layout import Include
+from hitsave.snapshots.pointer import load_pointer, pointer_path, target_path
+from hitsave.snapshots.workspace import find_pointers
+
+
+class Sent(NamedTuple):
+    """What a push did, and where; what it could not send, each with the reason; whether something else is lacking."""
+
+    pushed: Pushed
+    remote: RemoteConfig
+    failed: tuple[str, ...] = ()
+    lacking: bool = False
+
+
+class Got(NamedTuple):
+    """What a fetch brought, and the datasets that it could not bring, with the reasons."""
+
+    fetched: Fetched
+    failed: dict[Path, HitsaveError]
+
+
+class Transfers:
+    """Pushes and fetches for one workspace."""
+
+    def __init__(self, cache: Cache, exchange: Exchange, project: Project, progress: Progress) -> None:
+        self._cache = cache
+        self._exchange = exchange
+        self._project = project
+        self._progress = progress
+
+    # -- pushing
+
+    def push(self, remote: str | None = None) -> Sent:
+        """Send all that this project owns, and what its pointer files name."""
+        away = self._own_what_pointers_name()
+        refs, lacking = self._exchange.leave_out_parts(self._project.own_refs(self._cache), remote)
+        sent = self._send(refs, remote)
+        names = [self._show(path) for path in self._nowhere(away, remote)]
+        for name in names:
+            self._progress.note(
+                f"{name}: what its pointer file names is neither wholly here nor in {sent.remote.name}; "
+                "run 'hitsave push' where it was added"
+            )
+        return sent._replace(lacking=lacking or bool(names))
+
+    def push_datasets(self, paths: Iterable[Path], remote: str | None = None) -> Sent:
+        """Send what the pointer files of datasets name."""
+        refs = [self.named(path) for path in paths]
+        return self._send([self._cache.ref(ref.name) or ref for ref in refs], remote)
+
+    def _send(self, refs: Sequence[Ref], remote: str | None) -> Sent:
+        """Send what refs own, without those of which something is lost here."""
+        try:
+            return Sent(self._exchange.push(refs, remote), self._exchange.config(remote))
+        except (ObjectNotFound, CorruptObject):
+            lost = self._exchange.unsendable(refs, remote)
+            if not lost:
+                raise
+        pushed = self._exchange.push([ref for ref in refs if ref.name not in lost], remote)
+        failed = [self._cannot_send(ref, lost[ref.name]) for ref in refs if ref.name in lost]
+        return Sent(pushed, self._exchange.config(remote), tuple(failed))
+
+    def _cannot_send(self, ref: Ref, error: ObjectError) -> str:
+        lost = getattr(error, "digest", str(ref.digest))
+        name = f"{ref.name.namespace}/{ref.digest.short}"
+        if ref.name.namespace is Namespace.DATASETS:
+            path = os.fsdecode(unquote_name(ref.path.partition("/")[2]))
+            name = f"{path}@{ref.digest.short}"
+            if self._cache.ref(ref.name) is None:
+                return (
+                    f"{name}: was not pushed, since {lost} is not here; 'hitsave fetch {path}' brings what is elsewhere"
+                )
+        elif ref.name.namespace is Namespace.EVALUATIONS:
+            name = str(ref.name)
+        return (
+            f"{name}: was not pushed, since {lost} is lost here; 'hitsave fsck --repair' brings "
+            f"it back where a remote has it, 'hitsave forget {name}' gives this version up"
+        )
+
+    def _own_what_pointers_name(self) -> dict[Path, Ref]:
+        """Make the refs of what pointer files name and is here, where they are missing; what is not wholly here."""
+        away: dict[Path, Ref] = {}
+        for pointer in find_pointers(self._project.workspace.root):
+            path = target_path(pointer)
+            try:
+                named = load_pointer(pointer)
+            except WorkspaceError as error:
+                self._progress.note(str(error))
+                continue
+            if self._cache.ref(self._project.workspace.dataset_ref(path, named.digest)) is not None:
+                continue
+            if is_complete(self._cache, named.digest, named.kind):
+                self._exchange.own(self.named(path))
+            else:
+                away[path] = self.named(path)
+        return away
+
+    def _nowhere(self, away: dict[Path, Ref], remote: str | None) -> list[Path]:
+        """The datasets that the remote does not have either."""
+        absent = self._exchange.absent(away.values(), remote) if away else set()
+        return [path for path, ref in away.items() if ref.digest in absent]
+
+    # -- fetching
+
+    def fetch(self, paths: Iterable[Path], remote: str | None = None, include: Include | None = None) -> Got:
+        """Bring what pointer files name into the cache. No remote is asked where everything is here."""
+        wanted: dict[Path, Ref] = {}
+        failed: dict[Path, HitsaveError] = {}
+        for path in paths:
+            try:
+                wanted[path] = self.named(path)
+            except WorkspaceError as error:
+                failed[path] = error
+        try:
+            return Got(self._exchange.fetch(wanted.values(), remote, include), failed)
+        except ObjectNotFound:
+            absent = self._exchange.absent(wanted.values(), remote)
+        fetched = [Fetched()]
+        for path, ref in wanted.items():  # One by one: of what is there, too, something may be lacking.
+            try:
+                if ref.digest in absent:
+                    raise ObjectNotFound(str(ref.digest))
+                fetched.append(self._exchange.fetch([ref], remote, include))
+            except ObjectNotFound as error:
+                failed[path] = self._cannot_fetch(path, ref, error, remote)
+        return Got(Fetched(*map(sum, zip(*fetched, strict=True))), failed)
+
+    def _cannot_fetch(self, path: Path, ref: Ref, error: ObjectNotFound, remote: str | None) -> WorkspaceError:
+        name, place = self._exchange.config(remote).name, self._show(path)
+        if error.digest == str(ref.digest):
+            reason = f"{ref.digest} was never pushed to {name}; run 'hitsave push' where it was added"
+        else:
+            reason = f"{name} lacks the object {error.digest} of it; 'hitsave fsck --remote {name}' tells more"
+        return WorkspaceError(f"{place}: {reason}")
+
+    # -- both
+
+    def named(self, path: Path) -> Ref:
+        """A ref of what a pointer file names. Raises WorkspaceError, FileNotFoundError."""
+        pointer = load_pointer(pointer_path(path))
+        name = self._project.workspace.dataset_ref(path, pointer.digest)
+        return self._project.make_ref(name, pointer.digest, pointer.kind, path)
+
+    def _show(self, path: Path) -> str:
+        return self._project.relative(path).as_posix()

@@ -1,0 +1,87 @@
+"""What cannot be pushed, pulled or checked out is named, and holds up nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.world import User, World
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+@pytest.fixture
+def ann(world: World) -> User:
+    ann = world.user(remote=True)
+    for name in ("one", "two"):
+        ann.write({"a": name.encode()}, name)
+        ann.do("add", name)
+    return ann
+
+
+def lose(user: User, name: str, content: bytes) -> str:
+    """Add a version of a dataset with a large file, and lose that file."""
+    user.write({"large": content}, name)
+    digest = user.add(name)
+    (lost,) = (path for path in (user.cache / "objects").rglob("*") if path.is_file())
+    lost.chmod(0o600)
+    lost.unlink()
+    return digest
+
+
+def test_pull_brings_the_others(world: World, ann: User) -> None:
+    ann.do("push", "one")
+    ben = world.clone(ann)
+    digest = ann.do("status", "two", "--json").json[0]["digest"]
+    done = ben.run("pull")
+    assert done.code == 1
+    assert (ben.workspace / "one" / "a").read_bytes() == b"one"
+    never = f"two: {digest} was never pushed to origin; run 'hitsave push' where it was added"
+    assert done.said.splitlines()[-1] == f"hitsave: {never}"
+    assert ben.refused("fetch", "two") == f"hitsave: {never}"
+    told = ben.run("pull", "--json")
+    assert (told.code, told.json["failed"]) == (1, {str(ben.workspace / "two"): never})
+
+
+def test_pull_goes_past_changes_that_were_not_added(world: World, ann: User) -> None:
+    ann.do("push")
+    ben = world.clone(ann)
+    ben.write({"a": b"mine"}, "one")
+    done = ben.run("pull")
+    assert done.code == 1
+    assert (ben.workspace / "two" / "a").read_bytes() == b"two"
+    assert "unsaved changes would be lost (a)" in done.said.splitlines()[-1]
+    assert (ben.workspace / "one" / "a").read_bytes() == b"mine"
+
+
+def test_push_sends_what_is_healthy(ann: User) -> None:
+    digest = lose(ann, "one", b"l" * 200_000)
+    (ann.workspace / "one" / "large").unlink()
+    ann.add("one")
+    done = ann.run("push")
+    assert done.code == 1
+    assert "2 refs made, to origin" in done.said
+    last = done.said.splitlines()[-1]
+    name = f"one@{digest[:12]}"
+    assert last.startswith(f"hitsave: {name}: was not pushed, since ")
+    assert last.endswith(f"'hitsave forget {name}' gives this version up")
+    assert [dataset["pushed"] for dataset in ann.do("status", "--json").json] == [True, True]
+    assert ann.run("push", "--json").json["failed"] == [last.removeprefix("hitsave: ")]
+    ann.do("forget", name)
+    assert "everything is there already" in ann.do("push").said
+
+
+def test_checkout_says_where_the_data_comes_from(world: World, ann: User) -> None:
+    digest = ann.do("status", "one", "--json").json[0]["digest"]
+    ann.do("push")
+    ben = world.clone(ann)
+    ben.do("pull", "two")
+    (ben.workspace / "two" / "a").unlink()
+    done = ben.run("checkout")
+    assert done.code == 1
+    assert (ben.workspace / "two" / "a").read_bytes() == b"two"
+    assert done.said.splitlines()[-1] == f"hitsave: one: {digest} is not here; 'hitsave pull one' fetches it"
