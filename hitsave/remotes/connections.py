@@ -14,14 +14,26 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hitsave.config import Config, RemoteConfig
-from hitsave.errors import ConfigError, RemoteUnavailable
+from hitsave.config import ENVIRONMENT_REMOTE, Config, RemoteConfig
+from hitsave.errors import ConfigError, RemoteUnavailable, suggest
 from hitsave.remotes.commits.log import Remote
-from hitsave.remotes.opening import open_transport
+from hitsave.remotes.opening import check_url, open_transport
 from hitsave.remotes.transports.protocol import Transport
 
 #: Seconds for which a remote that did not answer is not asked for evaluations.
 _SILENCE = 60.0
+
+
+def _check(config: Config, remote: RemoteConfig) -> None:
+    """Refuse what was mistyped, rather than make a folder of that name. Raises ConfigError, RemoteUnsuitable."""
+    url = remote.url
+    plain = "://" not in url and os.path.basename(url) == url and url not in (".", "..")
+    check_url(url)
+    if remote.name != ENVIRONMENT_REMOTE or not plain or (config.workspace / url).is_dir():
+        return
+    known = [each.name for each in config.remotes if each.name != ENVIRONMENT_REMOTE]
+    near = suggest(url, known, f"there are {', '.join(known)}" if known else "none is set")
+    raise ConfigError(f"{ENVIRONMENT_REMOTE}: there is no remote {url!r} (a folder of this name is ./{url}){near}")
 
 
 class Connections:
@@ -77,6 +89,7 @@ class Connections:
         key = (remote.name, hasty)
         if key not in self._transports:
             url = remote.url
+            _check(self._config, remote)
             url = url if "://" in url else os.fspath(self._config.workspace / Path(url).expanduser())
             self._transports[key] = open_transport(url, hasty=hasty)
         return self._transports[key]

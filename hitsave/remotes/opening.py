@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from hitsave.errors import RemoteConflict, RemoteError, RemoteNotFound, RemoteRefused, RemoteUnsuitable
 from hitsave.remotes.commits.keys import COMMITS, FORMAT_KEY
 from hitsave.remotes.commits.suitable import refuse_overwriting, refuse_strangers
-from hitsave.remotes.transports.bucketurls import is_bucket, open_bucket
+from hitsave.remotes.transports.bucketurls import BUCKET_SCHEMES, is_bucket, open_bucket
 from hitsave.remotes.transports.folder import FolderTransport
 from hitsave.remotes.transports.protocol import Transport
 from hitsave.remotes.transports.retrying import BackOff, Retrying
@@ -44,11 +45,38 @@ def open_transport(url: str, patient: bool = True, hasty: bool = False) -> Trans
         transport = counted(opened)
         return Retrying(transport, _HASTY if hasty else None) if patient else transport
     if "://" in url:
-        raise RemoteUnsuitable(
-            f"{url}: there are remotes at https://, s3://, gs://, az://, ssh:// and file:// URLs, "
-            "and in folders, named by a path"
-        )
+        raise _unknown_scheme(url)
     return counted(FolderTransport(Path(os.path.abspath(os.path.expanduser(url)))))
+
+
+def check_url(url: str) -> None:
+    """Refuse what is meant as a URL and is none, which would pass for a folder. Raises RemoteUnsuitable."""
+    if not url.strip():
+        raise RemoteUnsuitable("a remote is a URL or a folder, and this is empty")
+    scheme, _, rest = url.partition("://")
+    if rest or url.endswith("://"):
+        if scheme not in (*_BY_SCHEME, *BUCKET_SCHEMES, "file"):
+            raise _unknown_scheme(url)
+    elif not os.path.isdir(os.path.expanduser(url)) and (meant := _meant_url(url)):
+        raise RemoteUnsuitable(f"{url}: is no URL; did you mean {meant}? A folder of this name is ./{url}")
+
+
+def _unknown_scheme(url: str) -> RemoteUnsuitable:
+    return RemoteUnsuitable(
+        f"{url}: there are remotes at https://, s3://, gs://, az://, ssh:// and file:// URLs, "
+        "and in folders, named by a path"
+    )
+
+
+def _meant_url(text: str) -> str:
+    """The URL that a text was meant to be: `s3:/bucket`, `gs//bucket`, or `user@host:path` as of scp; else nothing."""
+    scheme, rest = re.match(r"(\w*)(:?/+.*|:?)", text).groups()  # type: ignore[union-attr]
+    if scheme in (*_BY_SCHEME, *BUCKET_SCHEMES, "file") and rest.startswith((":", "//")):
+        return f"{scheme}://{'/' if scheme == 'file' else ''}{rest.lstrip(':/')}"
+    if remote := re.fullmatch(r"((?:[^@:/\\]+@)?[^@:/\\]{2,}):(.*)", text):
+        host, path = remote.groups()
+        return f"ssh://{host}{'' if path.startswith('/') else '/~/'}{path.removeprefix('~/')}"
+    return ""
 
 
 def _open_sftp(url: str, hasty: bool) -> Transport:

@@ -62,6 +62,13 @@ class Workspace:
                 return above
         return None
 
+    def refuse_inside_dataset(self, place: Path) -> None:
+        """Raises WorkspaceError where a remote would be a part of what is to be sent to it."""
+        for folder in (place, Path(os.path.realpath(place))):
+            dataset = folder if pointer_path(folder).is_file() else self.dataset_above(folder)
+            if dataset is not None:
+                raise WorkspaceError(f"{place}: lies in the dataset {dataset}; a remote needs a place of its own")
+
     def datasets(self, paths: Iterable[Path]) -> list[Path]:
         """The datasets that paths stand for: a dataset, its pointer file, or a folder with pointer files beneath.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import click
 
@@ -106,6 +107,12 @@ def set_(session: Session, key: str, value: str, personal: bool) -> None:
     if key == "cache_dir":
         value = os.path.abspath(os.path.expanduser(value)) if value else value
     parsed = parse_value(key, value)
+    if key.startswith("remotes."):
+        from hitsave.remotes.opening import check_url
+
+        check_url(value)
+        if "://" not in value:
+            session.workspace.refuse_inside_dataset(config.workspace / Path(value).expanduser())
     source = writable_source(config.workspace, config.config_dir, personal or key in PERSONAL_KEYS)
     change(source, key, parsed)
     session.say(f"{key} is set in {source.label}")

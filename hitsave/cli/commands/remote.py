@@ -47,7 +47,7 @@ def add(session: Session, /, name: str, url: str, personal: bool, **options: str
     """
     from hitsave.config import change, check_key, writable_source
     from hitsave.errors import ConfigError
-    from hitsave.remotes.opening import check_remote, open_transport
+    from hitsave.remotes.opening import check_remote, check_url, open_transport
     from hitsave.remotes.transports.bucketurls import with_options
     from hitsave.remotes.transports.credentials import is_open_to_others
 
@@ -55,8 +55,10 @@ def add(session: Session, /, name: str, url: str, personal: bool, **options: str
     check_key(f"remotes.{name}")
     if any(remote.name == name for remote in config.remotes):
         raise ConfigError(f"there is a remote {name!r} already; 'hitsave remote remove {name}' first")
+    check_url(url)
     if "://" not in url:
         url = os.path.abspath(os.path.expanduser(url))
+        session.workspace.refuse_inside_dataset(Path(url))
     url = with_options(url, options)
     if is_open_to_others(url):
         session.say(f"{url}: is not encrypted; who sees the traffic has your key. Use https://")

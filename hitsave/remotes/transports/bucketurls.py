@@ -26,6 +26,7 @@ OPTIONS = {
     "az": ("endpoint", "account", "anonymous"),
 }
 _SCHEMES = {"s3": "s3", "gs": "gs", "az": "az", "abfs": "az", "abfss": "az"}
+BUCKET_SCHEMES = tuple(_SCHEMES)
 _AZURE_HOST = ".core.windows.net"
 #: A part of 64 MiB takes ten minutes at 0.1 MB/s. A store that begins no answer to a read in a minute is gone.
 _LONGEST_REQUEST = "15m"
@@ -48,7 +49,7 @@ class _Patience(NamedTuple):
 #: Few tries: who calls us tries again, and knows what is worth it.
 _PATIENT = _Patience("10s", "60s", 2)
 #: Of who would rather do without than wait.
-_HASTY = _Patience("3s", "5s", 0)
+_HASTY = _Patience("2s", "5s", 0)
 
 
 @dataclass(frozen=True, slots=True)
