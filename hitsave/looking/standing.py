@@ -40,7 +40,7 @@ def find_standing(repository: Repository, found: Sequence[DatasetStatus]) -> Sta
     asked = bool(found) and bool(repository.config.remotes) and not repository.config.offline
     view: View | None = None
     try:
-        shelf = repository.exchange.shelf_if_any() if asked else None
+        shelf = repository.exchange.shelf_if_any(hasty=True) if asked else None
         view = None if shelf is None else shelf.view
         committed = _committed(repository, found) if asked or not repository.config.remotes else {}
         digests = {dataset.pointer.digest for dataset in found} | {pointer.digest for pointer in committed.values()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -73,7 +74,7 @@ class Log:
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
-        self._trees = Trees(repository.cache, repository.exchange.shelf_if_any)
+        self._trees = Trees(repository.cache, partial(repository.exchange.shelf_if_any, hasty=True))
 
     def of(self, path: Path, most: int | None = None) -> list[Version]:
         """The versions of the dataset at a path, the newest first; the newest `most` alone. Raises WorkspaceError."""

@@ -52,9 +52,9 @@ class WebTransport:
         if key is not None:
             self._headers["Authorization"] = f"Bearer {key}"
         self._environ = environ
-        self._timeout = urllib3.Timeout(connect=3 if hasty else 10, read=5 if hasty else 120)
+        self._timeout = urllib3.Timeout(connect=2 if hasty else 10, read=5 if hasty else 120)
         #: The answer to a put comes when all of it was checked.
-        self._patient = urllib3.Timeout(connect=3 if hasty else 10, read=600)
+        self._patient = urllib3.Timeout(connect=2 if hasty else 10, read=600)
         self._lock = threading.Lock()
         self._pool: tuple[int, urllib3.PoolManager] | None = None
         self._may_write: bool | None = None
