@@ -58,7 +58,7 @@ def _explain(error: BaseException) -> int:
         return WRONG_USAGE
     if isinstance(error, click.UsageError):
         see = f" (see '{error.ctx.command_path} --help')" if error.ctx is not None else ""
-        _say(error.format_message().removesuffix(".") + see)
+        _say(" ".join(error.format_message().split()).removesuffix(".") + see)
         return WRONG_USAGE
     if isinstance(error, BrokenPipeError):
         return FAILED

@@ -106,7 +106,8 @@ class CommandTable(click.Group):
 
             listed = " ".join(SECTIONS.values()).split()
             known = [each for each in COMMANDS if each in listed]
-            ctx.fail(f"there is no command {name!r}" + suggest(name, known, "'hitsave --help' lists them"))
+            otherwise = "'hitsave --help' lists them"
+            raise click.UsageError(f"there is no command {name!r}" + suggest(name, known, otherwise))
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -136,11 +136,11 @@ def emit_json(value: Any) -> None:
 
 
 def show_path(path: Path | bytes | str) -> str:
-    """A path on one line: relative where it lies below; quoted as git does where it holds control characters."""
+    """A path on one line: as seen from here where that is shorter; quoted as git does where it has to be."""
     text = os.fsdecode(path)
     if os.path.isabs(text):
         inside = os.path.relpath(text)
-        text = text if inside.startswith("..") else inside
+        text = min(inside, text, key=len)
     if not _CONTROL_ALONE.search(text):
         return text
     return f'"{_CONTROL.sub(_escape, text)}"'

@@ -37,7 +37,7 @@ def exit_code(number: int) -> int:
 def outcome(number: int) -> str:
     """The line that says so."""
     said = _OUTCOMES.get(signal.Signals(number), "stopped")
-    return f"{said}; what was finished is kept, run it again to go on"
+    return f"{said}; nothing is half-written, run it again to go on"
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

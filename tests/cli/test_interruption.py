@@ -14,7 +14,7 @@ from tests.cli.world import User
 
 #: Seconds; a command that does not end by itself takes longer.
 _PATIENCE = 20
-_SAID = "hitsave: interrupted; what was finished is kept, run it again to go on\n"
+_SAID = "hitsave: interrupted; nothing is half-written, run it again to go on\n"
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no such signals to one process")
 

@@ -150,7 +150,7 @@ def test_an_interruption_is_one_line_and_leaves_nothing_half_done(ann: User, sto
     assert out == b""
     assert process.returncode == 128 + stop
     said = "interrupted" if stop is signal.SIGINT else "terminated"
-    assert err.decode() == f"hitsave: {said}; what was finished is kept, run it again to go on\n"
+    assert err.decode() == f"hitsave: {said}; nothing is half-written, run it again to go on\n"
     assert list((ann.cache / "tmp").iterdir()) == []
     assert (ann.workspace / "data.hitsave").read_bytes() == first
     (ann.data / "huge").unlink()

@@ -15,6 +15,7 @@ from hitsave.cli.output import Tone, emit, emit_json, json_option, one_line, pai
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
+    from hitsave.maintenance.collect import Collected as CollectedHere
     from hitsave.maintenance.collect import Dead
     from hitsave.memoisation.eviction import Excess
     from hitsave.remotes.collection.collect import Collected
@@ -85,13 +86,21 @@ def command(session: Session, dry_run: bool, keep: int, remote: str | None, as_j
     if excess:
         number, would = count(len(excess), "evaluation"), "would be " if dry_run else ""
         session.say(f"{number} {would}forgotten" + (", and what they alone own would go besides" if dry_run else ""))
+    session.say(_describe_here(done, keep, dry_run))
+
+
+def _describe_here(done: CollectedHere, keep: int, dry_run: bool) -> str:
     what = f"{count(len(done.objects), 'object')}, {show_size(done.freed_bytes)}"
     if dry_run:
-        session.say(f"{what} would go")
-    else:
-        session.say(
-            f"{what} in the trash ('hitsave undo' brings back); {show_size(done.purged_bytes)} deleted for good"
-        )
+        return f"{what} would go"
+    deleted = f"{show_size(done.purged_bytes)} deleted for good"
+    if not keep or not done.objects:
+        return f"{what} collected; {deleted}"
+    return f"{what} in the trash for {_span(keep)} ('hitsave undo' brings back, --keep 0 deletes); {deleted}"
+
+
+def _span(seconds: int) -> str:
+    return count(seconds // 86400, "day") if seconds % 86400 == 0 else show_duration(seconds * 1_000_000)
 
 
 def _forget_excess(session: Session, dry_run: bool) -> list[Excess]:

@@ -64,7 +64,7 @@ def command() -> None:
 @_link
 @json_option
 @pass_session
-def dvc(session: Session, path: Path, dry_run: bool, link: bool, as_json: bool) -> None:
+def dvc(session: Session, path: Path, dry_run: bool, link: bool, as_json: bool) -> int:
     """Import what .dvc files and dvc.lock name, from DVC's cache, from remotes that are folders, or the working files.
 
     Beside each dataset of the commit that is checked out, a pointer file is written; its .dvc file stays.
@@ -87,6 +87,7 @@ def dvc(session: Session, path: Path, dry_run: bool, link: bool, as_json: bool) 
             "to go over: 'hitsave status' compares the working files; 'git rm' the .dvc files, "
             "commit the pointer files, 'hitsave push'"
         )
+    return _outcome(session, done, "'dvc fetch --all-commits' brings what is missing")
 
 
 @command.command("git-lfs", short_help="files and folders that git-lfs keeps")
@@ -96,7 +97,7 @@ def dvc(session: Session, path: Path, dry_run: bool, link: bool, as_json: bool) 
 @_link
 @json_option
 @pass_session
-def git_lfs(session: Session, path: Path, datasets: tuple[Path, ...], dry_run: bool, link: bool, as_json: bool) -> None:
+def git_lfs(session: Session, path: Path, datasets: tuple[Path, ...], dry_run: bool, link: bool, as_json: bool) -> int:
     """Import the files that git-lfs keeps, from .git/lfs or the working files.
 
     A folder that .gitattributes gives to git-lfs as a whole (data/**) is one dataset, with all that it holds; any other
@@ -121,6 +122,7 @@ def git_lfs(session: Session, path: Path, datasets: tuple[Path, ...], dry_run: b
             "to go over: take the paths out of .gitattributes and of git ('git rm -r --cached PATH'), "
             "'hitsave add PATH', commit, 'hitsave push'"
         )
+    return _outcome(session, done, "'git lfs fetch --all' brings what is missing")
 
 
 @command.command("git-annex", short_help="files that git-annex keeps")
@@ -132,7 +134,7 @@ def git_lfs(session: Session, path: Path, datasets: tuple[Path, ...], dry_run: b
 @pass_session
 def git_annex(
     session: Session, path: Path, datasets: tuple[Path, ...], dry_run: bool, link: bool, as_json: bool
-) -> None:
+) -> int:
     """Import the files that git-annex keeps, from .git/annex or the working files.
 
     Each file is a dataset of its own. --dataset makes a folder one, with all that it holds.
@@ -156,6 +158,15 @@ def git_annex(
             "to go over: 'git rm -r PATH' (contents stay in the annex), 'hitsave checkout PATH', 'hitsave add PATH', "
             "commit, 'hitsave push'"
         )
+    return _outcome(session, done, "'git annex get --all' brings what is missing")
+
+
+def _outcome(session: Session, done: Imported, remedy: str) -> int:
+    """The exit code: it is a failure where versions were found, and none was whole."""
+    states = {outcome.state for outcome in done.outcomes}
+    if "incomplete" in states:
+        session.say(f"incomplete versions were not imported; {remedy}")
+    return 1 if states == {"incomplete"} else 0
 
 
 def _inside(history: History, paths: Iterable[Path]) -> list[bytes]:
