@@ -77,9 +77,8 @@ class WholeFiles:
                 if self._row(digest) != row or _look(path) != found:
                     continue  # It was on its way, or changed once more.
                 self._set_aside(connection, digest, path, bool(row.derived))
-            reason = (
-                "its file is missing" if found is None else "its file was changed; it is in the quarantine folder now"
-            )
+            reason = "its file is missing" if found is None else "its file was changed, and is in quarantine now"
+            reason += "; 'hitsave add' of the intact file mends that, or 'hitsave fsck --repair' from a remote"
             raise CorruptObject(str(digest), path, reason)
         raise CorruptObject(str(digest), path, "its file changes while it is looked at")
 

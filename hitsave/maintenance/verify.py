@@ -16,21 +16,27 @@ from hitsave.cache.packset import index_file, pack_file
 from hitsave.cache.store import Cache
 from hitsave.cache.wholefiles import object_file
 from hitsave.errors import MalformedObject, ObjectError
-from hitsave.objects.digest import Digest, ObjectKind
+from hitsave.maintenance.whereabouts import find_paths
+from hitsave.objects.digest import Digest, ObjectKind, parse_digest
 from hitsave.objects.refs import Ref
 from hitsave.packing.index import Index
 from hitsave.progress import Progress, Silent
 
 
 class Fault(NamedTuple):
-    """Something that is lost or wrong: the object where it is known, the file or ref, why, and whose it is."""
+    """Something that is lost or wrong: the object where it is known, the file or cache, why, and whose it is.
+
+    `path` is what the object is in its project, where that is known.
+    """
 
     digest: Digest | None
     where: str
     reason: str
     owners: tuple[str, ...] = ()
+    path: str = ""
 
 
+_MISSING = "the object is missing"
 #: The refs that need an object, by name.
 Owners = dict[Digest, list[str]]
 
@@ -84,10 +90,10 @@ def verify(cache: Cache, progress: Progress | None = None) -> Report:
     refs = cache.refs()
     ref_faults, owners = verify_refs(cache, refs, damage.objects)
     faults = [*_pack_faults(cache, damage, owners), *_file_faults(cache, damage, owners), *ref_faults]
-    faults += [
-        Fault(lost, cache.inbox.where, "has another digest", tuple(owners.get(lost, ()))) for lost in damage.boxed
-    ]
-    return Report(boxed + packed + files, boxed_size + packed_size + file_size, len(refs), tuple(faults), damage)
+    faults += _inbox_faults(cache, damage, owners)
+    paths = find_paths(cache, refs, {fault.digest for fault in faults if fault.digest is not None})
+    named = tuple(fault._replace(path=paths.get(fault.digest, "")) if fault.digest else fault for fault in faults)
+    return Report(boxed + packed + files, boxed_size + packed_size + file_size, len(refs), named, damage)
 
 
 def _path(cache: Cache, name: str) -> str:
@@ -224,17 +230,18 @@ def _check_file(cache: Cache, check: Callable[[], int], listed: Callable[[], boo
 
 
 def verify_refs(cache: Cache, refs: Iterable[Ref], wrong: set[Digest]) -> tuple[list[Fault], Owners]:
-    """Refs that lack something, and for each object in `wrong` the refs that need it."""
-    faults: list[Fault] = []
+    """What refs lack besides what is in `wrong`, with all that lack it; and for each object in `wrong` who needs it."""
+    lacking: Owners = {}
+    reasons: dict[Digest, str] = {}
     owners: Owners = {}
     for ref in refs:
         try:
             needed = cache.reachable([(ref.digest, ref.kind)], partly=cache.is_partial(ref.name))
         except ObjectError as error:
-            if cache.ref(ref.name) != ref:
-                continue  # Forgotten meanwhile, and perhaps collected.
-            lost = getattr(error, "digest", str(ref.digest))
-            faults.append(Fault(None, str(ref.name), f"object {lost} cannot be read: {error}", (str(ref.name),)))
+            if cache.ref(ref.name) == ref:  # Otherwise it was forgotten meanwhile, and perhaps collected.
+                lost = _lost_in(error, ref)
+                (owners if lost in wrong else lacking).setdefault(lost, []).append(str(ref.name))
+                reasons[lost] = f"cannot be read: {error}"
             continue
         for digest in wrong.intersection(needed):
             owners.setdefault(digest, []).append(str(ref.name))
@@ -242,7 +249,14 @@ def verify_refs(cache: Cache, refs: Iterable[Ref], wrong: set[Digest]) -> tuple[
             continue
         missing = cache.missing(digest for digest, kind in needed.items() if kind is ObjectKind.BLOB)
         if missing and cache.ref(ref.name) == ref:
-            faults += [
-                Fault(lost, str(ref.name), "the object is missing", (str(ref.name),)) for lost in sorted(missing)
-            ]
-    return faults, owners
+            for lost in missing:
+                lacking.setdefault(lost, []).append(str(ref.name))
+    where = os.fspath(cache.path)
+    found = sorted(lacking.items())
+    return [Fault(lost, where, reasons.get(lost, _MISSING), tuple(names)) for lost, names in found], owners
+
+
+def _lost_in(error: ObjectError, ref: Ref) -> Digest:
+    """The object that an error is about."""
+    named = getattr(error, "digest", "")
+    return parse_digest(named) if named else ref.digest

@@ -205,3 +205,55 @@ def test_wrong_usage(ann: User) -> None:
 def test_nothing_to_repair(ann: User) -> None:
     assert "no faults" in ann.do("fsck", "--repair").said
     assert ann.do("fsck", "--remote", "--repair", "--json").json["faults"] == []
+
+
+def test_an_object_of_several_owners_is_one_fault_with_its_path(world: World) -> None:
+    user = world.user()
+    user.write({"a/1.bin": noise(3, 200_000), "b": b"b"})
+    for number in range(3):
+        user.write({"b": b"%d" % number})
+        user.add()
+    user.do("snapshot", "data/a")
+    (lost,) = files(user.cache / "objects")
+    lost.unlink()
+    found = user.run("fsck")
+    assert len(found.lines) == 1
+    assert found.lines[0].count("data/a/1.bin") == 1
+    assert "and 1 more" in found.lines[0]
+    assert "1 fault\n" in found.said
+    assert "'hitsave add'" in found.said.splitlines()[-1]
+    (fault,) = user.run("fsck", "--json").json["faults"]
+    assert (fault["path"], len(fault["owners"])) == ("data/a/1.bin", 4)
+    assert user.run("fsck", "--repair").said.endswith(
+        "\n'hitsave add' of an intact working file brings its content back\n"
+    )
+    user.add()
+    assert "no faults" in user.do("fsck").said
+
+
+def test_a_file_that_was_changed_in_the_cache_comes_back_by_add(world: World) -> None:
+    user = world.user()
+    user.write({"large": noise(3, 200_000)})
+    user.add()
+    (path,) = files(user.cache / "objects")
+    path.chmod(0o644)
+    path.write_bytes(b"other")
+    (user.data / "large").rename(user.workspace / "kept")
+    assert "'hitsave add' of the intact file mends that" in user.refused("checkout")
+    (user.workspace / "kept").rename(user.data / "large")
+    user.add()
+    assert "no faults" in user.do("fsck").said
+
+
+def test_a_tree_that_is_lost_is_one_fault(world: World) -> None:
+    user = world.user()
+    for number in range(2):
+        user.write({"a/1": b"1", f"{number}": b"%d" % number})
+        user.add()
+    for pack in files(user.cache / "packs"):
+        zero(pack)
+    found = user.run("fsck", "--repair", "--json")
+    assert found.code == 1
+    assert len({fault["digest"] for fault in found.json["faults"]}) == len(found.json["faults"])
+    user.add()
+    assert user.run("fsck").lines != []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hitsave.amounts import count, show_size
-from hitsave.cli.output import Tone, emit, emit_json, json_option, paint, remote_option
+from hitsave.cli.output import Tone, emit, emit_json, json_option, paint, remote_option, show_path
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from hitsave.maintenance.verify import Fault, Report
     from hitsave.remotes.verification.verify import RemoteFault, RemoteReport
+
+
+_MOST_OWNERS = 3
 
 
 def _share(ctx: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
@@ -66,7 +69,14 @@ def command(session: Session, remote: str | None, sample: float | None, repair: 
         emit_json({**told, "faults": [_as_json(fault) for fault in after.faults]})
     else:
         _show(session, before, after, mended)
+        if after.faults and remote is None:
+            session.say(_remedy(repair))
     return 1 if after.faults else 0
+
+
+def _remedy(repaired: bool) -> str:
+    added = "'hitsave add' of an intact working file brings its content back"
+    return added if repaired else f"'hitsave fsck --repair' brings back what a remote has; after it, {added}"
 
 
 def _verify(session: Session, remote: str | None, sample: float | None) -> Report | RemoteReport:
@@ -96,7 +106,7 @@ def _as_json(fault: Fault | RemoteFault) -> dict[str, Any]:
         "where": fault.where,
         "reason": fault.reason,
         "owners": list(fault.owners),
-    }
+    } | ({"path": path} if (path := _path_of(fault)) else {})
 
 
 def _show(
@@ -119,5 +129,12 @@ def _show(
 
 def _line(fault: Fault | RemoteFault) -> str:
     subject = f"{fault.digest}: " if fault.digest else ""
-    owners = f" (owned by {', '.join(fault.owners)})" if fault.owners else ""
-    return f"{subject}{fault.where}: {fault.reason}{owners}"
+    path = f"{show_path(_path_of(fault))}: " if _path_of(fault) else ""
+    more = f" and {len(fault.owners) - _MOST_OWNERS:,} more" if len(fault.owners) > _MOST_OWNERS else ""
+    owners = f" (owned by {', '.join(fault.owners[:_MOST_OWNERS])}{more})" if fault.owners else ""
+    return f"{subject}{path}{fault.where}: {fault.reason}{owners}"
+
+
+def _path_of(fault: Fault | RemoteFault) -> str:
+    """What a lost object is in its project, where that is known."""
+    return getattr(fault, "path", "")
