@@ -1,8 +1,8 @@
 """What modules of the project set in packages when they are imported: `plt.rcParams["figure.dpi"] = 100`.
 
 A package counts by its version, so that nothing would tell of such a setting. It counts for code that uses something
-of that package and stands in the module that sets it, or in one that imports that module. Only assignments count, as
-they are written, and what they name: a call may be anything.
+of that package and stands in the module that sets it, or in one that imports that module. Only assignments to what
+was imported count, as they are written, and what they name: a call may be anything.
 """
 
 from __future__ import annotations
@@ -96,10 +96,18 @@ def _read(file: str) -> Iterator[Setting]:
         tree = ast.parse(content) if _PERHAPS.search(content) else ast.Module([], [])
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return
+    imported = set(_imported(tree))
     for node in tree.body:
         target, value = _assignment(node)
-        if target is not None and value is not None and (root := _root(target)):
+        if target is not None and value is not None and (root := _root(target)) in imported:
             yield Setting(root, node, target, value)
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    """The names that are bound by imports: what is made of a package's class is no part of the package."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (alias.asname or alias.name.partition(".")[0] for alias in node.names)
 
 
 def _assignment(node: ast.stmt) -> tuple[ast.expr | None, ast.expr | None]:
