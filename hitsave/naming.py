@@ -14,6 +14,7 @@ from hitsave.errors import AmbiguousDigest, ObjectNotFound, RefError, WorkspaceE
 from hitsave.objects.digest import Digest, ObjectKind, is_abbreviation
 from hitsave.objects.model import EntryKind
 from hitsave.objects.refs import Ref, RefName, parse_ref_name
+from hitsave.remotes.public.layout import parse_public_url
 from hitsave.snapshots.git import file_at
 from hitsave.snapshots.names import entry_at
 from hitsave.snapshots.pointer import Pointer, is_pointer, load_pointer, parse_pointer, pointer_path
@@ -58,7 +59,7 @@ class Names:
         if "/" in text and (ref := self._by_ref(text)) is not None:
             return ref
         if "://" in text:
-            raise WorkspaceError(f"{text}: snapshots cannot be had from a URL yet; name a digest that a remote has")
+            raise _unreadable_url(text)
         if ":" in text:
             return self._by_parts(text)
         if is_abbreviation(text):
@@ -168,6 +169,13 @@ class Names:
             raise WorkspaceError(f"{root.digest.short} has no {path}")
         kind = ObjectKind.TREE if entry.kind is EntryKind.TREE else ObjectKind.BLOB
         return Named(entry.digest, kind, entry.kind is EntryKind.EXECUTABLE)
+
+
+def _unreadable_url(text: str) -> WorkspaceError:
+    if parse_public_url(text) is not None:
+        return WorkspaceError(f"{text}: a link is read by 'hitsave snapshot --restore URL OUT' alone")
+    form = "https://HOST/public/DIGEST or https://HOST/public/DIGEST/PATH, with all 64 digits"
+    return WorkspaceError(f"{text}: is no link to a public snapshot; these are {form}")
 
 
 def _named(pointer: Pointer) -> Named:

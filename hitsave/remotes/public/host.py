@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
@@ -16,13 +15,13 @@ from urllib3.response import BaseHTTPResponse
 from hitsave._version import __version__
 from hitsave.errors import RemoteNotFound, RemoteRefused, RemoteUnavailable, RemoteUnsuitable
 from hitsave.remotes.transports.retrying import BackOff
+from hitsave.remotes.transports.webfaults import no_answer
 from hitsave.remotes.transports.webpool import open_pool
 
 _Answer = TypeVar("_Answer")
 _PIECE = 1 << 20
 _MOST_REDIRECTS = 5
 _PASSING = frozenset((408, 425, 429, 500, 502, 503, 504))
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class PublicHost:
@@ -106,7 +105,7 @@ class PublicHost:
         try:
             yield
         except HTTPError as error:
-            raise RemoteUnavailable(f"{self.url}{path}: {_CONTROL.sub('?', str(error))[:300]}") from None
+            raise no_answer(self.url + path, "", error) from None
 
     def close(self) -> None:
         """End connections."""

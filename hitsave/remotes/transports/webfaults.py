@@ -14,6 +14,7 @@ from hitsave.errors import RemoteError, RemoteNotFound, RemoteRefused, RemoteUna
 #: Of what is not a value, no more is read. A page of ten thousand keys has a megabyte.
 LONGEST_ANSWER = 16 << 20
 _LONGEST_REASON = 500
+_ERRNO = re.compile(r"^\[Errno -?\d+\] ")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 #: What may pass: too slow, too many, a proxy whose server is not there.
 _PASSING = frozenset((408, 425, 429, 502, 503, 504))
@@ -47,7 +48,7 @@ def no_answer(url: str, subject: str, error: HTTPError | str) -> RemoteUnavailab
         error = error.reason if isinstance(error.reason, HTTPError) else str(error.reason)
     reason = str(error)
     if isinstance(error, NewConnectionError):
-        reason = f"cannot be reached ({reason.rpartition(': ')[2]})"
+        reason = f"cannot be reached ({_ERRNO.sub('', reason.rpartition(': ')[2])})"
     return RemoteUnavailable(f"{place}: {_CONTROL.sub('?', reason)[:_LONGEST_REASON]}")
 
 
