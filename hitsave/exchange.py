@@ -31,7 +31,7 @@ from hitsave.remotes.commits.suitable import refuse_strangers
 from hitsave.remotes.commits.view import View
 from hitsave.remotes.connections import Connections
 from hitsave.remotes.reading import evaluations
-from hitsave.remotes.reading.fetch import Fetched, fetch
+from hitsave.remotes.reading.fetch import NO_SIZES, Fetched, fetch
 from hitsave.remotes.reading.reader import Reader, Shelf
 from hitsave.remotes.transports.protocol import Transport
 from hitsave.remotes.writing import push as pushing
@@ -114,8 +114,16 @@ class Exchange:
 
     # -- fetching
 
-    def fetch(self, refs: Iterable[Ref], remote: str | None = None, include: Include | None = None) -> Fetched:
+    def fetch(
+        self,
+        refs: Iterable[Ref],
+        remote: str | None = None,
+        include: Include | None = None,
+        sizes: Mapping[Digest, int] = NO_SIZES,
+    ) -> Fetched:
         """Bring what refs own, or the part that `include` wants, and own it. What is all here asks no remote.
+
+        `sizes` are those of single files, as far as they are known, to tell of the progress.
 
         Raises ConfigError where no remote has the name `remote`, also where none is asked.
         """
@@ -130,7 +138,7 @@ class Exchange:
         if not away:
             return Fetched()
         roots = [(ref.digest, ref.kind) for ref in away]
-        return fetch(self.remote(remote), self._cache, roots, away, include, self._progress)
+        return fetch(self.remote(remote), self._cache, roots, away, include, self._progress, sizes)
 
     def _is_here(self, ref: Ref, include: Include | None) -> bool:
         if include is None or ref.kind is not ObjectKind.TREE:

@@ -11,6 +11,7 @@ from hitsave.cache.store import Cache
 from hitsave.config import RemoteConfig
 from hitsave.errors import CorruptObject, HitsaveError, ObjectError, ObjectNotFound, WorkspaceError
 from hitsave.exchange import Exchange
+from hitsave.objects.digest import Digest
 from hitsave.objects.refs import Namespace, Ref, unquote_name
 from hitsave.ownership import Project
 from hitsave.progress import Progress
@@ -18,7 +19,7 @@ from hitsave.remotes.reading.fetch import Fetched
 from hitsave.remotes.writing.push import Pushed
 from hitsave.snapshots.datasets import is_complete
 from hitsave.snapshots.layout import Include
-from hitsave.snapshots.pointer import load_pointer, pointer_path, target_path
+from hitsave.snapshots.pointer import Pointer, load_pointer, pointer_path, target_path
 from hitsave.snapshots.workspace import find_pointers
 
 
@@ -109,9 +110,9 @@ class Transfers:
             if self._cache.ref(self._project.workspace.dataset_ref(path, named.digest)) is not None:
                 continue
             if is_complete(self._cache, named.digest, named.kind):
-                self._exchange.own(self.named(path))
+                self._exchange.own(self._ref_of(path, named))
             else:
-                away[path] = self.named(path)
+                away[path] = self._ref_of(path, named)
         return away
 
     def _nowhere(self, away: dict[Path, Ref], remote: str | None) -> list[Path]:
@@ -125,13 +126,17 @@ class Transfers:
         """Bring what pointer files name into the cache. No remote is asked where everything is here."""
         wanted: dict[Path, Ref] = {}
         failed: dict[Path, HitsaveError] = {}
+        sizes: dict[Digest, int] = {}
         for path in paths:
             try:
-                wanted[path] = self.named(path)
+                pointer = load_pointer(pointer_path(path))
             except WorkspaceError as error:
                 failed[path] = error
+                continue
+            wanted[path] = self._ref_of(path, pointer)
+            sizes[pointer.digest] = pointer.size
         try:
-            return Got(self._exchange.fetch(wanted.values(), remote, include), failed)
+            return Got(self._exchange.fetch(wanted.values(), remote, include, sizes), failed)
         except ObjectNotFound:
             absent = self._exchange.absent(wanted.values(), remote)
         fetched = [Fetched()]
@@ -139,7 +144,7 @@ class Transfers:
             try:
                 if ref.digest in absent:
                     raise ObjectNotFound(str(ref.digest))
-                fetched.append(self._exchange.fetch([ref], remote, include))
+                fetched.append(self._exchange.fetch([ref], remote, include, sizes))
             except ObjectNotFound as error:
                 failed[path] = self._cannot_fetch(path, ref, error, remote)
         return Got(Fetched(*map(sum, zip(*fetched, strict=True))), failed)
@@ -156,7 +161,9 @@ class Transfers:
 
     def named(self, path: Path) -> Ref:
         """A ref of what a pointer file names. Raises WorkspaceError, FileNotFoundError."""
-        pointer = load_pointer(pointer_path(path))
+        return self._ref_of(path, load_pointer(pointer_path(path)))
+
+    def _ref_of(self, path: Path, pointer: Pointer) -> Ref:
         name = self._project.workspace.dataset_ref(path, pointer.digest)
         return self._project.make_ref(name, pointer.digest, pointer.kind, path)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Never
 
 import click
 
+from hitsave.amounts import count
 from hitsave.cli.output import one_line
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ class Terminal:
             self._files += files
             self._pending += size
             if self._pending >= _STEP or self._files % 256 == 0:
-                self._bar.set_postfix_str(f"{self._files} files", refresh=False)
+                if self._files:  # Of a large file, bytes come long before it is done.
+                    self._bar.set_postfix_str(count(self._files, "file"), refresh=False)
                 self._bar.update(self._pending)
                 self._pending = 0
 

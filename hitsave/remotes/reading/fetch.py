@@ -9,8 +9,9 @@ the fetch starts over with that one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TypeVar
 
 from hitsave.cache.store import Cache
@@ -31,6 +32,7 @@ __all__ = ["Fetched", "Include", "fetch", "starting_over"]
 #: Tells by its path inside the tree whether a file is wanted. Where it has a method `may_hold`, that tells of a
 #: directory whether anything beneath it may be; the others are not looked into.
 Include = Callable[[bytes], bool]
+NO_SIZES: Mapping[Digest, int] = MappingProxyType({})
 _TRIES = 5
 Answer = TypeVar("Answer")
 #: A tree or an evaluation, and what the paths beneath it begin with.
@@ -54,8 +56,11 @@ def fetch(
     refs: Iterable[Ref] = (),
     include: Include | None = None,
     progress: Progress | None = None,
+    sizes: Mapping[Digest, int] = NO_SIZES,
 ) -> Fetched:
     """Fetch `roots` with all beneath them, or of the files those that `include` wants, and publish `refs` with them.
+
+    `sizes` are those of single files, as far as they are known, to tell of the progress.
 
     With `include`, nothing comes that lies beneath an evaluation.
 
@@ -63,7 +68,7 @@ def fetch(
     """
     owned = list(refs)
     return starting_over(
-        remote, lambda view: _fetch_once(remote, view, cache, roots, owned, include, progress or Silent())
+        remote, lambda view: _fetch_once(remote, view, cache, roots, owned, include, progress or Silent(), sizes)
     )
 
 
@@ -91,9 +96,10 @@ def _fetch_once(
     refs: list[Ref],
     include: Include | None,
     progress: Progress,
+    sizes: Mapping[Digest, int],
 ) -> Fetched:
     reader = Reader(remote, view)
-    needed = _find_needed(cache, reader, roots, include)
+    needed = _find_needed(cache, reader, roots, include, sizes)
     progress.start("fetching", needed.size)
     with cache.intake() as intake:
         received = Transfer(remote, view, reader, intake, progress).run(needed.blobs, needed.inner)
@@ -107,11 +113,15 @@ def _fetch_once(
 
 
 def _find_needed(
-    cache: Cache, reader: Reader, roots: Sequence[tuple[Digest, ObjectKind]], include: Include | None
+    cache: Cache,
+    reader: Reader,
+    roots: Sequence[tuple[Digest, ObjectKind]],
+    include: Include | None,
+    sizes: Mapping[Digest, int],
 ) -> _Needed:
     needed = _Needed()
     cache.packset.refresh()
-    blobs: dict[Digest, int] = {digest: 0 for digest, kind in roots if kind is ObjectKind.BLOB}
+    blobs: dict[Digest, int] = {digest: sizes.get(digest, 0) for digest, kind in roots if kind is ObjectKind.BLOB}
     # A tree is looked into once for each path it stands at where paths decide, and once in all otherwise.
     seen: set[_Place] = set()
     here: set[Digest] = set()
