@@ -23,6 +23,9 @@ FLAGS = (
 #: In milliseconds.
 PATIENCE = 15_000
 
+#: As long as file systems allow, and without a place to break it.
+LONG_NAME = "long" * 60
+
 EXPERIMENT = """
 from hitsave import experiment
 
@@ -73,7 +76,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         ann.do("remote", "add", "origin", server.url)
         for offset in (0.9, 0.95):
             run_experiment(ann, offset)
-        ann.write({"readme.txt": b"what this is\n", "large.bin": bytes(range(256)) * 4000})
+        deep = {"deep/er.txt": b"deeper", f"{LONG_NAME}/{LONG_NAME}": b"long"}
+        ann.write({"readme.txt": b"what this is\n", "large.bin": bytes(range(256)) * 4000, **deep})
         ann.add("data")
         ann.do("push")
         yield server

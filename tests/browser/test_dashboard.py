@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import Watched, expect_count, log_in
+from tests.browser.conftest import LONG_NAME, Watched, expect_count, log_in
 from tests.server.serving import Served
 
 PAGES = (
@@ -173,6 +173,37 @@ def test_a_file_is_shared_with_somebody_who_has_no_key(browser: Any, window: Wat
     page.get_by_text("Nothing is public.").wait_for()
     assert window.faults == []
     stranger.close()
+
+
+def test_strangers_see_a_public_directory_as_it_should_be(browser: Any, window: Watched, served: Served) -> None:
+    page = window.page
+    page.goto("/datasets")
+    page.locator("tbody a[href^='/objects/']").first.click()
+    digest = page.url.rpartition("/")[2]
+    page.goto(f"/links/new?digest={digest}")
+    page.get_by_label("I may give it to anybody").check()
+    page.get_by_role("button", name="Make public").click()
+    page.wait_for_url("**/links")
+    for scheme, width, ground in (("light", 1200, 240), ("dark", 400, 20)):
+        stranger = Watched(browser, served.url, viewport={"width": width, "height": 800}, color_scheme=scheme)
+        failed: list[str] = []
+        stranger.page.on("response", lambda got, failed=failed: failed.append(got.url) if got.status >= 400 else None)
+        for inside in ("", "deep/", f"{LONG_NAME}/"):
+            stranger.page.goto(f"/public/{digest}/{inside}")
+            stranger.page.get_by_role("link", name="Download as zip").wait_for()
+            assert stranger.page.evaluate("document.documentElement.scrollWidth") <= width, inside
+            shown = stranger.page.evaluate("getComputedStyle(document.body).backgroundColor")
+            assert abs(_brightness(shown) - ground) < 20
+        stranger.page.get_by_label("Directories above").get_by_role("link").first.click()
+        stranger.page.wait_for_url(f"**/public/{digest}/")
+        stranger.page.get_by_text("4 files, 1.0 MB").wait_for()
+        with stranger.page.expect_download() as download:
+            stranger.page.get_by_role("link", name="Download as tar.zst").click()
+        assert download.value.suggested_filename == "data.tar.zst"
+        assert (stranger.faults, failed) == ([], [])
+        stranger.close()
+    page.get_by_role("button", name="Take back").click()
+    page.get_by_text("Nothing is public.").wait_for()
 
 
 def test_a_blob_is_deleted_and_gone_after_the_collection(window: Watched, served: Served) -> None:

@@ -7,6 +7,7 @@ import tarfile
 import time
 import zipfile
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 import zstandard
@@ -78,3 +79,29 @@ def test_what_is_private_is_not_there(ann: User, server: Running) -> None:
     while server.request("GET", link, key=None).status != 404:
         assert time.monotonic() < until
         time.sleep(0.2)
+
+
+def test_addresses_of_a_listing_lead_where_they_should(ann: User, server: Running) -> None:
+    link = ann.do("snapshot", "--public", "--yes", "data").said.splitlines()[-1]
+    for asked in (link, f"{link}/"):
+        rows = server.request("GET", asked.removeprefix(server.url), key=None).json()["entries"]
+        inner = next(urljoin(asked, row["url"]) for row in rows if row["kind"] == "directory")
+        for place in (inner, inner.removesuffix("/")):
+            found = server.request("GET", place.removeprefix(server.url), key=None).json()["entries"]
+            addresses = {row["name"]: urljoin(place, row["url"]).removeprefix(server.url) for row in found}
+            assert server.request("GET", addresses["large.bin"], key=None).data == FILES["sub dir/large.bin"]
+
+
+def test_a_directory_inside_is_had_as_an_archive_by_its_name(ann: User, server: Running) -> None:
+    ann.write({"named.zip": b"a file of its own", "named/x": b"x", "d\u00fcn/f\u00fcnf": b"5"})
+    path = ann.do("snapshot", "--public", "--yes", "data").said.splitlines()[-1].removeprefix(server.url)
+    packed = server.request("GET", f"{path}/sub%20dir.zip", key=None).data
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        assert archive.read("sub dir/large.bin") == FILES["sub dir/large.bin"]
+    assert server.request("GET", f"{path}/named.zip", key=None).data == b"a file of its own"
+    for wrong in ("named/x.zip", "nothing.zip", "nothing.tar.zst"):
+        assert server.request("GET", f"{path}/{wrong}", key=None).status == 404
+    packed = server.request("GET", f"{path}/d%C3%BCn.tar.zst", key=None).data
+    unpacked = zstandard.ZstdDecompressor().stream_reader(packed).read()
+    assert "d\u00fcn/f\u00fcnf".encode() in unpacked
+    assert b"hdrcharset" not in unpacked  # Which GNU tar warns of; only names that are no UTF-8 need it.

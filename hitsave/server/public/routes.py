@@ -76,6 +76,10 @@ def published(request: Request) -> Published:
 def _answer(request: Request, digest: Digest, ending: str, path: bytes | None) -> Response:
     source = published(request)
     found = source.find(digest, path or b"")
+    if (
+        found is None and path
+    ):  # As DIGEST.zip is all of it, DIGEST/images.zip is a directory, where no file is so called.
+        found, ending = _named_archive(source, digest, path)
     if found is None:
         raise _nothing()
     is_folder = found.entry.kind is EntryKind.TREE
@@ -88,14 +92,23 @@ def _answer(request: Request, digest: Digest, ending: str, path: bytes | None) -
         return _file(request, source, found)
     if request.query_params.get("format") == "json" or not wants_page(request):
         children = source.contents.children(found.entry.digest)
-        return stream(request, _listing(found, children), 200, _headers(found), "application/json")
+        above = _above_entries(request)
+        return stream(request, _listing(found, children, above), 200, _headers(found), "application/json")
     if not request.url.path.endswith("/"):
         return RedirectResponse(f"{request.url.path}/", 307, _OPEN)  # So that links on the page lead beneath it.
     children = source.contents.children(found.entry.digest)
     if len(children) > _MOST_SHOWN:
         why = f"this directory has {len(children):,} entries, too many for a page; ask for ?format=json, or an archive"
         raise Refusal(413, "too many", why, _OPEN)
-    return directory_page(found, children, _OPEN)
+    return directory_page(found, children, request.app.state.site.settings.public_url, _OPEN)
+
+
+def _named_archive(source: Published, digest: Digest, path: bytes) -> tuple[Found | None, str]:
+    """The directory whose name is followed by the ending of an archive, and that ending."""
+    for kind in ARCHIVES:
+        if path.endswith(ending := f".{kind}".encode()):
+            return source.find(digest, path.removesuffix(ending)), f".{kind}"
+    return None, ""
 
 
 def _refuse() -> Response:
@@ -109,12 +122,21 @@ def _headers(found: Found) -> dict[str, str]:
 # -- directories
 
 
-def _listing(found: Found, children: Mapping[bytes, TreeEntry]) -> Iterator[bytes]:
-    """A directory for programs, some entries at a time. Names that are not UTF-8 are percent-encoded in `url` alone."""
+def _above_entries(request: Request) -> str:
+    """What the addresses of entries begin with, seen from this one: without a slash at its end it is not above them."""
+    path = _raw_path(request)
+    return "./" if path.endswith(b"/") else f"./{quote_path(path.rpartition(b'/')[2])}/"
+
+
+def _listing(found: Found, children: Mapping[bytes, TreeEntry], above: str) -> Iterator[bytes]:
+    """A directory for programs, some entries at a time. Names that are not UTF-8 are percent-encoded in `url` alone.
+
+    A `url` is relative to the address that was asked for.
+    """
     about = {"digest": str(found.entry.digest), "name": found.name.encode("utf-8", "replace").decode()}
     yield _encode(about)[:-1] + b',"entries":['
     rows, before = iter(children.items()), b""
-    while some := [_encode(_row(*row)) for row in islice(rows, _ROWS_AT_ONCE)]:
+    while some := [_encode(_row(above, *row)) for row in islice(rows, _ROWS_AT_ONCE)]:
         yield before + b",".join(some)
         before = b","
     yield b"]}"
@@ -124,10 +146,10 @@ def _encode(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _row(name: bytes, entry: TreeEntry) -> dict[str, Any]:
+def _row(above: str, name: bytes, entry: TreeEntry) -> dict[str, Any]:
     return {
         "name": name.decode("utf-8", "replace"),
-        "url": quote_path(name) + ("/" if entry.kind is EntryKind.TREE else ""),
+        "url": above + quote_path(name) + ("/" if entry.kind is EntryKind.TREE else ""),
         "kind": "directory" if entry.kind is EntryKind.TREE else entry.kind.name.lower(),
         "digest": str(entry.digest),
         "size": entry.size,
