@@ -29,7 +29,7 @@ from hitsave.publishing import Publishing
 from hitsave.remotes.public.layout import PublicUrl, parse_public_url
 from hitsave.remotes.reading.fetch import Fetched
 from hitsave.remotes.writing import push as pushing
-from hitsave.snapshots import datasets, history, names, readonly
+from hitsave.snapshots import adding, datasets, history, names, readonly
 from hitsave.snapshots.capture import Captured, CaptureOptions, capture
 from hitsave.snapshots.checkout import CheckedOut, Checkout
 from hitsave.snapshots.keeping import NameOnly
@@ -200,15 +200,16 @@ class Repository:
         """The datasets that paths stand for; all of the workspace without any."""
         return self.workspace.datasets(paths)
 
-    def add(self, path: Path) -> datasets.Added:
+    def add(self, path: Path) -> adding.Added:
         """Store a dataset and write its pointer file."""
         self._follow_name(noting=True)
-        return datasets.add(
+        return adding.add(
             self.cache,
             self.workspace,
             path,
             symlinks=self.config.symlinks,
             make_ref=self._ref_maker(path),
+            load=self.contents.load,
             progress=self.progress,
         )
 

@@ -60,7 +60,10 @@ class CaptureOptions:
 
 
 class Captured(NamedTuple):
-    """What a path was: size in bytes and number of files; `read` counts the files whose content was read."""
+    """What a path was: size in bytes and number of files; `read` counts the files whose content was read.
+
+    `left_out` counts symbolic links that are not in it.
+    """
 
     digest: Digest
     kind: ObjectKind
@@ -68,6 +71,7 @@ class Captured(NamedTuple):
     files: int
     executable: bool
     read: int
+    left_out: int = 0
 
 
 class _Total(NamedTuple):
@@ -140,7 +144,8 @@ class _Capture:
         self._refuse_special(absolute, found.st_mode)
         if stat.S_ISDIR(found.st_mode):
             total = self._walk(absolute, found)
-            captured = Captured(total.digest, ObjectKind.TREE, total.size, total.files, False, self._read)
+            links = len(self._left_out)
+            captured = Captured(total.digest, ObjectKind.TREE, total.size, total.files, False, self._read, links)
         else:
             captured = self._single_file(absolute, found)
         gone = [key for key in self._rows if key not in self._seen]

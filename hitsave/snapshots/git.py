@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -120,6 +121,25 @@ def file_history(folder: Path, path: Path) -> list[FileCommit]:
         content = bytes(blob.data) if isinstance(blob, pygit2.Blob) else None
         found.append(FileCommit(str(commit.id), commit.author.name, commit.commit_time, subject, content))
     return found
+
+
+def is_tracked(path: Path) -> bool:
+    """Whether git keeps a file, or anything in a directory."""
+    import pygit2
+
+    repository = open_repository(path.parent)
+    if repository is None:
+        return False
+    name = _name_in(repository, path)
+    try:
+        index = repository.index
+        if name in index:
+            return True
+        beneath = name + "/"
+        first = bisect_left(range(len(index)), os.fsencode(beneath), key=lambda at: os.fsencode(index[at].path))
+        return first < len(index) and str(index[first].path).startswith(beneath)
+    except pygit2.GitError:
+        return False
 
 
 class Sides(NamedTuple):

@@ -16,9 +16,9 @@ from hitsave.errors import ObjectNotFound, UnsavedChanges
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.refs import Ref, RefName
 from hitsave.progress import Silent
+from hitsave.snapshots.adding import add
 from hitsave.snapshots.capture import Captured
 from hitsave.snapshots.checkout import Checkout
-from hitsave.snapshots.datasets import add
 from hitsave.snapshots.pointer import Pointer, load_pointer, pointer_path, save_pointer
 from hitsave.snapshots.status import State, status
 from hitsave.snapshots.workspace import Workspace
@@ -52,7 +52,7 @@ def added(cache: Cache, workspace: Workspace, path: Path, symlinks: str = "store
     def ref_of(name: RefName, captured: Captured) -> Ref:
         return Ref(name, captured.digest, captured.kind)
 
-    return add(cache, workspace, path, symlinks=symlinks, make_ref=ref_of, progress=Silent()).digest
+    return add(cache, workspace, path, symlinks=symlinks, make_ref=ref_of, load=cache.read, progress=Silent()).digest
 
 
 @modest

@@ -12,7 +12,7 @@ from hitsave.cli.output import emit, emit_json, json_option, show_path
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
-    from hitsave.snapshots.datasets import Added
+    from hitsave.snapshots.adding import Added
 
 
 @click.command("add")
@@ -24,7 +24,8 @@ def command(session: Session, paths: tuple[Path, ...], target: str | None, as_js
     """Keep files and directories as datasets.
 
     Stores what is new, writes the pointer file PATH.hitsave (commit it), keeps PATH itself out of git, and owns this
-    version until it is forgotten. Prints the digest and the path of each.
+    version until it is forgotten. Prints the digest and the path of each. Where a part of a dataset was pulled, what
+    was never asked for stays as it was.
 
     With --to, adds or replaces files of a dataset, whose data need not be on this machine: in SUBPATH where that is a
     directory or ends with '/', as SUBPATH otherwise. Prints the digest and the path of the dataset.
@@ -58,6 +59,7 @@ def command(session: Session, paths: tuple[Path, ...], target: str | None, as_js
                     "read": added.read,
                     "new_objects": added.new_objects,
                     "new_size": added.new_size,
+                    "not_fetched": added.unseen,
                 }
                 for path, added in zip(paths, done, strict=True)
             ]
@@ -84,6 +86,8 @@ def _add_to(session: Session, target: str, paths: tuple[Path, ...], as_json: boo
 
 def _describe(added: Added) -> str:
     total = f"{count(added.files, 'file')}, {show_size(added.size)}"
+    if added.unseen:
+        total += f", of which {added.unseen:,} were not pulled and stay as they were"
     if added.read == 0 and added.new_objects == 0:
         return f"{total}: unchanged"
     return f"{total}: {count(added.read, 'file')} read, {show_size(added.new_size)} new to the cache"
