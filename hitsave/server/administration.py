@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from hitsave.server.access import Role, requires
 from hitsave.server.answers import Refusal
-from hitsave.server.keys import LONGEST_LABEL, KeyRecord
+from hitsave.server.keys import LONGEST_LABEL, KeyRecord, LastAdminKey
 from hitsave.server.receiving import read_json
 from hitsave.server.site import Site
 
@@ -47,7 +47,7 @@ async def make_api_key(request: Request) -> Response:
     if not isinstance(label, str) or not is_label(label):
         raise Refusal(400, "malformed", f"label is a text of 1 to {LONGEST_LABEL} printable characters")
     if lifetime is not None and (type(lifetime) is not int or not 0 < lifetime <= _LONGEST_LIFE):
-        raise Refusal(400, "malformed", "lifetime is a number of seconds")
+        raise Refusal(400, "malformed", "lifetime is a number of seconds, at least one and at most a hundred years")
     expires = None if lifetime is None else int(time.time()) + lifetime
     key, record = await run_in_threadpool(make_key, request, known[role], label, expires)
     return JSONResponse({"key": key, **key_as_json(record)}, 201, headers={"Cache-Control": "no-store"})
@@ -58,18 +58,23 @@ def is_label(text: str) -> bool:
     return 0 < len(text) <= LONGEST_LABEL and text.isprintable()
 
 
-def make_key(request: Request, role: Role, label: str, expires: int | None) -> tuple[str, KeyRecord]:
-    """Make a key for whoever asks, and write down that it was made."""
+def make_key(
+    request: Request, role: Role, label: str, expires: int | None, key_id: str | None = None
+) -> tuple[str, KeyRecord]:
+    """Make a key for whoever asks, and write down that it was made. Raises KeyTaken."""
     site: Site = request.app.state.site
-    key, record = site.keys.make(role, label, expires)
+    key, record = site.keys.make(role, label, expires, key_id)
     _note(request, "make key", record)
     return key, record
 
 
 def revoke_key(request: Request, key_id: str) -> KeyRecord | None:
-    """Take a key out of use for whoever asks, and write that down; None where there is none."""
+    """Take a key out of use for whoever asks, and write that down; None where there is none. Raises Refusal."""
     site: Site = request.app.state.site
-    record = site.keys.revoke(key_id)
+    try:
+        record = site.keys.revoke_unless_last(key_id)
+    except LastAdminKey as error:
+        raise Refusal(409, "last admin key", str(error)) from None
     if record is not None:
         _note(request, "revoke key", record)
     return record

@@ -16,14 +16,14 @@ from typing import NamedTuple
 
 import sqlalchemy as sql
 from blake3 import blake3
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from hitsave.errors import HitsaveError
 from hitsave.server.access import Principal, Role
 from hitsave.server.database import Database, browser_sessions, keys
 
 #: How long a label may be, in characters.
 LONGEST_LABEL = 200
-_ID = re.compile("[A-Za-z0-9]{8}")
 _KEY = re.compile(r"hsk_([A-Za-z0-9]{8})_([A-Za-z0-9_-]{32,64})")
 _ID = re.compile(r"[A-Za-z0-9]{8}")
 _LETTERS = string.ascii_letters + string.digits
@@ -31,6 +31,20 @@ _ID_LENGTH = 8
 #: Seconds for which a use of a key is not noted again.
 _NOTED_FOR = 60
 _NOBODY = "0" * 64
+
+
+class LastAdminKey(HitsaveError):
+    """Without this key nobody could make another one."""
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(
+            f"{key_id} is the last key with the role admin, without which nobody can make keys; make another one "
+            "first, or revoke it at the server's machine, with: hitsave keygen --data DIR --revoke ID"
+        )
+
+
+class KeyTaken(HitsaveError):
+    """There is a key with this id already."""
 
 
 class KeyRecord(NamedTuple):
@@ -55,10 +69,15 @@ class Keys:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def make(self, role: Role, label: str, expires: int | None = None) -> tuple[str, KeyRecord]:
-        """A new key, and what is kept of it."""
-        with self._database.transaction() as connection:
-            return _make(connection, role, label, expires)
+    def make(
+        self, role: Role, label: str, expires: int | None = None, key_id: str | None = None
+    ) -> tuple[str, KeyRecord]:
+        """A new key, and what is kept of it. Raises KeyTaken where its id was chosen, and there is one with that."""
+        try:
+            with self._database.transaction() as connection:
+                return _make(connection, role, label, expires, key_id or new_id())
+        except IntegrityError:
+            raise KeyTaken(f"there is a key with the id {key_id} already") from None
 
     def make_first(self, label: str, keep: Callable[[str], None]) -> bool:
         """Make an admin key where none was ever made, of servers that start at once by one alone.
@@ -68,7 +87,7 @@ class Keys:
         with self._database.alone() as connection:
             if connection.execute(sql.select(keys.c.id).limit(1)).first() is not None:
                 return False
-            keep(_make(connection, Role.ADMIN, label, None)[0])
+            keep(_make(connection, Role.ADMIN, label, None, new_id())[0])
         return True
 
     def check(self, key: str) -> Principal | None:
@@ -94,8 +113,6 @@ class Keys:
 
     def get(self, key_id: str) -> KeyRecord | None:
         """What is kept of a key."""
-        if not _ID.fullmatch(key_id):  # Some of what an address can hold, no database takes.
-            return None
         if not _ID.fullmatch(key_id):  # PostgreSQL cannot even be asked for some of what an address may hold.
             return None
         with self._database.transaction() as connection:
@@ -110,11 +127,23 @@ class Keys:
 
     def revoke(self, key_id: str) -> KeyRecord | None:
         """Take a key and its sessions out of use; what is kept of it, None where there is none."""
-        if not _ID.fullmatch(key_id):
-            return None
-        if not _ID.fullmatch(key_id):
-            return None
+        return self._revoke(key_id, even_last=True)
+
+    def revoke_unless_last(self, key_id: str) -> KeyRecord | None:
+        """As `revoke`, but for the last key that may make others. Raises LastAdminKey."""
+        return self._revoke(key_id, even_last=False)
+
+    def is_last_admin(self, key_id: str) -> bool:
+        """Whether nobody could make keys any more without this one."""
         with self._database.transaction() as connection:
+            return _is_last_admin(connection, key_id)
+
+    def _revoke(self, key_id: str, even_last: bool) -> KeyRecord | None:
+        if not _ID.fullmatch(key_id):
+            return None
+        with self._database.alone() as connection:  # Of two admins who revoke each other, one is told no.
+            if not even_last and _is_last_admin(connection, key_id):
+                raise LastAdminKey(key_id)
             connection.execute(
                 sql.update(keys).where(keys.c.id == key_id, keys.c.revoked.is_(None)).values(revoked=int(time.time()))
             )
@@ -127,8 +156,25 @@ def hash_secret(secret: str) -> str:
     return blake3(secret.encode()).hexdigest()
 
 
-def _make(connection: sql.Connection, role: Role, label: str, expires: int | None) -> tuple[str, KeyRecord]:
-    key_id = "".join(secrets.choice(_LETTERS) for _ in range(_ID_LENGTH))
+def new_id() -> str:
+    """An id that no key has, by all likelihood."""
+    return "".join(secrets.choice(_LETTERS) for _ in range(_ID_LENGTH))
+
+
+def is_id(text: str) -> bool:
+    """Whether a key can have this id."""
+    return _ID.fullmatch(text) is not None
+
+
+def _is_last_admin(connection: sql.Connection, key_id: str) -> bool:
+    holds = sql.and_(keys.c.revoked.is_(None), sql.or_(keys.c.expires.is_(None), keys.c.expires > int(time.time())))
+    admins = sql.select(keys.c.id).where(keys.c.role == Role.ADMIN.name.lower(), holds)
+    return connection.execute(admins).scalars().all() == [key_id]
+
+
+def _make(
+    connection: sql.Connection, role: Role, label: str, expires: int | None, key_id: str
+) -> tuple[str, KeyRecord]:
     secret = secrets.token_urlsafe(32)
     made = KeyRecord(key_id, label, role, int(time.time()), expires, None, None)
     values = {**made._asdict(), "role": role.name.lower(), "hash": hash_secret(secret)}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
 
@@ -11,6 +13,9 @@ import pytest
 
 from hitsave.cli.commands.serve import command as serve
 from hitsave.errors import ConfigError
+from hitsave.server.access import Role
+from hitsave.server.database import Database
+from hitsave.server.keys import Keys
 from hitsave.server.offline import OwnKeys
 from hitsave.server.settings import ServerLimits, Settings, parse_server_limits
 from tests.server.inprocess import Running, running
@@ -39,6 +44,17 @@ def test_a_lost_admin_key_is_replaced_at_the_machine(served: Served) -> None:
     assert keygen("--revoke", key_id, "--data", str(served.data))[0] == 0
     assert served.request("GET", "/store/v1/whoami", key=key).status == 401
     assert "no key with the id" in keygen("--revoke", "nothing1", "--data", str(served.data))[2]
+
+
+def test_who_revokes_the_last_admin_key_is_told_how_to_make_one(tmp_path: Path) -> None:
+    data = tmp_path / "the data"
+    data.mkdir()
+    with closing(Database.open(Settings(data).database_url)) as database:
+        key_id = Keys(database).make(Role.ADMIN, "x")[1].id
+    revoked, _, said = keygen("--revoke", key_id, "--data", str(data))
+    assert revoked == 0
+    command = shlex.split(said.splitlines()[-1].partition("with: hitsave keygen ")[2])
+    assert keygen(*command)[0] == 0
 
 
 def test_it_is_made_in_postgresql_too(postgres: Postgres, tmp_path: Path) -> None:

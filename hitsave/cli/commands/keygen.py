@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -77,6 +78,11 @@ def command(
         if as_json:
             emit_json(gone)
         session.say(one_line(f"the key {gone.get('id')} ({gone.get('label')}) opens nothing any more"))
+        if data is not None and not any(map(_is_admin, server.keys())):
+            session.say(
+                "no key with the role admin is left; make one here, with: "
+                f"hitsave keygen --role admin --label NAME --data {shlex.quote(str(data))}"
+            )
     elif role is not None and label is not None:
         made = server.make_key(role, label, lifetime)
         emit_json(made) if as_json else emit(str(made.get("key")))
@@ -129,6 +135,11 @@ def _list(server: WebTransport | OwnKeys, as_json: bool) -> None:
     for key in keys:
         used = f"used {_day(key['last_used'])}" if key.get("last_used") else "never used"
         emit(one_line(f"{key.get('id')}  {key.get('role'):<5}  {_state(key)}, {used}  {key.get('label')}"))
+
+
+def _is_admin(key: Mapping[str, Any]) -> bool:
+    holds = not key.get("revoked") and (key.get("expires") is None or key["expires"] > time.time())
+    return key.get("role") == "admin" and holds
 
 
 def _state(key: Mapping[str, Any]) -> str:

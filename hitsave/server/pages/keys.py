@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from hitsave.server.access import Role, requires
 from hitsave.server.administration import is_label, make_key, revoke_key
-from hitsave.server.keys import LONGEST_LABEL
+from hitsave.server.keys import LONGEST_LABEL, KeyTaken, is_id, new_id
 from hitsave.server.pages.blobs import refuse_local
 from hitsave.server.pages.dashboard import not_found
 from hitsave.server.pages.rendering import render, see
@@ -38,15 +38,21 @@ async def _keys_page(request: Request, status: int = 200, made: str = "", proble
     keys = await run_in_threadpool(site.keys.list)
     now = int(time.time())
     keys.sort(key=lambda key: (not key.holds_at(now), -key.created))
-    return render(request, "keys.html", status, keys=keys, now=now, made=made, problem=problem, roles=list(_ROLES))
+    known = {"keys": keys, "now": now, "made": made, "problem": problem, "roles": list(_ROLES), "id": new_id()}
+    return render(request, "keys.html", status, **known)
 
 
 @requires(Role.ADMIN)
 async def add_key(request: Request) -> Response:
-    """A new key. It is on the page that follows, and nowhere else."""
+    """A new key. It is on the page that follows, and nowhere else.
+
+    The form brings the id that the key is to have: to send it again, as by a reload, makes no other key.
+    """
     refuse_local(request.app.state.site, "keys")
     form = await read_form(request)
-    label, role, days = (form.get(name, "").strip() for name in ("label", "role", "days"))
+    key_id, label, role, days = (form.get(name, "").strip() for name in ("id", "label", "role", "days"))
+    if not is_id(key_id):
+        return await _keys_page(request, 400, problem="This page was out of date; try again.")
     if not is_label(label):
         return await _keys_page(request, 400, problem=f"A label has 1 to {LONGEST_LABEL} printable characters.")
     if role not in _ROLES:
@@ -54,7 +60,11 @@ async def add_key(request: Request) -> Response:
     if days and not re.fullmatch("[1-9][0-9]{0,4}", days):
         return await _keys_page(request, 400, problem="A key expires after 1 to 99999 days, or never.")
     expires = int(time.time()) + int(days) * _DAY if days else None
-    key, _ = await run_in_threadpool(make_key, request, _ROLES[role], label, expires)
+    try:
+        key, _ = await run_in_threadpool(make_key, request, _ROLES[role], label, expires, key_id)
+    except KeyTaken:
+        problem = "This key was made already, and shown. If it was lost, revoke it and make another one."
+        return await _keys_page(request, 409, problem=problem)
     return await _keys_page(request, 201, made=key)
 
 
@@ -65,7 +75,8 @@ async def confirm_revoking(request: Request) -> Response:
     key = await run_in_threadpool(site.keys.get, request.path_params["key_id"])
     if key is None:
         raise not_found("key")
-    return render(request, "revoke.html", key=key, own=key.id == request.state.principal.key_id)
+    last = await run_in_threadpool(site.keys.is_last_admin, key.id)
+    return render(request, "revoke.html", key=key, own=key.id == request.state.principal.key_id, last=last)
 
 
 @requires(Role.ADMIN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -13,6 +14,7 @@ from hitsave.cache.store import Cache
 from hitsave.objects.digest import Digest, blob_digest
 from hitsave.objects.refs import public_ref
 from hitsave.server.access import COOKIE, Role
+from hitsave.server.offline import OwnKeys
 from hitsave.server.pages.dashboard import FRESH
 from tests.server.inprocess import Running, running
 from tests.server.pages.exhibits import FILES, FUNCTION, HOSTILE, Visitor, add_dataset, add_run
@@ -192,8 +194,14 @@ def test_an_evaluation_is_deleted(server: Running, place: Place) -> None:
 def test_a_key_is_made_shown_once_and_revoked(server: Running) -> None:
     admin = Visitor.with_role(server, Role.ADMIN)
     csrf = _csrf(admin)
-    made = admin.post("/keys", {"csrf": csrf, "label": HOSTILE, "role": "write", "days": "30"})
+    key_id = admin.get("/keys").field("id")
+    form = {"csrf": csrf, "id": key_id, "label": HOSTILE, "role": "write", "days": "30"}
+    made = admin.post("/keys", form)
     assert made.status == 201
+    assert made.field("id") != key_id
+    again = admin.post("/keys", form)  # As by a reload.
+    assert (again.status, "made already" in again.text) == (409, True)
+    assert [record.id for record in server.site.keys.list()].count(key_id) == 1
     assert HOSTILE not in made.text
     key = made.text.partition('readonly value="')[2].partition('"')[0]
     principal = server.site.keys.check(key)
@@ -203,9 +211,35 @@ def test_a_key_is_made_shown_once_and_revoked(server: Running) -> None:
     assert admin.get(f"/keys/{principal.key_id}/revoke").status == 200
     assert admin.post(f"/keys/{principal.key_id}/revoke", {"csrf": csrf}).status == 303
     assert server.site.keys.check(key) is None
-    for wrong in ({"label": ""}, {"label": "x" * 300}, {"role": "root"}, {"days": "-1"}, {"days": "999999"}):
-        fields = {"csrf": csrf, "label": "fine", "role": "read", "days": "", **wrong}
+    for wrong in (
+        {"label": ""},
+        {"label": "x" * 300},
+        {"role": "root"},
+        {"days": "-1"},
+        {"days": "999999"},
+        {"id": ""},
+    ):
+        fields = {"csrf": csrf, "id": "aaaa0000", "label": "fine", "role": "read", "days": "", **wrong}
         assert admin.post("/keys", fields).status == 400, wrong
+
+
+def test_the_last_admin_key_is_revoked_at_the_machine_alone(tmp_path: Path) -> None:
+    with running(tmp_path / "data") as server:
+        admin = Visitor.with_role(server, Role.ADMIN)
+        server.key(Role.WRITE)
+        server.site.keys.make(Role.ADMIN, "ended", int(time.time()) - 1)
+        (own,) = (
+            record for record in server.site.keys.list() if record.holds_at(int(time.time())) and record.role == 3
+        )
+        address = f"/keys/{own.id}/revoke"
+        assert "make another one" in admin.get(address).text
+        refused = admin.post(address, {"csrf": _csrf(admin)})
+        assert (refused.status, "the last key with the role admin" in refused.text) == (409, True)
+        other = server.key()
+        assert admin.post(address, {"csrf": _csrf(admin)}).status == 303
+        answer = server.request("DELETE", f"/store/v1/api-keys/{other.split('_')[1]}", key=other)
+        assert (answer.status, answer.json()["kind"]) == (409, "last admin key")
+        assert OwnKeys(server.site.settings).revoke_key(other.split("_")[1])["revoked"]
 
 
 # -- public links
