@@ -23,19 +23,17 @@ from hitsave.errors import (
 )
 from hitsave.maintenance.collect import forgotten
 from hitsave.objects.digest import Digest, ObjectKind
-from hitsave.objects.refs import Namespace, Ref, RefName
+from hitsave.objects.refs import Namespace, Ref
 from hitsave.ownership import author
 from hitsave.progress import Progress
 from hitsave.remotes.commits.log import Remote
 from hitsave.remotes.commits.suitable import refuse_strangers
-from hitsave.remotes.commits.view import View
 from hitsave.remotes.connections import Connections
 from hitsave.remotes.reading import evaluations
 from hitsave.remotes.reading.fetch import NO_SIZES, Fetched, fetch
 from hitsave.remotes.reading.reader import Reader, Shelf
 from hitsave.remotes.transports.protocol import Transport
 from hitsave.remotes.writing import push as pushing
-from hitsave.remotes.writing.wanted import find_wanted
 from hitsave.snapshots.datasets import is_complete
 from hitsave.snapshots.layout import Include
 from hitsave.snapshots.readonly import missing_here
@@ -278,65 +276,6 @@ class Exchange:
     def push(self, refs: Iterable[Ref], remote: str | None = None) -> pushing.Pushed:
         """Send what refs own, and nothing else."""
         return pushing.push(self.remote(remote, create=True), self._cache, refs, author(), self._progress)
-
-    def leave_out_parts(self, refs: Iterable[Ref], remote: str | None = None) -> tuple[list[Ref], bool]:
-        """The refs of which all can be pushed, and whether others were left out, which is noted.
-
-        These are refs of which only a part was ever fetched, where this remote does not have the rest. Nothing is made
-        public, nor again: somebody else may have taken it back.
-        """
-        chosen = [ref for ref in refs if ref.name.namespace is not Namespace.PUBLIC]
-        known_partial = self._cache.partial_refs()
-        partial = [ref for ref in chosen if ref.name in known_partial]
-        lacking: list[RefName] = []
-        if partial:
-            view = self.remote(remote, create=True).latest()
-            held = view.held_of({ref.name for ref in partial})
-            away = [ref for ref in partial if ref.name not in held]
-            there = {ref.name for ref in away if self._rest_is_there(view, ref)}
-            known_partial -= there
-            lacking = [ref.name for ref in away if ref.name not in there]
-            calls = sum(name.namespace is Namespace.EVALUATIONS for name in lacking)
-            for name in lacking:
-                if name.namespace is not Namespace.EVALUATIONS:
-                    self._progress.note(f"{name}: was not pushed, since only a part of it is here")
-            if calls:
-                self._progress.note(f"evaluations of which only a part is here were not pushed: {calls}")
-        return [ref for ref in chosen if ref.name not in known_partial], bool(lacking)
-
-    def unsendable(self, refs: Sequence[Ref], remote: str | None = None) -> dict[RefName, ObjectError]:
-        """The refs of which something is neither here nor in the remote, each with what was found first."""
-        view = self.remote(remote, create=True).latest()
-        held = view.names_held(refs)
-        return dict(self._find_unsendable(view, [ref for ref in refs if ref.name not in held]))
-
-    def _find_unsendable(self, view: View, refs: Sequence[Ref]) -> Iterator[tuple[RefName, ObjectError]]:
-        """Half by half, since these are few of many."""
-        try:
-            find_wanted(self._cache, view, refs)
-        except (ObjectNotFound, CorruptObject) as error:
-            if len(refs) == 1:
-                yield refs[0].name, error
-                return
-            middle = len(refs) // 2
-            yield from self._find_unsendable(view, refs[:middle])
-            yield from self._find_unsendable(view, refs[middle:])
-
-    def absent(self, refs: Iterable[Ref], remote: str | None = None) -> set[Digest]:
-        """What these refs hold, and is neither here nor in the remote."""
-        digests = self._cache.missing(ref.digest for ref in refs)
-        held = self.remote(remote).latest().has_many(digests)
-        return {digest for digest in digests if digest not in held}
-
-    def _rest_is_there(self, view: View, ref: Ref) -> bool:
-        """Whether the remote has all of a dataset that is not here: files were added to one that it has."""
-        if ref.name.namespace is not Namespace.DATASETS:
-            return False
-        try:
-            find_wanted(self._cache, view, [ref])
-        except ObjectNotFound:
-            return False
-        return True
 
 
 def _shelf(remote: Remote) -> Shelf:

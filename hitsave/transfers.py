@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,11 +12,13 @@ from hitsave.config import RemoteConfig
 from hitsave.errors import CorruptObject, HitsaveError, ObjectError, ObjectNotFound, WorkspaceError
 from hitsave.exchange import Exchange
 from hitsave.objects.digest import Digest
-from hitsave.objects.refs import Namespace, Ref, unquote_name
+from hitsave.objects.refs import Namespace, Ref, RefName, unquote_name
 from hitsave.ownership import Project
 from hitsave.progress import Progress
+from hitsave.remotes.commits.view import View
 from hitsave.remotes.reading.fetch import Fetched
 from hitsave.remotes.writing.push import Pushed
+from hitsave.remotes.writing.wanted import find_wanted
 from hitsave.snapshots.datasets import is_complete
 from hitsave.snapshots.layout import Include
 from hitsave.snapshots.pointer import Pointer, load_pointer, pointer_path, target_path
@@ -53,7 +55,7 @@ class Transfers:
     def push(self, remote: str | None = None) -> Sent:
         """Send all that this project owns, and what its pointer files name."""
         away = self._own_what_pointers_name()
-        refs, lacking = self._exchange.leave_out_parts(self._project.own_refs(self._cache), remote)
+        refs, lacking = self._leave_out_parts(self._project.own_refs(self._cache), remote)
         sent = self._send(refs, remote)
         names = [self._show(path) for path in self._nowhere(away, remote)]
         for name in names:
@@ -73,7 +75,7 @@ class Transfers:
         try:
             return Sent(self._exchange.push(refs, remote), self._exchange.config(remote))
         except (ObjectNotFound, CorruptObject):
-            lost = self._exchange.unsendable(refs, remote)
+            lost = self._unsendable(refs, remote)
             if not lost:
                 raise
         pushed = self._exchange.push([ref for ref in refs if ref.name not in lost], remote)
@@ -100,7 +102,11 @@ class Transfers:
     def _own_what_pointers_name(self) -> dict[Path, Ref]:
         """Make the refs of what pointer files name and is here, where they are missing; what is not wholly here."""
         away: dict[Path, Ref] = {}
-        for pointer in find_pointers(self._project.workspace.root):
+
+        def unreadable(error: OSError) -> None:
+            self._progress.note(f"{os.fsdecode(error.filename)}: cannot be looked into ({error.strerror})")
+
+        for pointer in find_pointers(self._project.workspace.root, unreadable):
             path = target_path(pointer)
             try:
                 named = load_pointer(pointer)
@@ -117,8 +123,61 @@ class Transfers:
 
     def _nowhere(self, away: dict[Path, Ref], remote: str | None) -> list[Path]:
         """The datasets that the remote does not have either."""
-        absent = self._exchange.absent(away.values(), remote) if away else set()
+        absent = self._absent(away.values(), remote) if away else set()
         return [path for path, ref in away.items() if ref.digest in absent]
+
+    def _leave_out_parts(self, refs: Iterable[Ref], remote: str | None = None) -> tuple[list[Ref], bool]:
+        """The refs of which all can be pushed, and whether others were left out, which is noted.
+
+        These are refs of which only a part was ever fetched, where this remote does not have the rest. Nothing is made
+        public, nor again: somebody else may have taken it back.
+        """
+        chosen = [ref for ref in refs if ref.name.namespace is not Namespace.PUBLIC]
+        known_partial = self._cache.partial_refs()
+        partial = [ref for ref in chosen if ref.name in known_partial]
+        lacking: list[RefName] = []
+        if partial:
+            view = self._exchange.remote(remote, create=True).latest()
+            held = view.held_of({ref.name for ref in partial})
+            away = [ref for ref in partial if ref.name not in held]
+            there = {ref.name for ref in away if self._rest_is_there(view, ref)}
+            known_partial -= there
+            lacking = [ref.name for ref in away if ref.name not in there]
+            calls = sum(name.namespace is Namespace.EVALUATIONS for name in lacking)
+            for name in lacking:
+                if name.namespace is not Namespace.EVALUATIONS:
+                    self._progress.note(f"{name}: was not pushed, since only a part of it is here")
+            if calls:
+                self._progress.note(f"evaluations of which only a part is here were not pushed: {calls}")
+        return [ref for ref in chosen if ref.name not in known_partial], bool(lacking)
+
+    def _unsendable(self, refs: Sequence[Ref], remote: str | None = None) -> dict[RefName, ObjectError]:
+        """The refs of which something is neither here nor in the remote, each with what was found first."""
+        view = self._exchange.remote(remote, create=True).latest()
+        held = view.names_held(refs)
+        return dict(self._find_unsendable(view, [ref for ref in refs if ref.name not in held]))
+
+    def _find_unsendable(self, view: View, refs: Sequence[Ref]) -> Iterator[tuple[RefName, ObjectError]]:
+        """Half by half, since these are few of many."""
+        try:
+            find_wanted(self._cache, view, refs)
+        except (ObjectNotFound, CorruptObject) as error:
+            if len(refs) == 1:
+                yield refs[0].name, error
+                return
+            middle = len(refs) // 2
+            yield from self._find_unsendable(view, refs[:middle])
+            yield from self._find_unsendable(view, refs[middle:])
+
+    def _rest_is_there(self, view: View, ref: Ref) -> bool:
+        """Whether the remote has all of a dataset that is not here: files were added to one that it has."""
+        if ref.name.namespace is not Namespace.DATASETS:
+            return False
+        try:
+            find_wanted(self._cache, view, [ref])
+        except ObjectNotFound:
+            return False
+        return True
 
     # -- fetching
 
@@ -138,7 +197,7 @@ class Transfers:
         try:
             return Got(self._exchange.fetch(wanted.values(), remote, include, sizes), failed)
         except ObjectNotFound:
-            absent = self._exchange.absent(wanted.values(), remote)
+            absent = self._absent(wanted.values(), remote)
         fetched = [Fetched()]
         for path, ref in wanted.items():  # One by one: of what is there, too, something may be lacking.
             try:
@@ -158,6 +217,12 @@ class Transfers:
         return WorkspaceError(f"{place}: {reason}")
 
     # -- both
+
+    def _absent(self, refs: Iterable[Ref], remote: str | None = None) -> set[Digest]:
+        """What these refs hold, and is neither here nor in the remote."""
+        digests = self._cache.missing(ref.digest for ref in refs)
+        held = self._exchange.remote(remote).latest().has_many(digests)
+        return {digest for digest in digests if digest not in held}
 
     def named(self, path: Path) -> Ref:
         """A ref of what a pointer file names. Raises WorkspaceError, FileNotFoundError."""

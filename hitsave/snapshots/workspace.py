@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -101,14 +101,23 @@ def _datasets_beside(path: Path) -> Iterator[str]:
         yield from (os.fspath(target_path(path.with_name(name))) for name in names)
 
 
-def find_pointers(folder: Path) -> Iterator[Path]:
-    """Every pointer file beneath a folder; what lies inside of datasets is their content and is not looked at."""
+def find_pointers(folder: Path, unreadable: Callable[[OSError], object] | None = None) -> Iterator[Path]:
+    """Every pointer file beneath a folder; what lies inside of datasets is their content and is not looked at.
+
+    Folders that cannot be read are told to `unreadable`; without it, raises OSError.
+    """
     pending = [os.fsencode(folder)]
     suffix = SUFFIX.encode()
     while pending:
         directory = pending.pop()
-        with os.scandir(directory) as listing:
-            items = list(listing)
+        try:
+            with os.scandir(directory) as listing:
+                items = list(listing)
+        except OSError as error:
+            if unreadable is None:
+                raise
+            unreadable(error)
+            continue
         datasets = {item.name.removesuffix(suffix) for item in items if item.name.endswith(suffix)}
         for item in items:
             if item.is_dir(follow_symlinks=False):

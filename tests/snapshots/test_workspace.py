@@ -112,3 +112,11 @@ def test_whether_it_is_in_git(workspace: Workspace, tmp_path: Path) -> None:
     (workspace.root / ".git").mkdir()
     assert inner.in_git
     assert workspace.in_git
+
+
+def test_folders_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    errors: list[OSError] = []
+    assert list(find_pointers(tmp_path / "gone", errors.append)) == []
+    assert [type(error) for error in errors] == [FileNotFoundError]
+    with pytest.raises(FileNotFoundError):
+        list(find_pointers(tmp_path / "gone"))
