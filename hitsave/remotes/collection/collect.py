@@ -24,6 +24,7 @@ from hitsave.remotes.collection.retention import ORPHAN_LIFE, all_fenced, fenced
 from hitsave.remotes.collection.rewriting import rewrite
 from hitsave.remotes.collection.withdrawing import settle_files, unheld_files
 from hitsave.remotes.commits.again import with_newest
+from hitsave.remotes.commits.committed import FULL_REFS
 from hitsave.remotes.commits.keys import (
     CLAIMS,
     COMMITS,
@@ -235,11 +236,9 @@ class _Collection:
         return self._remote.files.merge_indexes(tuple(files), self._session)
 
     def _put_refs(self, found: _Found) -> tuple[StoredFile, ...]:
-        if not found.dropped and len(found.view.ref_files) <= 1:
+        if not found.dropped and (len(found.view.ref_files) - 1) * FULL_REFS < max(len(found.refs), 1):
             return found.view.ref_files
-        if not found.refs:
-            return ()
-        return (self._remote.files.put_refs({ref.name: ref for ref in found.refs}, self._session),)
+        return self._remote.files.put_many_refs({ref.name: ref for ref in found.refs}, self._session)
 
     def _remove(self, commit: Commit, leftovers: Iterable[Leftover]) -> None:
         """Remove what has expired, now that the commit stands."""

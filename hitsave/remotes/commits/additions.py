@@ -40,7 +40,7 @@ class Addition:
         #: The newest view that was seen to have all that is relied on.
         self._checked = view
         self._index: StoredFile | None = None
-        self._segments: dict[frozenset[RefName], StoredFile] = {}
+        self._segments: dict[frozenset[RefName], tuple[StoredFile, ...]] = {}
 
     def indexes(self, newest: View) -> tuple[StoredFile, ...]:
         """The indexes that hold with it. Raises ReliedOnLost where something is not there any more."""
@@ -63,8 +63,8 @@ class Addition:
         names = frozenset(name for name, ref in self._refs.items() if ref is None or name not in held)
         if names and names not in self._segments:
             changes = {name: ref for name, ref in self._refs.items() if name in names}
-            self._segments[names] = self._files.put_refs(changes, self._session)
-        return newest.ref_files + ((self._segments[names],) if names else ())
+            self._segments[names] = self._files.put_many_refs(changes, self._session)
+        return newest.ref_files + (self._segments[names] if names else ())
 
     def _held(self, newest: View) -> Collection[RefName]:
         if newest is self._view or not self._refs:

@@ -37,6 +37,8 @@ MOST_ENCODED = 50_000
 MOST_COPIES = 64
 #: An index with so many entries (200 MB) is not put together with others.
 FULL = 4_000_000
+#: A ref segment with so many refs (about 100 MB of memory) is not put together with others, and none is made larger.
+FULL_REFS = 250_000
 #: Of the records of a ref segment as they are before they are compressed, with their digest behind them.
 _LINES = ".lines"
 
@@ -162,6 +164,12 @@ class CommittedFiles:
         content = encode_index(chosen)
         return self._put(content, index_key, Index(content).entry_count, session)
 
+    def put_many_refs(self, refs: RefChanges, session: Session) -> tuple[StoredFile, ...]:
+        """Create ref segments that hold these together; one, unless they are very many. Raises as `put_refs`."""
+        names = sorted(refs) if len(refs) > FULL_REFS else [*refs]
+        parts = [names[at : at + FULL_REFS] for at in range(0, len(names), FULL_REFS)]
+        return tuple(self.put_refs({name: refs[name] for name in part}, session) for part in parts)
+
     def put_refs(self, refs: RefChanges, session: Session) -> StoredFile:
         """Create a ref segment. Raises RemoteUnsuitable where it would be longer than one may be."""
         try:
@@ -221,7 +229,10 @@ class CommittedFiles:
         return full + self._merged(rest, session, merge, times, FULL)
 
     def merge_refs(self, files: tuple[StoredFile, ...], session: Session, times: int = 1) -> tuple[StoredFile, ...]:
-        """A list of ref segments, with the newest ones put together as `merge_indexes` does."""
+        """A list of ref segments, with the newest ones put together as `merge_indexes` does.
+
+        Those that are full stay, and what is before them, since later ones overrule earlier ones.
+        """
 
         def merge(some: Collection[StoredFile]) -> StoredFile:
             records: dict[RefName, Ref | None] = {}
@@ -230,7 +241,7 @@ class CommittedFiles:
             return self._put_refs(records, session)
 
         try:
-            return self._merged(files, session, merge, times)
+            return self._merged(files, session, merge, times, FULL_REFS)
         except ValueError:  # Together they are too long: the list stays longer.
             return files
 
@@ -274,7 +285,9 @@ def _newest(files: tuple[StoredFile, ...], full: float) -> tuple[StoredFile, ...
     Each entry is rewritten a number of times that grows with the logarithm of their count.
     """
     first, total = len(files), 0
-    while first > 0 and total < full and (len(files) - first < MOST_FILES // 2 or files[first - 1].entries <= total):
+    while first > 0 and total < full and files[first - 1].entries < full:
+        if len(files) - first >= MOST_FILES // 2 and files[first - 1].entries > total:
+            break
         first -= 1
         total += files[first].entries
     return files[first:]

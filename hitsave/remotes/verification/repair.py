@@ -122,7 +122,7 @@ class _Repair:
         indexes = tuple(self._put_indexes())
         refs = state.view.ref_files
         if state.new_refs:
-            refs = (self._remote.files.put_refs(state.refs, self._session),)
+            refs = self._remote.files.put_many_refs(state.refs, self._session)
         commit = self._remote.following(state.view, self._session, self._author, OPERATION, indexes, refs)
         return replace(commit, oldest=max(commit.oldest, self._oldest()))
 
