@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from mmap import mmap
 from typing import Any
 
 import zstandard
@@ -60,15 +61,19 @@ def _encode_record(name: RefName, ref: Ref | None) -> dict[str, Any]:
 
 def decode_refs(data: bytes) -> dict[RefName, Ref | None]:
     """The records of a segment. Raises MalformedObject."""
-    records: dict[RefName, Ref | None] = {}
-    previous: RefName | None = None
-    for line in record_lines(data).splitlines(keepends=True):
-        name, ref = decode_record(line)
+    return dict(decode_records(record_lines(data)))
+
+
+def decode_records(lines: bytes | mmap) -> Iterator[tuple[RefName, Ref | None]]:
+    """The records that lines spell, one after the other. Raises MalformedObject."""
+    begin, previous = 0, None
+    while begin < len(lines):
+        end = lines.find(b"\n", begin) + 1 or len(lines)
+        name, ref = decode_record(lines[begin:end])
         if previous is not None and name <= previous:
             raise MalformedObject("ref segment", "its records are not in ascending order")
-        records[name] = ref
-        previous = name
-    return records
+        yield name, ref
+        begin, previous = end, name
 
 
 def record_lines(data: bytes) -> bytes:

@@ -13,7 +13,7 @@ from mmap import mmap
 
 from hitsave.errors import MalformedObject
 from hitsave.objects.refs import Ref, RefName
-from hitsave.packing.refsegment import decode_record
+from hitsave.packing.refsegment import decode_record, decode_records
 
 #: No text holds a quote that is not escaped, so where this stands the member does.
 _MEMBER = b'"name":"'
@@ -25,6 +25,10 @@ class RefTable:
 
     def __init__(self, lines: bytes | mmap) -> None:
         self._lines = lines
+
+    def records(self) -> Iterator[tuple[RefName, Ref | None]]:
+        """Every record, in ascending order; none is held. Raises MalformedObject."""
+        return decode_records(self._lines)
 
     def find(self, prefix: str) -> Iterator[tuple[RefName, Ref | None]]:
         """What the records say whose names begin so, in ascending order. Raises MalformedObject."""

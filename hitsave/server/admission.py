@@ -62,6 +62,8 @@ _PREFIX = re.compile(
 )
 #: As long a path as stores can have.
 _LONGEST = 4096
+#: The most characters of what a commit says of itself, which stands in the audit log.
+_LONGEST_WORDS = 1000
 #: Keys that name nothing which is kept, so that whoever may write may remove them.
 PASSING = frozenset((KeyKind.CLAIM, KeyKind.PROBE))
 
@@ -132,8 +134,21 @@ def check_follows(commit: Commit, key: str, identity: str, newest: Commit | None
         raise Inadmissible(f"the newest commit is {number}, so that {commit.number} cannot follow")
     if commit.parent != digest:
         raise Overtaken(f"the parent is not commit {number} as it is")
-    if Session.from_token(bytes.fromhex(commit.session)).fenced_by(newest):
+    for files in (commit.indexes, commit.refs):
+        if len(set(files)) < len(files):
+            raise Inadmissible("the commit names a file twice")
+    if max(len(commit.author), len(commit.operation)) > _LONGEST_WORDS:
+        raise Inadmissible(f"author and operation may have {_LONGEST_WORDS} characters")
+    session = Session.from_token(bytes.fromhex(commit.session))
+    check_begun(session, number)
+    if session.fenced_by(newest):
         raise Overtaken("the session was fenced by a collection")
+
+
+def check_begun(session: Session, newest: int) -> None:
+    """Refuse what is of a session that has not begun: no collection could ever fence it. Raises Inadmissible."""
+    if session.base > newest:
+        raise Inadmissible(f"the session says that it began at commit {session.base}, and the newest one is {newest}")
 
 
 def check_adds_only(commit: Commit, newest: Commit | None) -> None:

@@ -1,15 +1,16 @@
 """Lets in commits that follow the newest one and say the truth, and knows what the newest one needs.
 
 What a commit adds is looked at, not what was there before: it must be there, as long as the commit says, and new packs
-must hold what their index says. Of a writer, nothing that was held may be missing afterwards, and new packs must be of
-its own session: a collection may be about to remove others. A public link may be taken back by a writer, where another
-ref owns what it owned.
+must hold what their index says. Of a writer, nothing that was held may be missing afterwards, what new refs hold must
+be there, and new packs must be of its own session: a collection may be about to remove others. A public link may be
+taken back by a writer, where another ref owns what it owned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +38,10 @@ from hitsave.server.admission import (
     check_removable,
     may_be_dropped,
 )
+from hitsave.server.refchanges import changed_names
+
+#: So many refs are looked up at once; of so few, no others are decoded.
+_REFS_AT_ONCE = 500
 
 
 class Admitted(NamedTuple):
@@ -73,6 +78,11 @@ class Commits:
         except RemoteCorrupt as error:
             raise Inadmissible(f"{error.key} {error.reason}") from None
 
+    def newest_number(self) -> int:
+        """The number of the newest commit; 0 before the first. Raises RemoteError."""
+        remote = self._open()
+        return remote.latest().number if remote else 0
+
     def check_removable(self, keys: Sequence[StoreKey], role: Role) -> None:
         """Refuse to remove what is needed. Raises Inadmissible, RemoteError."""
         remote = self._open()
@@ -108,6 +118,7 @@ class _Judged:
         self._transport = remote.transport
         self._newest = newest
         self._commit = commit
+        self._after = View(remote.files, commit, None)
 
     # -- indexes
 
@@ -174,42 +185,51 @@ class _Judged:
     # -- refs
 
     def check_refs(self) -> list[RefName]:
-        """For a writer: every ref that was held holds the same still, but for links that are taken back: those."""
-        changed = {name: refs for name, refs in self._changed().items() if refs[0] != refs[1]}
-        owned = self._after({snapshot_ref(before.digest) for before, _ in changed.values()})
-        for name, (before, after) in changed.items():
-            own = owned.get(snapshot_ref(before.digest))
-            if after is not None or not may_be_dropped(name, before, own):
-                what = "drop" if after is None else "change"
-                raise Inadmissible(f"to {what} the ref {name}", needs_admin=True)
-        return sorted(changed)
+        """For a writer: every ref that was held holds the same still, but for links that are taken back: those.
 
-    def _after(self, names: Collection[RefName]) -> dict[RefName, Ref]:
-        """Those of these refs that will hold."""
-        return View(self._remote.files, self._commit, None).held_of(names) if names else {}
+        And what new refs hold is there: nothing is collected as long as something that is owned is missing.
+        """
+        taken_back: list[RefName] = []
+        for changed in self._changed():
+            self._check_own_there([after for before, after in changed if before is None and after is not None])
+            was = [(before, after) for before, after in changed if before is not None and before != after]
+            owned = self._after.held_of({snapshot_ref(before.digest) for before, _ in was}) if was else {}
+            for before, after in was:
+                if after is not None or not may_be_dropped(before.name, before, owned.get(snapshot_ref(before.digest))):
+                    what = "drop" if after is None else "change"
+                    raise Inadmissible(f"to {what} the ref {before.name}", needs_admin=True)
+                taken_back.append(before.name)
+        return taken_back
+
+    def _check_own_there(self, new: Collection[Ref]) -> None:
+        there = self._after.has_many({ref.digest for ref in new}) if new else set()
+        for ref in new:
+            if ref.digest not in there:
+                raise Inadmissible(f"what the ref {ref.name} holds is not there")
 
     def dropped(self) -> list[RefName] | None:
         """The refs that the commit drops, or changes."""
         try:
-            return sorted(name for name, (before, after) in self._changed().items() if before != after)
+            return [before.name for some in self._changed() for before, after in some if before and before != after]
         except (RemoteCorrupt, MalformedObject):
             return None
 
-    def _changed(self) -> dict[RefName, tuple[Ref, Ref | None]]:
-        """The refs that hold now and that some of the changed segments speak of, as they are and as they will be."""
-        old, new = changed_files(self._newest.ref_files, self._commit.refs)
+    def _changed(self) -> Iterator[list[tuple[Ref | None, Ref | None]]]:
+        """The refs of which changed segments tell something else, as they are and as they will be, some at a time."""
         self._load_new_refs()
-        names: set[RefName] = set()
-        for file in (*old, *new):
-            names |= self._remote.files.load_refs(file).keys()
-        before = self._newest.held_of(names) if names else {}
-        after = self._after(before.keys())
-        return {name: (ref, after.get(name)) for name, ref in before.items()}
+        old, new = changed_files(self._newest.ref_files, self._commit.refs)
+        names = changed_names(*([self._records(file) for file in files] for files in (old, new)))
+        while some := [*islice(names, _REFS_AT_ONCE)]:
+            before, after = self._newest.held_of(some), self._after.held_of(some)
+            yield [(before.get(name), after.get(name)) for name in some]
+
+    def _records(self, file: StoredFile) -> Iterator[tuple[RefName, Ref | None]]:
+        return self._remote.files.ref_table(file).records()
 
     def _load_new_refs(self) -> None:
         """Make sure of segments that were not there before: their digests, lengths and counts."""
         for file in self._commit.refs:
             if file not in self._newest.ref_files:
-                count = len(self._remote.files.load_refs(file))
+                count = sum(1 for _ in self._records(file))
                 if count != file.entries or not self._is_there(refs_key(file), file.length):
                     raise Inadmissible(f"{refs_key(file)} has not the length that the commit says")

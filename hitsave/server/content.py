@@ -18,9 +18,10 @@ from hitsave.packing.blocks import decode_block, entry_content
 from hitsave.packing.commit import decode_format
 from hitsave.packing.index import Index
 from hitsave.packing.indexlayout import HEADER, decode_header
-from hitsave.packing.pack import ENTRY_RECORD, TRAILER, Block, PackTable, decode_trailer
+from hitsave.packing.pack import ENTRY_RECORD, HEADER_SIZE, NONCE_SIZE, TRAILER, Block, PackTable, decode_trailer
 from hitsave.packing.packreader import check_entry, read_table
-from hitsave.packing.refsegment import decode_record, record_lines
+from hitsave.packing.refsegment import decode_records, record_lines
+from hitsave.remotes.commits.sessions import Session
 from hitsave.server.admission import KeyKind, StoreKey
 from hitsave.server.settings import ServerLimits
 
@@ -71,6 +72,12 @@ def check_content(key: StoreKey, path: Path, limits: ServerLimits) -> None:
             check(key, file, limits)
 
 
+def pack_session(path: Path) -> Session:
+    """The session that sent a pack."""
+    with UploadedFile(path) as file:
+        return Session.from_token(file.read(HEADER_SIZE - NONCE_SIZE, NONCE_SIZE))
+
+
 @contextlib.contextmanager
 def _alone(size: int) -> Iterator[None]:
     """While something of so many bytes is in memory, nothing else that is large is."""
@@ -96,6 +103,18 @@ def _check_sizes(table: PackTable, limits: ServerLimits) -> None:
     hashed = sum(ENTRY_RECORD.unpack(record)[3] for record in table.records)
     if largest > limits.block or max(decoded, hashed) > limits.decoded:
         raise MalformedObject("pack", "decodes to more than this server takes")
+    _check_shared(table)
+
+
+def _check_shared(table: PackTable) -> None:
+    """Who asks for something small has a whole block decoded: let that not be much larger than the largest in it."""
+    longest = [0] * len(table.blocks)
+    for record in table.records:
+        _, number, _, length, _ = ENTRY_RECORD.unpack(record)
+        longest[number] = max(longest[number], length)
+    for block, length in zip(table.blocks, longest, strict=True):
+        if block.raw - length > _LARGE:
+            raise MalformedObject("pack", "has a block of very many objects, which would be decoded for each of them")
 
 
 def _block_of(record: bytes) -> int:
@@ -125,13 +144,11 @@ def _check_refs(key: StoreKey, file: UploadedFile, limits: ServerLimits) -> None
     if length > limits.segment:
         raise MalformedObject("ref segment", "decodes to more than this server takes")
     with _alone(length):
-        lines, begin, previous = record_lines(file[: len(file)]), 0, None
-        while begin < len(lines):
-            end = lines.find(b"\n", begin) + 1 or len(lines)
-            name, _ = decode_record(lines[begin:end])
-            if previous is not None and name <= previous:
-                raise MalformedObject("ref segment", "its records are not in ascending order")
-            begin, previous = end, name
+        for number, _ in enumerate(decode_records(record_lines(file[: len(file)])), 1):
+            if number > limits.records:
+                raise MalformedObject(
+                    "ref segment", f"holds more than {limits.records} refs, the most that is taken here"
+                )
 
 
 def _check_format(key: StoreKey, file: UploadedFile, limits: ServerLimits) -> None:

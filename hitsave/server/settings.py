@@ -17,7 +17,7 @@ class ServerLimits:
 
     `pack`, `index`, `refs` and `small` bound the values that are put: clients close a pack at 64 MiB, and then come its
     last block and the table; an index of four million entries has 200 MB. What is compressed may decode to `block`
-    bytes in a block, `decoded` in all of a pack, and `segment` in a ref segment.
+    bytes in a block, `decoded` in all of a pack, and `segment` in a ref segment, which holds `records` refs at most.
 
     `uploads` values are received at once, with `temporary` bytes under DATA/tmp; who comes then waits for `patience`.
     Requests are counted by key and by address, a minute each; `failures` are the keys that an address may get wrong in
@@ -33,6 +33,7 @@ class ServerLimits:
     block: int = 256 << 20
     decoded: int = 32 << 30
     segment: int = 256 << 20
+    records: int = 1_000_000
     json: int = 1 << 20
     uploads: int = 32
     temporary: int = 4 << 30

@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from hitsave.errors import MalformedObject, RemoteConflict, RemoteNotFound
-from hitsave.remotes.commits.keys import COMMITS
+from hitsave.remotes.commits.keys import COMMITS, session_of
 from hitsave.remotes.transports.protocol import Transport
 from hitsave.server.access import Principal, Role, check_still_holds, needs_role, requires
 from hitsave.server.admission import (
@@ -30,6 +30,7 @@ from hitsave.server.admission import (
     KeyKind,
     Overtaken,
     StoreKey,
+    check_begun,
     check_creatable,
     is_prefix,
     largest,
@@ -37,7 +38,7 @@ from hitsave.server.admission import (
 )
 from hitsave.server.answers import Refusal
 from hitsave.server.commits import Admitted, Commits
-from hitsave.server.content import check_content
+from hitsave.server.content import check_content, pack_session
 from hitsave.server.receiving import Received, Room, announced_length, read_json, received_file
 from hitsave.server.site import Site
 from hitsave.server.streaming import stream
@@ -61,7 +62,7 @@ class Store:
         self.commits = Commits(site.transport, site.repository.cache.path / "remotes")
         #: One commit is judged at a time; a removal beside it could take away what it names.
         self.judging = asyncio.Lock()
-        #: The number of the newest commit that came through here: neither it nor one before it is ever free again.
+        #: The number of the newest commit that is known here: neither it nor one before it is ever free again.
         self.newest = 0
         self._syncing = threading.Lock()
 
@@ -256,11 +257,27 @@ async def _admit(request: Request, key: StoreKey, received: Received) -> None:
             await _admit_commit(request, key, received)
             return
         await run_in_threadpool(check_content, key, received.path, site.settings.limits)
+        await _check_session(store, key, received.path)
         await run_in_threadpool(_create, store, key, received.path)
     except MalformedObject as error:
         raise Refusal(422, "malformed", f"{key.text}: {error}") from None
+    except Inadmissible as error:
+        raise _inadmissible(error, request.state.principal) from None
     except RemoteConflict:
         raise _taken(key) from None
+
+
+async def _check_session(store: Store, key: StoreKey, path: Path) -> None:
+    """Refuse files of sessions that have not begun yet. Raises Inadmissible, RemoteError."""
+    if key.kind not in _IN_FILES:
+        return
+    session = session_of(key.text)
+    if session is None:
+        session = await run_in_threadpool(pack_session, path)
+    if session.base > store.newest:  # Another server of this store may have let in newer commits.
+        async with store.judging:
+            store.newest = max(store.newest, await run_in_threadpool(store.commits.newest_number))
+    check_begun(session, store.newest)
 
 
 def _taken(key: StoreKey) -> Refusal:
