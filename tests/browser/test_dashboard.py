@@ -88,6 +88,23 @@ def test_side_by_side(window: Watched) -> None:
     assert window.faults == []
 
 
+def test_runs_are_opened_without_scrolling_sideways(browser: Any, served: Served, window: Watched) -> None:
+    for width in (400, 1200):
+        shown = Watched(browser, served.url, viewport={"width": width, "height": 800})
+        shown.context.add_cookies(window.context.cookies())
+        shown.page.goto(
+            "/function?name=training.train&column=arguments.lr&column=arguments.model&column=result.accuracy"
+        )
+        table = shown.page.get_by_role("region", name="Evaluations")
+        table.evaluate("element => element.scrollLeft = 1000")
+        link = table.locator("tbody a").first
+        box, frame = link.bounding_box(), table.bounding_box()
+        assert frame["x"] <= box["x"] < box["x"] + box["width"] <= frame["x"] + frame["width"]
+        link.click()
+        shown.page.wait_for_url("**/evaluations/*")
+        shown.close()
+
+
 def test_everything_by_the_keyboard(window: Watched) -> None:
     page = window.page
     page.goto("/experiments")

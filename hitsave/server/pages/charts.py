@@ -12,9 +12,11 @@ from typing import NamedTuple
 
 from hitsave.server.words import show_moment, show_number
 
-WIDTH, HEIGHT = 960, 340
-_LEFT, _RIGHT, _TOP, _BOTTOM = 84, 20, 14, 52
+WIDTH, HEIGHT = 640, 310
+_LEFT, _RIGHT, _TOP, _BOTTOM = 78, 16, 12, 56
 _TICKS = 6
+#: There is room for so many letters along an axis.
+_LETTERS = 70
 _MARGIN = 0.04
 #: So many kinds of lines and points can be told apart; others look like these again.
 COLOURS = 6
@@ -59,7 +61,10 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A drawing. `left_out` dots have no place on a logarithmic axis."""
+    """A drawing. `legend` says what colours stand for, where there are several.
+
+    `left_out` dots have no place: they are infinite, or not above zero on a logarithmic axis.
+    """
 
     title: str
     x_name: str
@@ -68,6 +73,7 @@ class Chart:
     y_ticks: tuple[Tick, ...]
     marks: tuple[Mark, ...] = ()
     lines: tuple[Line, ...] = ()
+    legend: tuple[tuple[str, int], ...] = ()
     left_out: int = 0
     width: int = WIDTH
     height: int = HEIGHT
@@ -84,11 +90,24 @@ _LOWEST_POWER, _GREATEST_POWER = -307, 308
 class Axis:
     """The scale of one axis: from values to places."""
 
-    def __init__(self, values: Sequence[float], start: float, end: float, log: bool, moments: bool = False) -> None:
+    def __init__(
+        self,
+        values: Sequence[float],
+        start: float,
+        end: float,
+        log: bool,
+        moments: bool = False,
+        names: Sequence[str] = (),
+    ) -> None:
+        """With `names`, these stand beside it, at 0, 1, 2, ...; whole numbers, where all values are such."""
         self.log = log
         self._moments = moments
+        self._whole = all(value == int(value) for value in values)
+        self._names = names
         self._start, self._end = start, end
         low, high = (min(values), max(values)) if values else (0.0, 1.0)
+        if names:
+            low, high = -0.4, len(names) - 0.6
         if log:
             low, high = math.log10(low) if values else 0.0, math.log10(high) if values else 1.0
         if high - low <= abs(high) * 1e-12:
@@ -106,16 +125,23 @@ class Axis:
 
     def ticks(self) -> tuple[Tick, ...]:
         """Round numbers along the axis."""
-        values = _log_steps(self._low, self._high) if self.log else _steps(self._low, self._high)
+        if self._names:
+            longest = max(3, _LETTERS // len(self._names))
+            return tuple(Tick(self.place(at), _cut(name, longest)) for at, name in enumerate(self._names))
+        values = _log_steps(self._low, self._high) if self.log else _steps(self._low, self._high, self._whole)
         return tuple(Tick(self.place(value), self._text(value)) for value in values)
 
     def _text(self, value: float) -> str:
         return show_moment(value / 1e6)[2:] if self._moments else show_number(value)
 
 
-def _steps(low: float, high: float) -> list[float]:
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def _steps(low: float, high: float, whole: bool) -> list[float]:
     """Multiples of 1, 2 or 5 times a power of ten."""
-    rough = (high - low) / _TICKS
+    rough = max((high - low) / _TICKS, 1.0 if whole else 0.0)
     power = _power(math.floor(math.log10(rough)))
     step = next(factor * power for factor in (1, 2, 5, 10, 20) if factor * power >= rough * 0.999)
     first, last = math.ceil(low / step), math.floor(high / step)
@@ -142,18 +168,21 @@ def scatter(
     names: tuple[str, str],
     logs: tuple[bool, bool] = (False, False),
     moments: bool = False,
+    categories: Sequence[str] = (),
+    legend: Sequence[str] = (),
 ) -> Chart:
-    """A chart of points."""
+    """A chart of points. With `categories`, `x` counts these; `legend` has the names of groups."""
     fitting = [dot for dot in dots if _fits(dot.x, logs[0]) and _fits(dot.y, logs[1])]
     shown = [dot._replace(x=_drawn(dot.x), y=_drawn(dot.y)) for dot in fitting]
-    x = Axis([dot.x for dot in shown], _LEFT, WIDTH - _RIGHT, logs[0], moments)
+    x = Axis([dot.x for dot in shown], _LEFT, WIDTH - _RIGHT, logs[0], moments, names=categories)
     y = Axis([dot.y for dot in shown], HEIGHT - _BOTTOM, _TOP, logs[1])
     marks = tuple(Mark(x.place(d.x), y.place(d.y), d.label, d.href, d.group % COLOURS) for d in shown)
-    return Chart(title, *names, x.ticks(), y.ticks(), marks, left_out=len(dots) - len(shown))
+    keys = tuple((name, number % COLOURS) for number, name in enumerate(legend))
+    return Chart(title, *names, x.ticks(), y.ticks(), marks, (), keys, len(dots) - len(shown))
 
 
 def curves(lines: Sequence[tuple[str, Sequence[tuple[float, float]]]], title: str, names: tuple[str, str]) -> Chart:
-    """A chart of lines, each with its label."""
+    """A chart of lines over whole numbers, each with its label."""
     finite = [
         (label, [(_drawn(at), _drawn(value)) for at, value in points if _fits(at, False) and _fits(value, False)])
         for label, points in lines
@@ -164,7 +193,8 @@ def curves(lines: Sequence[tuple[str, Sequence[tuple[float, float]]]], title: st
         Line(" ".join(f"{x.place(at)},{y.place(value)}" for at, value in points), label, number % COLOURS)
         for number, (label, points) in enumerate(finite)
     )
-    return Chart(title, *names, x.ticks(), y.ticks(), lines=drawn)
+    keys = tuple((line.label, line.colour) for line in drawn)
+    return Chart(title, *names, x.ticks(), y.ticks(), lines=drawn, legend=keys)
 
 
 def _fits(value: float, log: bool) -> bool:

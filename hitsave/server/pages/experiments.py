@@ -14,12 +14,16 @@ from hitsave.objects.digest import Digest, parse_digest
 from hitsave.objects.evaluation import Evaluation, decode_evaluation
 from hitsave.server.access import Role, requires
 from hitsave.server.answers import Refusal
-from hitsave.server.pages import tabulation
+from hitsave.server.pages import plotting, tabulation
 from hitsave.server.pages.catalogue.evaluations import MOST_COUNTED, Chosen, Sorting, VersionRow
+from hitsave.server.pages.catalogue.shown import ARGUMENTS
 from hitsave.server.pages.catalogue.where import BadFilter, parse_filter
 from hitsave.server.pages.coding import Dependency, compare_code, decode_manifest
 from hitsave.server.pages.dashboard import PAGE, Dashboard, in_thread, not_found, page_number
 from hitsave.server.pages.rendering import render, see
+
+#: What is the same everywhere is listed so far.
+_CONSTANTS = 12
 
 
 async def home(request: Request) -> Response:
@@ -66,12 +70,14 @@ def _function(request: Request, dashboard: Dashboard) -> dict[str, Any]:
     chosen_versions = _chosen_versions(versions, query.get("code", ""))
     ids = tuple(version.id for version in chosen_versions)
     paths = tables.paths(ids)
-    asked = tabulation.parse_asked(query, paths)
+    sample = _sample(dashboard, ids)
+    asked = tabulation.parse_asked(query, paths, sample)
     chosen = Chosen(ids, asked.conditions)
     page = page_number(request)
     rows = tables.page(chosen, asked.sorting, (page - 1) * PAGE, PAGE)
     numeric = tables.numeric(ids)
-    axes = tabulation.parse_axes(query, numeric)
+    offered = plotting.choices(numeric, paths, sample, len(ids))
+    axes = plotting.parse_axes(query, numeric, offered, sample)
     count = tables.count(chosen, asked.sorting)
     return {
         "function": function,
@@ -80,6 +86,9 @@ def _function(request: Request, dashboard: Dashboard) -> dict[str, Any]:
         "chosen": chosen_versions,
         "code": query.get("code", ""),
         "asked": asked,
+        "constants": [(column, text) for column, text in _constants(sample, paths) if column not in asked.columns],
+        "sampled_all": sum(version.evaluations for version in chosen_versions) <= tabulation.SAMPLED,
+        "SAMPLED": tabulation.SAMPLED,
         "paths": [tabulation.column_of(path) for path in paths],
         "rows": tabulation.tabulate(rows, tables.values([row.id for row in rows]), asked.columns),
         "count": count,
@@ -89,13 +98,25 @@ def _function(request: Request, dashboard: Dashboard) -> dict[str, Any]:
         "PAGE": PAGE,
         "where": query.get("where", ""),
         "axes": axes,
-        "choices": tabulation.axis_choices(numeric),
+        "choices": offered,
         "plotted": None
         if axes is None
-        else tabulation.plot(tables, chosen, axes, versions, lambda digest: f"/evaluations/{digest}"),
-        "most_points": tabulation.MOST_POINTS,
+        else plotting.plot(tables, chosen, axes, versions, lambda digest: f"/evaluations/{digest}"),
+        "most_points": plotting.MOST_POINTS,
+        "finite": any(not path.startswith(ARGUMENTS) for path in numeric),
         "reading": reading,
     }
+
+
+def _constants(sample: tabulation.Sample, paths: Sequence[str]) -> list[tuple[tabulation.Column, str]]:
+    """What need not be a column."""
+    return [(tabulation.column_of(path), text) for path, text in sample.constants(paths)][:_CONSTANTS]
+
+
+def _sample(dashboard: Dashboard, versions: tuple[int, ...]) -> tabulation.Sample:
+    """What the newest evaluations are like; the same for every page, order and filter."""
+    newest = dashboard.evaluations.page(Chosen(versions), Sorting(), 0, tabulation.SAMPLED)
+    return tabulation.Sample(dashboard.evaluations.values([row.id for row in newest]).values())
 
 
 def _chosen_versions(versions: Sequence[VersionRow], code: str) -> list[VersionRow]:

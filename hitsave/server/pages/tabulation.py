@@ -1,32 +1,31 @@
-"""A table of evaluations: which columns it has, how it is sorted and filtered, and the chart of two of its columns.
+"""A table of evaluations: which columns it has, and how it is sorted and filtered. Pure.
 
-What is asked for comes as the parameters of an address. Pure but for the catalogue that is asked.
+What is asked for comes as the parameters of an address.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from starlette.datastructures import QueryParams
 
-from hitsave.server.pages.catalogue.evaluations import Chosen, EvaluationRow, EvaluationTables, Sorting, VersionRow
+from hitsave.server.pages.catalogue.evaluations import EvaluationRow, Sorting
 from hitsave.server.pages.catalogue.shown import ARGUMENTS, RESULT, Value
 from hitsave.server.pages.catalogue.where import BadFilter, Condition, parse_filter
-from hitsave.server.pages.charts import Chart, Dot, scatter
 from hitsave.server.words import show_number
 
 #: Columns that are shown where nobody has chosen.
-_MOST_ARGUMENTS, _MOST_RESULTS = 6, 6
+_MOST_ARGUMENTS, _MOST_RESULTS = 5, 6
 _MOST_COLUMNS = 40
-#: Evaluations in a chart.
-MOST_POINTS = 2000
+#: So many of the newest evaluations say what a column is like.
+SAMPLED = 200
+#: A text with no more values than this is a category.
+_MOST_CATEGORIES = 12
 _SORTABLE = ("started", "elapsed", "size")
-#: From the smallest to the largest value, where a logarithmic axis shows more.
-_DECADES = 50
-#: What can be on the axis of a chart besides values, in microseconds and bytes.
-_AXES = ("started", "elapsed", "size")
+#: Numbers, which are texts since they have no place in an order.
+_NO_NUMBERS = ("nan", "inf", "-inf")
 
 
 class Cell(NamedTuple):
@@ -66,7 +65,66 @@ class Asked:
         return self.sorting.name in _SORTABLE
 
 
-def parse_asked(query: QueryParams, paths: Sequence[str]) -> Asked:
+class Kind(NamedTuple):
+    """What a column is like in a sample: how many have it, how many values it has, and whether some are texts."""
+
+    there: int
+    distinct: int
+    texts: bool
+
+
+class Sample:
+    """What columns are like, by the values of some evaluations."""
+
+    def __init__(self, values: Iterable[Mapping[str, Value]]) -> None:
+        found: dict[str, list[Value]] = {}
+        self.size = 0
+        for self.size, each in enumerate(values, 1):
+            for path, value in each.items():
+                found.setdefault(path, []).append(value)
+        self._kinds = {path: _kind(some) for path, some in found.items()}
+        self._texts = {path: some[0].text for path, some in found.items()}
+
+    def kind(self, path: str) -> Kind:
+        """What a column is like."""
+        return self._kinds.get(path, Kind(0, 0, False))
+
+    def constants(self, paths: Iterable[str]) -> list[tuple[str, str]]:
+        """What is the same in all, where they are several: arguments and numbers, each with its text."""
+        if self.size < 2:
+            return []
+        return [(path, self._texts[path]) for path in paths if self._is_constant(path)]
+
+    def _is_constant(self, path: str) -> bool:
+        kind = self.kind(path)
+        return (kind.there, kind.distinct) == (self.size, 1) and path != RESULT
+
+    def categories(self, paths: Iterable[str]) -> list[str]:
+        """Arguments that are texts, of few different values."""
+        return [path for path in paths if _is_argument(path) and self._is_category(self.kind(path))]
+
+    def varying(self, paths: Iterable[str]) -> list[str]:
+        """Arguments that are not the same everywhere, and that evaluations can be told apart by."""
+        found = [path for path in paths if _is_argument(path)]
+        return [path for path in found if (kind := self.kind(path)).distinct > 1 and self._groups(kind)]
+
+    def _groups(self, kind: Kind) -> bool:
+        return not kind.texts or self._is_category(kind)
+
+    def _is_category(self, kind: Kind) -> bool:
+        return kind.texts and kind.distinct <= _MOST_CATEGORIES
+
+
+def _kind(values: Sequence[Value]) -> Kind:
+    texts = any(value.number is None and value.text not in _NO_NUMBERS for value in values)
+    return Kind(len(values), len({value.text for value in values}), texts)
+
+
+def _is_argument(path: str) -> bool:
+    return path.startswith(ARGUMENTS) and path.count(".") == 1
+
+
+def parse_asked(query: QueryParams, paths: Sequence[str], sample: Sample) -> Asked:
     """What the parameters of an address ask for, where these fields are known."""
     problem = ""
     conditions: list[Condition] = []
@@ -78,17 +136,26 @@ def parse_asked(query: QueryParams, paths: Sequence[str]) -> Asked:
     known = name in _SORTABLE or name in paths
     sorting = Sorting(name if known else "started", query.get("way", "down") != "up")
     chosen = [path for path in query.getlist("column") if path in paths][:_MOST_COLUMNS]
-    return Asked(tuple(conditions), sorting, tuple(map(column_of, chosen or default_columns(paths))), problem)
+    return Asked(tuple(conditions), sorting, tuple(map(column_of, chosen or default_columns(paths, sample))), problem)
 
 
-def default_columns(paths: Sequence[str]) -> list[str]:
-    """The first arguments, and the first values of the result."""
-    arguments = [path for path in paths if path.startswith(ARGUMENTS)]
-    plain = [path for path in arguments if path.count(".") == 1]
-    results = [path for path in paths if not path.startswith(ARGUMENTS)]
+def default_columns(paths: Sequence[str], sample: Sample) -> list[str]:
+    """Some arguments, and some values of the result: those that tell evaluations apart, and that most of them have."""
+    same = dict(sample.constants(paths))
+    arguments = [path for path in paths if _is_argument(path) and path not in same]
+    results = [path for path in paths if not path.startswith(ARGUMENTS) and path not in same]
     # What has values of its own needs no summary beside them.
     inner = [path for path in results if path != RESULT]
-    return plain[:_MOST_ARGUMENTS] + (inner or results)[:_MOST_RESULTS]
+    if not inner and any(path.startswith(f"{RESULT}.") for path in same):
+        results = []
+    return _common(arguments, sample, _MOST_ARGUMENTS) + _common(inner or results, sample, _MOST_RESULTS)
+
+
+def _common(paths: Sequence[str], sample: Sample, most: int) -> list[str]:
+    """Of `most` columns, first those that not only a few have; in their order."""
+    greatest = max((sample.kind(path).there for path in paths), default=0)
+    chosen = set(sorted(paths, key=lambda path: sample.kind(path).there < greatest / 2)[:most])
+    return [path for path in paths if path in chosen]
 
 
 def column_of(path: str) -> Column:
@@ -110,80 +177,6 @@ def cell_of(value: Value | None) -> Cell:
     if value is None:
         return Cell("", False)
     if value.number is None:
-        return Cell(value.text, value.text in ("nan", "inf", "-inf"))
+        return Cell(value.text, value.text in _NO_NUMBERS)
     whole = value.text.lstrip("-").isdigit()
     return Cell(value.text if whole and len(value.text) < 16 else show_number(value.number), True)
-
-
-class Axes(NamedTuple):
-    """What a chart is of, and which axes are logarithmic; None where nobody has said."""
-
-    x: str
-    y: str
-    logs: tuple[bool, bool] | None
-
-
-def parse_axes(query: QueryParams, numeric: Sequence[str]) -> Axes | None:
-    """What is plotted, also where nobody has said; None where there are no numbers."""
-    arguments = [path for path in numeric if path.startswith(ARGUMENTS)]
-    results = [path for path in numeric if not path.startswith(ARGUMENTS)]
-    allowed = (*numeric, *_AXES)
-    x, y = query.get("x", ""), query.get("y", "")
-    if x not in allowed:
-        x = arguments[0] if arguments else "started"
-    if y not in allowed:
-        y = results[0] if results else "elapsed"
-    if not numeric and "y" not in query:
-        return None
-    logs = ("x" in query.getlist("log"), "y" in query.getlist("log")) if "x" in query else None
-    return Axes(x, y, logs)
-
-
-def axis_choices(numeric: Sequence[str]) -> list[tuple[str, str]]:
-    """What can be on an axis, and what people call it."""
-    return [*((path, axis_name(path)) for path in numeric), *((name, axis_name(name)) for name in _AXES)]
-
-
-def axis_name(name: str) -> str:
-    """What people call an axis."""
-    named = {"started": "time of the run (UTC)", "elapsed": "duration, s", "size": "size of the result, bytes"}
-    return named.get(name) or column_of(name).label
-
-
-class Plotted(NamedTuple):
-    """A chart, what it is made of, and which axes are logarithmic."""
-
-    chart: Chart
-    dots: tuple[Dot, ...]
-    logs: tuple[bool, bool]
-
-
-def plot(
-    tables: EvaluationTables,
-    chosen: Chosen,
-    axes: Axes,
-    versions: Sequence[VersionRow],
-    href: Callable[[str], str],
-) -> Plotted:
-    """The chart of what is chosen."""
-    found = tables.points(chosen, axes.x, axes.y, MOST_POINTS)
-    groups = {version.id: number for number, version in enumerate(versions)}
-    names = (axis_name(axes.x), axis_name(axes.y))
-
-    def scaled(name: str, value: float) -> float:
-        return value / 1e6 if name == "elapsed" else value
-
-    dots = []
-    for point in found:
-        x, y = scaled(axes.x, point.x), scaled(axes.y, point.y)
-        at = "" if axes.x == "started" else f"{names[0]} {show_number(x)}, "
-        label = f"{at}{names[1]} {show_number(y)}"
-        dots.append(Dot(x, y, label, href(str(point.digest)), groups.get(point.version, 0)))
-    logs = axes.logs or (axes.x != "started" and _spans_decades([dot.x for dot in dots]), False)
-    chart = scatter(dots, f"{names[1]} over {names[0]}", names, logs, axes.x == "started")
-    return Plotted(chart, tuple(dots), logs)
-
-
-def _spans_decades(values: Sequence[float]) -> bool:
-    """Whether values are such as people try in steps of factors: learning rates, sizes."""
-    return bool(values) and min(values) > 0 and max(values) / min(values) >= _DECADES

@@ -67,7 +67,7 @@ def evaluations_of(visitor: Visitor, query: str) -> list[str]:
 def column(visitor: Visitor, query: str, at: int) -> list[str]:
     """The cells of one column."""
     text = visitor.get(FUNCTION_PAGE + query).text
-    rows = re.findall(r"<tr>\s*<td><input.*?</tr>", text, re.DOTALL)
+    rows = re.findall(r"<tr>\s*<th scope=\"row\" class=\"run\".*?</tr>", text, re.DOTALL)
     return [re.sub("<[^>]*>", "", re.findall(r"<td.*?</td>", row, re.DOTALL)[at]) for row in rows]
 
 
@@ -79,12 +79,12 @@ def test_a_table_is_sorted_filtered_and_paged(reader: Visitor) -> None:
     assert every[:5] == newest
     rest = evaluations_of(reader, "&code=all&page=2")
     assert len(set(every + rest)) == 65
-    # The columns: a box, lr, model, accuracy, ...
-    assert column(reader, "&code=all&sort=result.accuracy&way=up", 3)[:3] == ["0", "0.01", "0.02"]
-    assert column(reader, "&code=all&sort=result.accuracy", 3)[:3] == ["0.64", "0.63", "0.62"]
-    filtered = column(reader, "&code=all&sort=result.accuracy&where=" + quote("lr < 0.01, model = small"), 3)
+    # The columns beside the run itself: lr, model, accuracy, ...
+    assert column(reader, "&code=all&sort=result.accuracy&way=up", 2)[:3] == ["0", "0.01", "0.02"]
+    assert column(reader, "&code=all&sort=result.accuracy", 2)[:3] == ["0.64", "0.63", "0.62"]
+    filtered = column(reader, "&code=all&sort=result.accuracy&where=" + quote("lr < 0.01, model = small"), 2)
     assert filtered == []  # Rates below that have odd numbers, and these the other model.
-    filtered = column(reader, "&code=all&sort=result.accuracy&where=" + quote("lr = 0.01 and accuracy >= 0.5"), 3)
+    filtered = column(reader, "&code=all&sort=result.accuracy&where=" + quote("lr = 0.01 and accuracy >= 0.5"), 2)
     assert filtered == ["0.62", "0.58", "0.54", "0.5"]
     text = reader.get(FUNCTION_PAGE + "&where=" + quote("acuracy > 1")).text
     assert "did you mean accuracy?" in text

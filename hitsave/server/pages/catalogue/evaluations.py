@@ -62,12 +62,23 @@ class Chosen(NamedTuple):
     experiments: bool = False
 
 
+class Plane(NamedTuple):
+    """What points are made of: columns or paths of fields. With `categories`, `x` may be a text."""
+
+    x: str
+    y: str
+    colour: str | None = None
+    categories: bool = False
+
+
 class Point(NamedTuple):
-    """Two values of one evaluation."""
+    """Two values of one evaluation, the text of the first, and what it is told apart by, where it has that."""
 
     digest: Digest
     x: float
     y: float
+    text: str
+    colour: Value | None
     version: int
 
 
@@ -127,10 +138,10 @@ class EvaluationTables:
         return sorted(found, key=lambda path: (not path.startswith(ARGUMENTS), path != RESULT and "." not in path))
 
     def numeric(self, versions: Sequence[int]) -> list[str]:
-        """Those fields that have a number in some evaluation."""
+        """Those fields that have a finite number in some evaluation."""
         query = (
             f"SELECT path, MIN(id) FROM fields f WHERE version IN ({_marks(versions)}) AND EXISTS (SELECT 1 FROM "
-            "field_values WHERE field = f.id AND number > -9e999) GROUP BY path ORDER BY 2"
+            "field_values WHERE field = f.id AND number BETWEEN -1e300 AND 1e300) GROUP BY path ORDER BY 2"
         )
         with self._tables.reading() as connection:
             return [path for path, _ in connection.execute(query, [*versions])]
@@ -174,30 +185,25 @@ class EvaluationTables:
                 found[number][path] = Value(text, value)
         return found
 
-    def points(self, chosen: Chosen, x: str, y: str, most: int) -> list[Point]:
-        """Two values of each of the newest `most` evaluations that has both as numbers; each may be a column."""
+    def points(self, chosen: Chosen, plane: Plane, most: int) -> list[Point]:
+        """What is in a plane of the newest `most` evaluations that have a place there."""
         where, values = _where(chosen)
-        joins, more, columns = "", [], []
-        for letter, name in (("x", x), ("y", y)):
-            if name in COLUMNS:
-                columns.append(COLUMNS[name])
-            else:
-                joins += (
-                    f" CROSS JOIN fields f{letter} ON f{letter}.version = e.version AND f{letter}.path = ? "
-                    f"CROSS JOIN field_values v{letter} ON v{letter}.evaluation = e.id "
-                    f"AND v{letter}.field = f{letter}.id AND v{letter}.number IS NOT NULL"
-                )
-                more.append(name)
-                columns.append(f"v{letter}.number")
+        x, y = _placed("x", plane.x, plane.categories), _placed("y", plane.y)
+        colour = _Placed("NULL, NULL", "", []) if plane.colour is None else _placed("c", plane.colour, True, "LEFT")
         # The newest are found first: to look up the values of all of them would take long.
         newest = f"SELECT * FROM evaluations e WHERE {where} ORDER BY e.started DESC LIMIT ?"
         query = (
-            f"SELECT o.digest, {columns[0]}, {columns[1]}, e.version FROM ({newest}) AS e "
-            f"CROSS JOIN objects o ON o.id = e.id {joins}"
+            f"SELECT o.digest, e.version, {x.columns}, {y.columns}, {colour.columns} FROM ({newest}) AS e "
+            f"CROSS JOIN objects o ON o.id = e.id {x.join} {y.join} {colour.join}"
         )
         with self._tables.reading() as connection:
-            rows = connection.execute(query, [*values, most, *more]).fetchall()
-        return [Point(Digest(digest), float(at), float(value), version) for digest, at, value, version in rows]
+            rows = connection.execute(query, [*values, most, *x.values, *y.values, *colour.values]).fetchall()
+        return [
+            Point(
+                Digest(digest), float(at or 0), float(value), str(text), None if of is None else Value(of, c), version
+            )
+            for digest, version, at, text, value, _, c, of in rows
+        ]
 
     def ref_of(self, digest: Digest) -> RefName | None:
         """The ref that owns an evaluation; one of them, where there are several."""
@@ -208,6 +214,25 @@ class EvaluationTables:
         with self._tables.reading() as connection:
             row = connection.execute(query, (bytes(digest),)).fetchone()
         return RefName(Namespace.EVALUATIONS, row[0]) if row else None
+
+
+class _Placed(NamedTuple):
+    """The SQL of one value of a point: its number and text, the tables that have it, and their parameters."""
+
+    columns: str
+    join: str
+    values: list[object]
+
+
+def _placed(letter: str, name: str, texts: bool = False, way: str = "CROSS") -> _Placed:
+    if name in COLUMNS:
+        return _Placed(f"{COLUMNS[name]}, ''", "", [])
+    number = "" if texts else f"AND v{letter}.number IS NOT NULL"
+    join = (
+        f"{way} JOIN fields f{letter} ON f{letter}.version = e.version AND f{letter}.path = ? "
+        f"{way} JOIN field_values v{letter} ON v{letter}.evaluation = e.id AND v{letter}.field = f{letter}.id {number}"
+    )
+    return _Placed(f"v{letter}.number, v{letter}.text", join, [name])
 
 
 def _rows(connection: sqlite3.Connection, ids: Sequence[int]) -> list[EvaluationRow]:
