@@ -44,9 +44,9 @@ def command(
 
     repository = session.repository
     done = repository.pull(repository.find_datasets(paths), remote, include_globs(globs, excluded), force)
-    if not done.checked_out:
-        raise_only_one(done.failed)
     evaluations = PulledEvaluations() if paths else repository.pull_evaluations(remote)
+    if not (done.checked_out or evaluations.new):
+        raise_only_one(done.failed)
     session.end_progress()
     failed = describe_failures(done.failed)
     if as_json:
