@@ -96,6 +96,8 @@ class _Snapshot:
 
         Raises WorkspaceError where it does not exist or is of the other kind, SnapshotError where it cannot be kept.
         """
+        if path == "":
+            raise WorkspaceError("an empty path names nothing")
         place = Path(path)
         if not place.exists():
             raise WorkspaceError(f"{path}: does not exist")

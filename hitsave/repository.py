@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self, TypeVar
 
@@ -30,7 +31,7 @@ from hitsave.remotes.public.layout import PublicUrl, parse_public_url
 from hitsave.remotes.reading.fetch import Fetched
 from hitsave.remotes.writing import push as pushing
 from hitsave.snapshots import adding, datasets, history, names, readonly
-from hitsave.snapshots.capture import Captured, CaptureOptions, capture
+from hitsave.snapshots.capture import GIT, Captured, CaptureOptions, capture
 from hitsave.snapshots.checkout import CheckedOut, Checkout
 from hitsave.snapshots.keeping import NameOnly
 from hitsave.snapshots.layout import Include
@@ -153,14 +154,23 @@ class Repository:
     # -- keeping
 
     def keep(self, path: Path) -> Captured:
-        """Snapshot a file or directory; within a memoised call, its evaluation will own it. Raises SnapshotError."""
-        options = datasets.options_for(self.cache, self.workspace, Path(os.path.abspath(path)), self.config.symlinks)
+        """Snapshot a file or directory; within a memoised call, its evaluation will own it.
+
+        Git's own folders stay out. Raises SnapshotError.
+        """
+        if os.path.basename(os.path.abspath(path)) == os.fsdecode(GIT):
+            raise SnapshotError(f"{path}: is git's own folder")
+        options = self._options_of_snapshots(path)
         recorder = recording.current()
         if recorder is not None:
             held = self._keep(path, options, snapshot_ref, recorder.hold)
             if recorder.took(held.digest, held.kind, held.size, self.relative(path).as_posix()):
                 return held
         return self._keep(path, options, snapshot_ref)
+
+    def _options_of_snapshots(self, path: Path) -> CaptureOptions:
+        place = Path(os.path.abspath(path))
+        return replace(datasets.options_for(self.cache, self.workspace, place, self.config.symlinks), without_git=True)
 
     def keep_replaced(self, path: Path) -> Captured | None:
         """Snapshot what is about to be replaced, also what rules and settings leave out; None for a link to nothing.
@@ -190,9 +200,8 @@ class Repository:
         return make
 
     def identify(self, path: Path) -> Captured:
-        """The digest of a file or directory as it is now; nothing is stored."""
-        options = datasets.options_for(self.cache, self.workspace, Path(os.path.abspath(path)), self.config.symlinks)
-        return capture(path, NameOnly(), self.cache.stats, options, self.progress)
+        """The digest of a snapshot of a file or directory, were one taken now; nothing is stored."""
+        return capture(path, NameOnly(), self.cache.stats, self._options_of_snapshots(path), self.progress)
 
     # -- datasets
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from hitsave.cli.completing import Kind, completes
+from hitsave.cli.paths import GivenPath
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _CONTROL_ALONE = re.compile(r"[\x00-\x1f\x7f]")
@@ -28,7 +29,7 @@ DEFAULT_REMOTE = ""
 paths_argument = click.argument(
     "paths",
     nargs=-1,
-    type=click.Path(path_type=Path),
+    type=GivenPath(),
     metavar="[PATH]...",
     shell_complete=completes(Kind.DATASET),
 )

@@ -68,7 +68,7 @@ class _Placed:
 def parse_target(text: str) -> tuple[Path, str]:
     """The dataset and the path inside of it that `PATH.hitsave[:SUBPATH]` names. Raises WorkspaceError."""
     cuts = [len(text), *(at for at, letter in enumerate(text) if letter == ":")]
-    for cut in cuts:
+    for cut in cuts if text else ():
         path = Path(os.path.abspath(text[:cut]))
         if is_pointer(path) and path.is_file():
             return target_path(path), text[cut + 1 :]

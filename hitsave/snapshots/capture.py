@@ -33,6 +33,8 @@ from hitsave.snapshots.ignore import Rules, load_rules
 from hitsave.snapshots.keeping import Keep
 
 _TRIES = 3
+#: Where git keeps what it knows of a project: a folder, or a file that names one.
+GIT = b".git"
 #: Names of links that are left out, in a warning.
 _MOST_NAMED = 3
 _READ_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -50,13 +52,14 @@ class CaptureOptions:
 
     With `everything`, no `.hitsaveignore` is looked at, and what cannot be kept is an error. `cached` is the folder of
     the cache's files, ended by a separator: a link to one of them is a way to check a file out, and is taken for that
-    file.
+    file. With `without_git`, git's own folders stay out: they hold the history of all the project, and its settings.
     """
 
     symlinks: str = "ignore"
     rules: Rules | None = None
     everything: bool = False
     cached: bytes = b""
+    without_git: bool = False
 
 
 class Captured(NamedTuple):
@@ -133,6 +136,7 @@ class _Capture:
         self._root = b""
         self._read = 0
         self._left_out: list[bytes] = []
+        self._git_left_out = False
 
     def run(self, path: Path) -> Captured:
         absolute = os.fsencode(os.path.abspath(path))
@@ -152,6 +156,8 @@ class _Capture:
         self._stats.save(self._changed, gone)
         if self._left_out:
             self._progress.note(f"{os.fsdecode(absolute)}: {self._what_was_left_out()}")
+        if self._git_left_out:
+            self._progress.note(f"{os.fsdecode(absolute)}: .git is git's own, and was left out")
         return captured
 
     def _what_was_left_out(self) -> str:
@@ -220,6 +226,9 @@ class _Capture:
             for item in listing:
                 found = item.stat(follow_symlinks=False)
                 mode = found.st_mode
+                if self._options.without_git and item.name == GIT:
+                    self._git_left_out = True
+                    continue
                 if rules is not None and rules.ignores(item.path, stat.S_ISDIR(mode)):
                     continue
                 if stat.S_ISREG(mode):

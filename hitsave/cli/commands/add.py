@@ -9,6 +9,7 @@ import click
 
 from hitsave.amounts import count, show_size
 from hitsave.cli.output import emit, emit_json, json_option, show_path
+from hitsave.cli.paths import GivenPath
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("add")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
+@click.argument("paths", nargs=-1, required=True, type=GivenPath(), metavar="PATH...")
 @click.option("--to", "target", metavar="PATH.hitsave[:SUBPATH]", help="Put them into a dataset instead.")
 @json_option
 @pass_session

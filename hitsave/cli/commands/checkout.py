@@ -10,6 +10,7 @@ import click
 from hitsave.amounts import count, show_size
 from hitsave.cli.completing import Kind, completes
 from hitsave.cli.output import part_options, show_path
+from hitsave.cli.paths import GivenPath
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 @click.argument(
     "paths",
     nargs=-1,
-    type=click.Path(path_type=Path),
+    type=GivenPath(),
     metavar="[REV] [PATH]...",
     shell_complete=completes(Kind.DATASET),
 )

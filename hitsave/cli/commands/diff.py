@@ -10,6 +10,7 @@ import click
 from hitsave.amounts import count, show_size
 from hitsave.cli.completing import Kind, completes
 from hitsave.cli.output import TONES, Tone, emit, emit_json, emit_line, json_option, paint, show_path
+from hitsave.cli.paths import refuse_empty
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def command(session: Session, words: tuple[str, ...], stat: bool, content: bool,
     """
     from hitsave.looking.comparing import Compare
 
+    refuse_empty(words)
     if len(words) > 2:
         raise click.UsageError("two at most can be compared")
     if content and as_json:

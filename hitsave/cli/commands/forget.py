@@ -11,8 +11,9 @@ import click
 
 from hitsave.amounts import count, show_size
 from hitsave.cli.completing import Kind, completes
-from hitsave.cli.evaluations import show_moment
+from hitsave.cli.evaluations import all_projects_option, show_moment
 from hitsave.cli.output import DEFAULT_REMOTE, emit, emit_json, json_option, one_line, remote_option, show_path
+from hitsave.cli.paths import refuse_empty
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def _seconds(ctx: click.Context, parameter: click.Parameter, value: str | None) 
 @click.option("--keep-git", "in_git", is_flag=True, help="Keep those that a pointer file names anywhere in git.")
 @click.option("--snapshots", is_flag=True, help="With a policy: snapshots that were taken in this project as well.")
 @click.option("--experiments", is_flag=True, help="With the name of a function: its experiments as well.")
+@all_projects_option("With the name of a function: those of all projects that are called so.")
 @click.option("-n", "--dry-run", is_flag=True, help="Only list what would be forgotten, and what not, and why.")
 @remote_option("Drop them from a remote (the default one, without a name) instead of the cache.")
 @json_option
@@ -59,6 +61,7 @@ def command(
     in_git: bool,
     snapshots: bool,
     experiments: bool,
+    everything: bool,
     dry_run: bool,
     remote: str | None,
     as_json: bool,
@@ -67,7 +70,7 @@ def command(
 
     NAME is a ref as 'hitsave show-ref' prints it, whose digest may be abbreviated; or PATH@DIGEST, one version of a
     dataset; or a digest that one ref alone holds; or, where no ref is called so, the full name of a function, as in
-    train.fit: then all that is kept of it, except experiments. 'hitsave undo' brings them back.
+    train.fit: then all that this project keeps of it, except experiments. 'hitsave undo' brings them back.
 
     With a policy, a version stays that any of the policies keeps, and what is left goes. PATH is a dataset, its pointer
     file, or a folder with datasets; without one, all datasets of this project are meant, and never those of others.
@@ -83,6 +86,7 @@ def command(
       hitsave forget train.fit
       hitsave forget train.fit --keep-last 10
     """
+    refuse_empty(names)
     if remote is not None and _REF_PART.search(remote):  # `--remote NAME`: the name of a ref, of the default remote.
         names, remote = (remote, *names), DEFAULT_REMOTE
     policy = _Policy(last, within, in_git)
@@ -94,9 +98,9 @@ def command(
         raise click.UsageError(f"Missing argument: name what to forget, or give a policy ({_ALL})")
     repository = session.repository
     upkeep = None if remote is None else repository.upkeep(remote)
-    judged = _judge(repository, upkeep, names, snapshots, policy) if policy else []
+    judged = _judge(repository, upkeep, names, (snapshots, everything), policy) if policy else []
     going = [each.verdict.version.name for each in judged if not each.verdict.stays]
-    wanted = going if policy else list(_by_name(repository, upkeep, names, experiments))
+    wanted = going if policy else list(_by_name(repository, upkeep, names, experiments, everything))
     freed = _freed(repository, wanted) if dry_run and policy and upkeep is None else None
     if not dry_run:
         wanted = _forget(repository, upkeep, wanted)
@@ -135,12 +139,13 @@ def _summary(number: int, stay: str, dry_run: bool, freed: int | None, there: st
 
 
 def _by_name(
-    repository: Repository, upkeep: Upkeep | None, names: Iterable[str], experiments: bool
+    repository: Repository, upkeep: Upkeep | None, names: Iterable[str], experiments: bool, everything: bool
 ) -> dict[RefName, None]:
     """The refs that names stand for. Raises RefError."""
     from hitsave.errors import RefError
 
     held = repository.cache.refs() if upkeep is None else upkeep.refs()
+    project = None if everything else repository.project.quoted
     wanted: dict[RefName, None] = {}
     for name in names:
         try:
@@ -148,15 +153,17 @@ def _by_name(
         except RefError:
             if upkeep is not None or name not in repository.cache.evaluations.names():
                 raise
-            wanted.update(dict.fromkeys(_of_function(repository, name, experiments)))
+            wanted.update(dict.fromkeys(_of_function(repository, name, experiments, project)))
     return wanted
 
 
-def _of_function(repository: Repository, function: str, experiments: bool) -> list[RefName]:
-    """The evaluations of a function. Raises RefError where there are only experiments, and those are not wanted."""
+def _of_function(repository: Repository, function: str, experiments: bool, project: str | None) -> list[RefName]:
+    """A project's evaluations of a function. Raises RefError where there are only experiments, which are not wanted."""
     from hitsave.errors import RefError
 
-    rows = repository.cache.evaluations.of(function)
+    rows = repository.cache.evaluations.of(function, project)
+    if not rows:
+        raise RefError(f"nothing is kept of a function {function} of this project; --all forgets it in others, too")
     found = [row.name for row in rows if experiments or not row.experiment]
     if not found:
         raise RefError(f"of {function} there are only experiments; --experiments forgets them")
@@ -174,12 +181,13 @@ def _forget(repository: Repository, upkeep: Upkeep | None, wanted: list[RefName]
 
 
 def _judge(
-    repository: Repository, upkeep: Upkeep | None, names: Iterable[str], snapshots: bool, policy: _Policy
+    repository: Repository, upkeep: Upkeep | None, names: Iterable[str], more: tuple[bool, bool], policy: _Policy
 ) -> list[Judged]:
+    """Verdicts; `more` says whether snapshots are wanted, and functions of other projects."""
     from hitsave.looking.judging import Candidates, judge
 
     refs = repository.cache.refs() if upkeep is None else upkeep.refs()
-    candidates = Candidates(repository, refs, snapshots, upkeep is None)
+    candidates = Candidates(repository, refs, more[0], upkeep is None, more[1])
     found = [each for name in names for each in candidates.named(name)] if names else candidates.all()
     return judge(repository, found, policy.last, policy.within, policy.in_git)
 

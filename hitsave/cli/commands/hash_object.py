@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 
 from hitsave.cli.output import emit
+from hitsave.cli.paths import GivenPath
 from hitsave.cli.session import Session, pass_session
 
 
 @click.command("hash-object")
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="PATH...")
+@click.argument("paths", nargs=-1, type=GivenPath(), metavar="PATH...")
 @click.option("--stdin", is_flag=True, help="Read a blob from stdin.")
 @pass_session
 def command(session: Session, paths: tuple[Path, ...], stdin: bool) -> None:

@@ -12,6 +12,7 @@ import click
 
 from hitsave.amounts import count, show_size
 from hitsave.cli.output import emit, emit_json, json_option, show_path
+from hitsave.cli.paths import GivenPath
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     _SourceOf = Callable[[History, Repository], Source]
 
-_path = click.argument("path", required=False, default=".", type=click.Path(path_type=Path))
+_path = click.argument("path", required=False, default=".", type=GivenPath())
 _dry_run = click.option("-n", "--dry-run", is_flag=True, help="Only list the versions: what is here, what is missing.")
 
 _link = click.option(
@@ -34,7 +35,7 @@ _datasets = click.option(
     "datasets",
     metavar="FOLDER",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=GivenPath(),
     help="Make one dataset of a folder and all that it holds; may be given several times.",
 )
 

@@ -8,12 +8,13 @@ import click
 
 from hitsave.cli.completing import Kind, completes
 from hitsave.cli.output import one_line
+from hitsave.cli.paths import GivenPath
 from hitsave.cli.session import Session, pass_session
 
 
 @click.command("mount")
 @click.argument("name", metavar="NAME", shell_complete=completes(Kind.OBJECT))
-@click.argument("place", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("place", metavar="DIR", type=GivenPath())
 @pass_session
 def command(session: Session, name: str, place: Path) -> None:
     """Show a directory of the store at DIR, read-only, and fetch what is read of it when it is read.

@@ -10,6 +10,7 @@ import click
 from hitsave.amounts import count, show_size
 from hitsave.cli.completing import Kind, completes
 from hitsave.cli.output import emit, show_path
+from hitsave.cli.paths import refuse_empty
 from hitsave.cli.session import Session, pass_session
 
 
@@ -30,7 +31,7 @@ from hitsave.cli.session import Session, pass_session
 def command(
     session: Session, words: tuple[str, ...], restore: bool, public: bool, unpublish: bool, yes: bool, force: bool
 ) -> None:
-    """Keep a file or directory, upload it where a remote is set, and print its digest.
+    """Keep a file or directory, upload it where a remote is set, and print its digest. What is git's own stays out.
 
     With --restore, the other way round; DIGEST may be abbreviated, and is looked up in the cache, then in the remote;
     or it is the link to a public snapshot, for which no account and no remote is needed. Every byte is checked.
@@ -43,6 +44,7 @@ def command(
       hitsave snapshot --unpublish figure.png
       hitsave snapshot --restore https://data.example.org/public/DIGEST figure.png
     """
+    refuse_empty(words)
     if restore + public + unpublish > 1:
         raise click.UsageError("one of --restore, --public and --unpublish, please")
     if restore:
