@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self, TypeVar
@@ -14,7 +15,7 @@ from hitsave.amounts import count
 from hitsave.cache.store import Cache
 from hitsave.config import Config, is_workspace, load
 from hitsave.contents import Contents
-from hitsave.errors import HitsaveError, ObjectError, ObjectNotFound, SnapshotError, WorkspaceError
+from hitsave.errors import CacheError, HitsaveError, ObjectError, ObjectNotFound, SnapshotError, WorkspaceError
 from hitsave.exchange import Exchange, PulledEvaluations, repairing
 from hitsave.maintenance import collect as collection
 from hitsave.maintenance import repair as repairing_cache
@@ -65,7 +66,8 @@ class Repository:
         self.progress = progress
         self.workspace = Workspace(config.workspace, config.project)
         self.project = Project(self.workspace)
-        self._follow_name(is_workspace(config.workspace))
+        with suppress(CacheError):  # On a full disk, say. Who only looks needs no note.
+            self._follow_name(is_workspace(config.workspace))
         self.exchange = Exchange(config, cache, progress)
         self.names = Names(cache, self.workspace, self.exchange.shelf_if_any, self.exchange.load)
         self.contents = Contents(cache, self.exchange, self.names)
@@ -331,6 +333,7 @@ class Repository:
 
     def push(self, paths: Iterable[Path] | None, remote: str | None = None) -> Sent:
         """Send what this project owns; with `paths`, what their pointer files name."""
+        self._follow_name(noting=True)
         if paths is None:
             return self.transfers.push(remote)
         return self.transfers.push_datasets(paths, remote)
