@@ -12,6 +12,7 @@ import functools
 import hmac
 import logging
 import math
+import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -43,6 +44,7 @@ CSRF_FIELD = "csrf"
 #: Where anybody may ask, as often as he likes, whether the server is well (`health`).
 HEALTH, READINESS = "/health", "/health/ready"
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
+_ID_IN_KEY = re.compile("hsk_([A-Za-z0-9]{8})_")
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -202,8 +204,7 @@ class Access:
     async def _check_key(self, request: Request, key: str) -> Principal:
         principal = await run_in_threadpool(self._site.keys.check, key)
         if principal is None:
-            # Who has the right one is let in, whatever others behind the same address try.
-            too_many(self._site.failures.take(request.state.address))
+            count_failure(request, self._site, key)
             raise _unknown_key()
         return principal
 
@@ -214,6 +215,17 @@ def check_still_holds(request: Request) -> None:
     record = site.keys.get(request.state.principal.key_id)
     if record is None or not record.holds_at(int(time.time())):
         raise _unknown_key()
+
+
+def count_failure(request: Request, site: Site, key: str) -> None:
+    """Note that somebody came with a key that opens nothing, and refuse him where that is too often. Raises Refusal.
+
+    Who has the right one is let in, whatever others behind the same address try.
+    """
+    address = request.state.address
+    too_many(site.failures.take(address))
+    found = _ID_IN_KEY.match(key)  # It tells keys apart, and opens nothing.
+    _log.warning("%s has tried a key that opens nothing here: %s", address, found[1] if found else "none by its form")
 
 
 def _unknown_key() -> Refusal:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import MutableMapping
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -22,12 +23,37 @@ _log = logging.getLogger("hitsave.server")
 def timed_protocol(head_time: float, answer_time: float, connections: int) -> type[asyncio.Protocol]:
     """HTTP with so many seconds for the head of a request, and each portion of an answer, on so many connections."""
 
-    class Timed(_TimedHead, _TimedAnswers, Placed):
+    class Timed(_Named, _TimedHead, _TimedAnswers, Placed):
         _head_time = head_time
         _answer_time = answer_time
         _places = connections
 
     return Timed
+
+
+class _Named(H11Protocol):
+    """Says in the log whose connection it is that something is wrong with."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.logger = _OfClient(self.logger, self.client[0] if self.client else "somebody")  # type: ignore[assignment]
+
+
+class _OfClient(logging.LoggerAdapter[logging.Logger]):
+    """Puts the address of a client before each message."""
+
+    def __init__(self, logger: logging.Logger, client: str) -> None:
+        super().__init__(logger)
+        self._client = client
+
+    @property
+    def level(self) -> int:
+        """As loggers have it."""
+        return self.logger.level
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        """The message, as it is written."""
+        return f"{self._client.replace('%', '%%')}: {msg}", kwargs
 
 
 class _TimedHead(H11Protocol):

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import uvicorn
 
-from hitsave.errors import ConfigError
+from hitsave.errors import ConfigError, RemoteError, RemoteNotFound
+from hitsave.remotes.commits.keys import FORMAT_KEY
+from hitsave.remotes.opening import open_transport
 from hitsave.server.application import create_application
 from hitsave.server.connections import timed_protocol
 from hitsave.server.places import places
@@ -35,6 +37,7 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
     with open_site(settings) as site:
         listening = listen(settings.host, settings.port)
         key_file = make_first_key(site)
+        _look_at_store(settings)
         run(site, listening, lambda: _greet(settings, key_file, say))
 
 
@@ -44,6 +47,17 @@ def _log_to_stderr() -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     for name in ("hitsave.server", "uvicorn"):
         logging.getLogger(name).addHandler(handler)
+
+
+def _look_at_store(settings: Settings) -> None:
+    """Warn at once, while somebody looks, of a store that cannot be used. It may be mended while the server runs."""
+    try:
+        with contextlib.closing(open_transport(settings.store_url, hasty=True)) as transport:
+            transport.get(FORMAT_KEY, 0, 1)
+    except RemoteNotFound:
+        pass  # Nothing was pushed there yet.
+    except RemoteError as error:
+        _log.warning("the store cannot be used as it is, and what needs it fails until that changes: %s", error)
 
 
 def _greet(settings: Settings, key_file: Path | None, say: Callable[[str], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import secrets
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -60,6 +62,7 @@ def open_site(settings: Settings) -> Iterator[Site]:
     """The site of a server that shares a store. Raises ConfigError, RemoteError, CacheError."""
     if settings.store_url.startswith(("http://", "https://")):
         raise ConfigError(f"--store: {settings.store_url} is a server itself; name a folder, a bucket or an ssh:// URL")
+    _check_own_url(settings.url)
     _make_folders(settings.data)
     with ExitStack() as opened:
         transport = open_transport(settings.store_url)
@@ -79,6 +82,22 @@ def open_local_site(settings: Settings, repository: Repository, transport: Trans
         upload_folder(settings.data / "tmp") as temporary,
     ):
         yield _put_together(settings, database, transport, repository, temporary, local=True)
+
+
+def _check_own_url(url: str) -> None:
+    """Refuse what pages cannot be reached at: they lead to addresses right below the name of a host."""
+    if not url:
+        return
+    try:
+        parts = urlsplit(url)
+        named = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
+    except ValueError:
+        named = None
+    if not named or parts.username is not None:
+        raise ConfigError(f"--url: {url} is no URL of a server; write https://HOST or https://HOST:PORT")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        alone = f"{parts.scheme}://{parts.netloc}"
+        raise ConfigError(f"--url: a server needs a name of its own, {alone}, and cannot be put below a path of it")
 
 
 def _put_together(
@@ -116,7 +135,19 @@ def _make_folders(data: Path) -> None:
 
 
 def _open_database(settings: Settings) -> Database:
+    if not settings.database:
+        _make_private(settings.own_database)
     return Database.open(settings.database_url, settings.limits.database_time)
+
+
+def _make_private(path: Path) -> None:
+    """A file that its owner alone can read, made where it is missing; SQLite gives its other files the same mode."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        with contextlib.suppress(PermissionError):  # Somebody else's file stays as that one wants it.
+            path.chmod(0o600)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def _open_repository(settings: Settings) -> Repository:

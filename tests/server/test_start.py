@@ -6,9 +6,16 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+from tests.remotes.buckets import fresh_url
+from tests.remotes.servers import stores
+from tests.server.inprocess import Running
 from tests.server.serving import Served, environment, serving
+from tests.server.wire import logged, raw
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 def test_the_first_start_makes_a_key_for_its_owner_alone(served: Served) -> None:
@@ -48,7 +55,55 @@ def test_what_cannot_be_served_is_one_line(served: Served, tmp_path: Path) -> No
     assert "cannot be written" in refused("--data", str(tmp_path / "file"))
     assert "a server itself" in refused("--data", str(tmp_path / "data"), "--store", served.url)
     assert "PostgreSQL" in refused("--data", str(tmp_path / "data"), "--database", "mysql://host/name")
+    for url, reason in {
+        "https://h.example.org/data": "cannot be put below a path",
+        "https://h.example.org/?a": "cannot be put below a path",
+        "foo": "is no URL of a server",
+        "ftp://host": "is no URL of a server",
+        "http://host:port": "is no URL of a server",
+    }.items():
+        assert reason in refused("--data", str(tmp_path / "data"), "--url", url)
     assert "postgresql" in refused("--data", str(tmp_path / "data"), "--database", "nothing")
+
+
+def test_a_store_that_cannot_be_used_is_said_at_once(tmp_path: Path) -> None:
+    store = fresh_url("s3", stores.moto(), "no-such-bucket")
+    with serving(tmp_path / "data", "--store", store, environ=stores.keys()) as server:
+        assert server.request("GET", "/health", key=None).status == 200
+        log = (tmp_path / "data.log").read_text()
+        assert "WARNING the store cannot be used as it is" in log
+        assert "no-such-bucket" in log.partition("the store cannot be used")[2].splitlines()[0]
+    with serving(tmp_path / "other") as server:
+        assert server.request("GET", "/health", key=None).status == 200
+        assert "cannot be used" not in (tmp_path / "other.log").read_text()
+
+
+def test_in_a_folder_that_was_there_files_are_for_their_owner_too(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir(mode=0o755)
+    (data / "server.sqlite").touch(mode=0o644)
+    with serving(data) as server:
+        assert server.request("GET", "/store/v1/whoami").status == 200
+        private = [data / "admin.key", *data.glob("server.sqlite*")]
+        assert len(private) > 2
+        assert [path.name for path in private if stat.S_IMODE(path.stat().st_mode) != 0o600] == []
+
+
+def test_who_comes_with_a_wrong_key_or_no_http_stands_in_the_log(server: Running) -> None:
+    secret = "x" * 43
+    with logged() as records:
+        server.request("GET", "/store/v1/whoami", key=f"hsk_Abcd1234_{secret}")
+        server.request("POST", "/login", key=None, body=b"key=nonsense", headers=FORM)
+        raw(server, b"\x16\x03\x01\x02\x00 what speaks TLS says\r\n\r\n")
+        until = time.monotonic() + 20
+        while len(records) < 3 and time.monotonic() < until:
+            time.sleep(0.01)
+    said = sorted(record.getMessage() for record in records)
+    assert said == [
+        "127.0.0.1 has tried a key that opens nothing here: Abcd1234",
+        "127.0.0.1 has tried a key that opens nothing here: none by its form",
+        "127.0.0.1: Invalid HTTP request received.",
+    ]
 
 
 def test_nobody_gets_in_without_a_key(served: Served) -> None:

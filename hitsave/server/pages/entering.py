@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from hitsave.server.access import COOKIE, Role, check_same_site, requires, session_cookie, too_many
+from hitsave.server.access import COOKIE, Role, check_same_site, count_failure, requires, session_cookie
 from hitsave.server.pages.rendering import render, see
 from hitsave.server.receiving import read_form
 from hitsave.server.sessions import SESSION_LIFE
@@ -30,8 +30,7 @@ async def log_in(request: Request) -> Response:
     key, following = form.get("key", "").strip(), form.get("next", "")
     cookie = await run_in_threadpool(site.sessions.begin, key)
     if cookie is None:
-        # As with keys of programs: who has the right one is let in, whatever others behind the same address try.
-        too_many(site.failures.take(request.state.address))
+        count_failure(request, site, key)
         problem = "This key is not known here, was revoked or has expired."
         return render(request, "login.html", 401, next=following, problem=problem)
     answer = see(_next_page(following))
