@@ -61,7 +61,8 @@ def _confirm(refs: int, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise click.UsageError("nobody can be asked here; --yes says that it is meant")
-    click.confirm(f"Remove {count(refs, 'ref')} and what they alone own from this machine?", abort=True, err=True)
+    if not click.confirm(f"Remove {count(refs, 'ref')} and what they alone own from this machine?", err=True):
+        raise click.ClickException("nothing was removed")
 
 
 def _describe(session: Session, found: Clearable, going: int, freed: int, dry_run: bool, force: bool) -> None:

@@ -98,12 +98,13 @@ def _publish(session: Session, path: Path, yes: bool) -> None:
 def _ask_about_rights(path: Path, remote: str) -> None:
     if not sys.stdin.isatty():
         raise click.UsageError("--public needs --yes where nobody can be asked about copyright and licence")
-    click.confirm(
+    agreed = click.confirm(
         f"Everybody who has the link will be able to read {show_path(path)}, from {remote}. "
         "Is it yours to share, or does its licence allow it?",
-        abort=True,
         err=True,
     )
+    if not agreed:
+        raise click.ClickException("not made public")
 
 
 def _take_back(session: Session, word: str) -> None:

@@ -7,6 +7,7 @@ import click
 from hitsave.amounts import count
 from hitsave.cli.output import emit, remote_option
 from hitsave.cli.session import Session, pass_session
+from hitsave.objects.refs import Namespace
 
 
 @click.command("undo")
@@ -30,3 +31,5 @@ def command(session: Session, remote: str | None) -> None:
     for ref in done.refs:
         emit(str(ref.name))
     session.say(f"undid {done.operation}: {count(len(done.refs), 'ref')} and {count(done.objects, 'object')} are back")
+    if any(ref.name.namespace is Namespace.PUBLIC for ref in done.refs):
+        session.say("a link that was taken back stays so; 'hitsave snapshot --public' makes it public again")
