@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +19,19 @@ if TYPE_CHECKING:
     from hitsave.server.offline import OwnKeys
 
 
+#: In seconds: a hundred years.
+_LONGEST_LIFE = 100 * 366 * 86400
+
+
 @click.command("keygen")
 @click.option("--role", type=click.Choice(["read", "write", "admin"]), help="What the new key may do.")
 @click.option("--label", metavar="TEXT", help="Whose it is, or what for.")
 @click.option("--expires", metavar="AGE", help="After how long it ends, as in 90d; never without.")
 @click.option("--list", "listing", is_flag=True, help="List the keys instead, without their secrets.")
 @click.option("--revoke", metavar="ID", help="Take a key out of use instead, at once and for good.")
-@click.option("--url", metavar="URL", help="The server; that of the default remote without.")
+@click.option(
+    "--url", metavar="URL", help="The server; the default remote without, or else the only one you know."
+)
 @click.option(
     "--data",
     metavar="DIR",
@@ -97,21 +103,35 @@ def _seconds(expires: str | None) -> int | None:
     if expires is None:
         return None
     try:
-        return parse_age(expires)
+        seconds = parse_age(expires)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--expires") from None
+    if not 0 < seconds <= _LONGEST_LIFE:
+        reason = "a key holds for at least a second, and for a hundred years at most; without --expires, it never ends"
+        raise click.BadParameter(reason, param_hint="--expires")
+    return seconds
 
 
 def _server(session: Session, url: str | None) -> WebTransport:
-    from hitsave.errors import ConfigError
     from hitsave.remotes.opening import open_server
 
-    if url is None:
-        remote = session.config.remote()
-        url = remote.url
-        if not url.startswith(("http://", "https://")):
-            raise ConfigError(f"{remote.name} is {url}, which is no server; name one with --url")
-    return open_server(url)
+    return open_server(url or _default_server(session))
+
+
+def _default_server(session: Session) -> str:
+    """The default remote, where it is a server; else the one that this user is logged in to. Raises ConfigError."""
+    from hitsave.errors import ConfigError
+    from hitsave.remotes.transports.credentials import logged_in
+
+    remotes = session.config.remotes
+    if remotes and remotes[0].url.startswith(("http://", "https://")):
+        return remotes[0].url
+    known = logged_in(session.config.config_dir)
+    if len(known) == 1:
+        return known[0]
+    if known:
+        raise ConfigError(f"you are logged in to {', '.join(known)}; name one of them with --url")
+    raise ConfigError("which server? Log in to one with 'hitsave login URL', or name it with --url")
 
 
 def _own_keys(data: Path, database: str) -> OwnKeys:
@@ -133,7 +153,7 @@ def _list(server: WebTransport | OwnKeys, as_json: bool) -> None:
         emit_json([*keys])
         return
     for key in keys:
-        used = f"used {_day(key['last_used'])}" if key.get("last_used") else "never used"
+        used = f"used {_minute(key['last_used'])}" if key.get("last_used") else "never used"
         emit(one_line(f"{key.get('id')}  {key.get('role'):<5}  {_state(key)}, {used}  {key.get('label')}"))
 
 
@@ -143,15 +163,19 @@ def _is_admin(key: Mapping[str, Any]) -> bool:
 
 
 def _state(key: Mapping[str, Any]) -> str:
-    return f"revoked {_day(key['revoked'])}" if key.get("revoked") else show_expiry(key.get("expires"))
-
-
-def show_expiry(expires: int | None) -> str:
-    """Until when a key holds."""
-    if expires is None:
-        return "never expires"
-    return f"{'expired' if expires <= time.time() else 'expires'} {_day(expires)}"
+    return f"revoked {_minute(key['revoked'])}" if key.get("revoked") else show_expiry(key.get("expires"), _minute)
 
 
 def _day(seconds: int) -> str:
     return time.strftime("%Y-%m-%d", time.localtime(seconds))
+
+
+def _minute(seconds: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+def show_expiry(expires: int | None, show: Callable[[int], str] = _day) -> str:
+    """Until when a key holds."""
+    if expires is None:
+        return "never expires"
+    return f"{'expired' if expires <= time.time() else 'expires'} {show(expires)}"

@@ -54,6 +54,11 @@ def key_for(url: str, environ: Mapping[str, str], config_dir: Path) -> str | Non
     return _load(config_dir / FILE).get(origin)
 
 
+def logged_in(config_dir: Path) -> list[str]:
+    """The origins of servers whose keys are kept. Raises ConfigError."""
+    return sorted(_load(config_dir / FILE))
+
+
 def remember(config_dir: Path, url: str, key: str) -> Path:
     """Keep a key; the file that it is in. Raises ConfigError."""
     path = config_dir / FILE

@@ -24,7 +24,7 @@ from urllib3.response import BaseHTTPResponse
 from hitsave.cache.files import write_all
 from hitsave.errors import RemoteConflict, RemoteRefused, RemoteUnsuitable
 from hitsave.remotes.transports.protocol import Buffer, Listed
-from hitsave.remotes.transports.webfaults import LONGEST_ANSWER, explain, no_answer
+from hitsave.remotes.transports.webfaults import LONGEST_ANSWER, explain, no_answer, not_trusted
 from hitsave.remotes.transports.webpool import open_pool
 
 _API = "/store/v1"
@@ -88,7 +88,7 @@ class WebTransport:
             yield answer
             answer.drain_conn()
         except SSLError as error:
-            raise RemoteUnsuitable(f"{self.url}: the connection cannot be trusted ({error})") from None
+            raise not_trusted(self.url, error) from None
         except HTTPError as error:
             raise no_answer(self.url, subject, error) from None
         except BaseException:

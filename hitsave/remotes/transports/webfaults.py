@@ -6,7 +6,7 @@ import contextlib
 import json
 import re
 
-from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError
+from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError, SSLError
 from urllib3.response import BaseHTTPResponse
 
 from hitsave.errors import RemoteError, RemoteNotFound, RemoteRefused, RemoteUnavailable, RemoteUnsuitable
@@ -50,6 +50,15 @@ def no_answer(url: str, subject: str, error: HTTPError | str) -> RemoteUnavailab
     if isinstance(error, NewConnectionError):
         reason = f"cannot be reached ({_ERRNO.sub('', reason.rpartition(': ')[2])})"
     return RemoteUnavailable(f"{place}: {_CONTROL.sub('?', reason)[:_LONGEST_REASON]}")
+
+
+def not_trusted(url: str, error: SSLError) -> RemoteUnsuitable:
+    """The error where TLS did not come about."""
+    reason = str(error)
+    if "WRONG_VERSION_NUMBER" in reason or "RECORD_LAYER_FAILURE" in reason:
+        plain = f"http://{url.removeprefix('https://')}"
+        return RemoteUnsuitable(f"{url}: what answers there does not speak TLS; is it {plain}?")
+    return RemoteUnsuitable(f"{url}: the connection cannot be trusted ({_CONTROL.sub('?', reason)[:_LONGEST_REASON]})")
 
 
 def _read(answer: BaseHTTPResponse) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -38,7 +39,7 @@ async def _keys_page(request: Request, status: int = 200, made: str = "", proble
     keys = await run_in_threadpool(site.keys.list)
     now = int(time.time())
     keys.sort(key=lambda key: (not key.holds_at(now), -key.created))
-    known = {"keys": keys, "now": now, "made": made, "problem": problem, "roles": list(_ROLES), "id": new_id()}
+    known: dict[str, Any] = {"keys": keys, "now": now, "made": made, "problem": problem, "roles": list(_ROLES), "id": new_id()}
     return render(request, "keys.html", status, **known)
 
 
