@@ -45,6 +45,11 @@ class Project:
     workspace: Workspace
 
     @property
+    def quoted(self) -> str:
+        """The project's name as refs' paths begin with it."""
+        return self._prefix[:-1]
+
+    @property
     def _prefix(self) -> str:
         return _prefix_of(self.workspace.project)
 

@@ -22,7 +22,7 @@ from hitsave.cache.files import is_network_folder, make_empty
 from hitsave.cache.forking import UNDIVIDED
 from hitsave.errors import CacheError
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _WAIT_SECONDS = 3600.0
 
 _SCHEMA = """
@@ -58,14 +58,26 @@ CREATE TABLE IF NOT EXISTS holds(
 CREATE TABLE IF NOT EXISTS evaluations(
     id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, function TEXT NOT NULL, code BLOB NOT NULL,
     arguments BLOB NOT NULL, started INTEGER NOT NULL, elapsed INTEGER NOT NULL, size INTEGER NOT NULL,
-    experiment INTEGER NOT NULL);
+    experiment INTEGER NOT NULL, project TEXT NOT NULL DEFAULT '');
 CREATE INDEX IF NOT EXISTS evaluations_by_arguments ON evaluations(arguments);
-CREATE INDEX IF NOT EXISTS evaluations_by_code ON evaluations(function, code, started);
-CREATE INDEX IF NOT EXISTS evaluations_by_time ON evaluations(function, started);
+CREATE INDEX IF NOT EXISTS evaluations_by_code ON evaluations(function, code, started, project);
+CREATE INDEX IF NOT EXISTS evaluations_by_time ON evaluations(function, started, project);
 CREATE TABLE IF NOT EXISTS unindexed(digest BLOB PRIMARY KEY) WITHOUT ROWID;
 """
-#: What brings a database of an earlier version up to this one, besides tables that were not there.
-_MIGRATION = "INSERT OR IGNORE INTO unindexed SELECT digest FROM refs WHERE namespace = 'evaluations'"
+#: What brings a database of an earlier version up to this one, besides tables that were not there: rows of evaluations
+#: are to be made where there are none, and those of version 2 and 3 lack the project.
+_MIGRATION = """
+INSERT OR IGNORE INTO unindexed
+    SELECT digest FROM refs WHERE namespace = 'evaluations' AND digest NOT IN (SELECT digest FROM evaluations);
+UPDATE evaluations SET project = COALESCE((
+    SELECT substr(path, 1, instr(path, '/') - 1) FROM refs
+    WHERE refs.digest = evaluations.digest AND namespace = 'evaluations' AND path != ''), '');
+"""
+_WITHOUT_PROJECT = """
+DROP INDEX IF EXISTS evaluations_by_code;
+DROP INDEX IF EXISTS evaluations_by_time;
+ALTER TABLE evaluations ADD COLUMN project TEXT NOT NULL DEFAULT '';
+"""
 
 _open_databases: weakref.WeakSet[Database] = weakref.WeakSet()
 
@@ -122,9 +134,10 @@ class Database:
             if version < SCHEMA_VERSION:
                 if version == 0 and self._before_creating is not None:
                     self._before_creating()
-                for statement in _SCHEMA.split(";"):
+                columns = [row[1] for row in connection.execute("PRAGMA table_info(evaluations)")]
+                migration = _WITHOUT_PROJECT if columns and "project" not in columns else ""
+                for statement in (migration + _SCHEMA + _MIGRATION).split(";"):
                     connection.execute(statement)
-                connection.execute(_MIGRATION)
                 connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
             connection.execute("COMMIT")
         except BaseException:
@@ -171,6 +184,13 @@ class Database:
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """All rows of a query."""
+        try:
+            return self.connection.execute(query, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise CacheError(f"{self._path}: the cache's database cannot be read ({error})") from None
+
+    def named_rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
+        """As `rows`, of a query that names its values, and need not use all of them."""
         try:
             return self.connection.execute(query, values).fetchall()
         except sqlite3.DatabaseError as error:

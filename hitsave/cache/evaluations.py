@@ -3,19 +3,20 @@
 Nothing depends on it but speed. An evaluation that is published here gets its row in the same transaction. One that
 came otherwise, by a pull or an `undo`, is noted in the table `unindexed`, and is read when somebody first asks. A row
 counts only with a ref that holds the evaluation, and goes with it.
+
+Functions of different projects may have the same name. Where a lookup takes a `project`, quoted as in refs' paths, it
+sees the evaluations of that one, and those of which no project is known; without one, all.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from typing import Any, NamedTuple
 
 from hitsave.cache.database import Database
-from hitsave.errors import MalformedObject
+from hitsave.cache.evaluationrows import add_row, after_all
 from hitsave.objects.digest import Digest
-from hitsave.objects.evaluation import Evaluation, decode_evaluation
 from hitsave.objects.refs import (
     Namespace,
     RefName,
@@ -28,7 +29,7 @@ from hitsave.objects.refs import (
 _AT_ONCE = 2000
 #: Evaluations that are read together, some 30 MB: they lie in blocks, and come here by their digests.
 _READ_AT_ONCE = 50_000
-_COLUMNS = "refs.name, refs.digest, function, code, arguments, started, elapsed, size, experiment"
+_COLUMNS = "refs.name, refs.digest, function, code, arguments, started, elapsed, size, experiment, project"
 # A cross join is carried out in the order in which it is written. Left to choose, SQLite reads all refs first.
 _OWNED = (
     f"SELECT {_COLUMNS} FROM evaluations CROSS JOIN refs "
@@ -43,7 +44,8 @@ _NEWEST_FIRST = "ORDER BY started DESC, evaluations.id DESC"
 _DISTINCT_FUNCTIONS = (
     "WITH RECURSIVE known(value) AS (SELECT MIN(function) FROM evaluations UNION ALL "
     "SELECT (SELECT MIN(function) FROM evaluations WHERE function > value) FROM known WHERE value IS NOT NULL) "
-    "SELECT value FROM known WHERE value IS NOT NULL"
+    "SELECT value FROM known WHERE value IS NOT NULL "
+    "AND EXISTS (SELECT 1 FROM evaluations WHERE function = value{of_project})"
 )
 _DISTINCT_CODES = (
     "WITH RECURSIVE known(value) AS (SELECT MIN(code) FROM evaluations WHERE function = ?1 UNION ALL "
@@ -57,7 +59,8 @@ class EvaluationRow(NamedTuple):
 
     `name` is the ref that owns it, `digest` its own; `function` is module and name of the function; `key`, `code` and
     `arguments` are the digests by which a call finds it. `started` is in microseconds since 1970, `elapsed` in
-    microseconds, `size` the bytes of the result; `experiment` whether `@experiment` made it.
+    microseconds, `size` the bytes of the result; `experiment` whether `@experiment` made it; `project` that of the
+    function's file, quoted as in refs' paths, or empty.
     """
 
     name: RefName
@@ -70,10 +73,11 @@ class EvaluationRow(NamedTuple):
     elapsed: int
     size: int
     experiment: bool
+    project: str
 
 
 class FunctionTotals(NamedTuple):
-    """What the evaluations of one function come to; `elapsed` and `last` in microseconds, `size` in bytes."""
+    """What a project's evaluations of one function come to; `elapsed` and `last` in microseconds, `size` in bytes."""
 
     function: str
     evaluations: int
@@ -81,6 +85,7 @@ class FunctionTotals(NamedTuple):
     elapsed: int
     size: int
     last: int
+    project: str
 
 
 class Chosen(NamedTuple):
@@ -91,6 +96,7 @@ class Chosen(NamedTuple):
     since: int | None = None
     before: int | None = None
     experiments: bool = False
+    project: str | None = None
 
 
 class Order(Enum):
@@ -117,7 +123,7 @@ class EvaluationIndex:
         rows = self._database.rows(
             "SELECT name, digest, created FROM refs WHERE namespace = 'evaluations' AND name >= ? AND name < ?",
             low,
-            _after(low),
+            after_all(low),
         )
         if len(rows) > 1:
             self._sort(rows)
@@ -130,23 +136,29 @@ class EvaluationIndex:
             started[digest] = found[0][0] if found else 0
         rows.sort(key=lambda row: (row[2], started[row[1]], row[1]), reverse=True)
 
-    def of(self, function: str) -> list[EvaluationRow]:
+    def of(self, function: str, project: str | None = None) -> list[EvaluationRow]:
         """All of one function, the newest first."""
-        return self._select(f"{_OWNED} AND function = ? {_NEWEST_FIRST}", function)
+        query = f"{_OWNED} AND function = :function{_of_project(project)} {_NEWEST_FIRST}"
+        return self._select(query, function=function, project=project)
 
-    def newest(self, function: str, limit: int) -> list[EvaluationRow]:
+    def newest(self, function: str, limit: int, project: str | None = None) -> list[EvaluationRow]:
         """The newest of one function, the newest first."""
-        return self._select(f"{_OWNED} AND function = ? {_NEWEST_FIRST} LIMIT ?", function, limit)
+        query = f"{_OWNED} AND function = :function{_of_project(project)} {_NEWEST_FIRST} LIMIT :limit"
+        return self._select(query, function=function, limit=limit, project=project)
 
-    def same_arguments(self, function: str, arguments: bytes, limit: int) -> list[EvaluationRow]:
+    def same_arguments(
+        self, function: str, arguments: bytes, limit: int, project: str | None = None
+    ) -> list[EvaluationRow]:
         """Those with the same arguments, whatever the code; the newest first."""
-        query = f"{_OWNED} AND arguments = ? AND +function = ? {_NEWEST_FIRST} LIMIT ?"
-        return self._select(query, bytes(arguments), function, limit)
+        which = f"arguments = :arguments AND +function = :function{_of_project(project)}"
+        query = f"{_OWNED} AND {which} {_NEWEST_FIRST} LIMIT :limit"
+        return self._select(query, function=function, arguments=bytes(arguments), limit=limit, project=project)
 
-    def same_code(self, function: str, code: bytes, limit: int) -> list[EvaluationRow]:
+    def same_code(self, function: str, code: bytes, limit: int, project: str | None = None) -> list[EvaluationRow]:
         """Those with the same code, whatever the arguments; the newest first."""
-        query = f"{_OWNED} AND function = ? AND code = ? {_NEWEST_FIRST} LIMIT ?"
-        return self._select(query, function, bytes(code), limit)
+        which = f"function = :function AND code = :code{_of_project(project)}"
+        query = f"{_OWNED} AND {which} {_NEWEST_FIRST} LIMIT :limit"
+        return self._select(query, function=function, code=bytes(code), limit=limit, project=project)
 
     def functions(self) -> list[tuple[str, int]]:
         """Every function of which there are evaluations, and how many; by name."""
@@ -157,15 +169,17 @@ class EvaluationIndex:
         )
         return sorted((unquote_name(function).decode("utf-8", "replace"), count) for function, count in rows)
 
-    def names(self) -> list[str]:
+    def names(self, project: str | None = None) -> list[str]:
         """Every function of which there are evaluations, by name; looked up one by one, whatever their number."""
         self._catch_up()
-        return [row[0] for row in self._database.rows(_DISTINCT_FUNCTIONS)]
+        query = _DISTINCT_FUNCTIONS.format(of_project=_of_project(project))
+        return [row[0] for row in self._database.named_rows(query, project=project)]
 
-    def codes(self, function: str) -> list[EvaluationRow]:
+    def codes(self, function: str, project: str | None = None) -> list[EvaluationRow]:
         """The newest evaluation of each version of a function's code, the newest version first."""
         self._catch_up()
-        found = [self.same_code(function, row[0], 1) for row in self._database.rows(_DISTINCT_CODES, function)]
+        codes = self._database.rows(_DISTINCT_CODES, function)
+        found = [self.same_code(function, code, 1, project) for (code,) in codes]
         return sorted((rows[0] for rows in found if rows), key=lambda row: row.started, reverse=True)
 
     def count(self, function: str, code: bytes) -> int:
@@ -174,42 +188,47 @@ class EvaluationIndex:
         query = "SELECT COUNT(*) FROM evaluations WHERE function = ? AND code = ?"
         return int(self._database.rows(query, function, bytes(code))[0][0])
 
-    def sums(self, function: str) -> tuple[int, int, int]:
+    def sums(self, function: str, project: str | None = None) -> tuple[int, int, int]:
         """Of a function's evaluations without experiments: how many, the bytes of their results, the first start."""
         self._catch_up()
         query = (
             "SELECT COUNT(*), TOTAL(size), COALESCE(MIN(started), 0) FROM evaluations "
-            "WHERE function = ? AND experiment = 0"
+            f"WHERE function = :function AND experiment = 0{_of_project(project)}"
         )
-        count, size, oldest = self._database.rows(query, function)[0]
+        count, size, oldest = self._database.named_rows(query, function=function, project=project)[0]
         return count, int(size), oldest
 
-    def totals(self) -> list[FunctionTotals]:
-        """Every function with what its evaluations come to, the one that ran last first."""
+    def totals(self, project: str | None = None) -> list[FunctionTotals]:
+        """Every function of every project with what its evaluations come to, the one that ran last first."""
         self._catch_up()
-        rows = self._database.rows(
-            "SELECT function, COUNT(*), SUM(experiment), TOTAL(elapsed), TOTAL(size), MAX(started) "
-            "FROM evaluations GROUP BY function ORDER BY MAX(started) DESC, function"
+        rows = self._database.named_rows(
+            "SELECT function, COUNT(*), SUM(experiment), TOTAL(elapsed), TOTAL(size), MAX(started), project "
+            f"FROM evaluations WHERE TRUE{_of_project(project)} "
+            "GROUP BY function, project ORDER BY MAX(started) DESC, function, project",
+            project=project,
         )
-        return [FunctionTotals(name, *map(int, numbers)) for name, *numbers in rows]
+        return [
+            FunctionTotals(function, number, experiments, int(elapsed), int(size), last, owner)
+            for function, number, experiments, elapsed, size, last, owner in rows
+        ]
 
     def listed(self, chosen: Chosen, order: Order, limit: int | None) -> list[EvaluationRow]:
         """Those that are chosen, in an order."""
         conditions = {
-            "function = ?": chosen.function,
-            "code = ?": chosen.code,
-            "started >= ?": chosen.since,
-            "started < ?": chosen.before,
-            "experiment = ?": True if chosen.experiments else None,
+            "function = :function": chosen.function,
+            "code = :code": chosen.code,
+            "started >= :since": chosen.since,
+            "started < :before": chosen.before,
+            "experiment": chosen.experiments or None,
         }
-        used = {condition: value for condition, value in conditions.items() if value is not None}
-        where = " AND ".join(used) or "TRUE"
-        inner = f"SELECT * FROM evaluations WHERE {where} ORDER BY {order.value} LIMIT ?"
+        used = [condition for condition, value in conditions.items() if value is not None]
+        where = (" AND ".join(used) or "TRUE") + _of_project(chosen.project)
+        inner = f"SELECT * FROM evaluations WHERE {where} ORDER BY {order.value} LIMIT :limit"
         return self._select(
             f"SELECT {_COLUMNS} FROM ({inner}) AS evaluations CROSS JOIN refs WHERE refs.digest = evaluations.digest "
             f"AND +refs.namespace = 'evaluations' ORDER BY {order.value}",
-            *used.values(),
-            -1 if limit is None else limit,
+            **chosen._asdict(),
+            limit=-1 if limit is None else limit,
         )
 
     def acceptances(self, function: str) -> list[tuple[RefName, Digest]]:
@@ -219,20 +238,21 @@ class EvaluationIndex:
             "SELECT name, digest FROM refs WHERE namespace = 'evaluations' AND name >= ? AND name < ? "
             "ORDER BY created DESC, name",
             low,
-            _after(low),
+            after_all(low),
         )
         return [(RefName(Namespace.EVALUATIONS, name), Digest(digest)) for name, digest in rows]
 
     def all(self) -> Iterator[EvaluationRow]:
         """Every one, by its ref's name."""
         last = ""
-        while rows := self._select(f"{_BY_NAME} AND refs.name > ? ORDER BY refs.name LIMIT ?", last, _AT_ONCE):
+        query = f"{_BY_NAME} AND refs.name > :last ORDER BY refs.name LIMIT {_AT_ONCE}"
+        while rows := self._select(query, last=last):
             yield from rows
             last = rows[-1].name.name
 
-    def _select(self, query: str, *values: object) -> list[EvaluationRow]:
+    def _select(self, query: str, **values: object) -> list[EvaluationRow]:
         self._catch_up()
-        rows = self._database.rows(query, *values)
+        rows = self._database.named_rows(query, **values)
         return [found for row in rows if (found := _row(row)) is not None]
 
     # -- what came by other ways
@@ -253,17 +273,19 @@ class EvaluationIndex:
         if found:
             with self._database.writing() as connection:
                 for digest, content in found.items():
-                    add_row(connection, digest, content)
+                    query = "SELECT path FROM refs WHERE digest = ? AND namespace = 'evaluations' ORDER BY path DESC"
+                    path = connection.execute(query, (bytes(digest),)).fetchone()
+                    add_row(connection, digest, content, "" if path is None else path[0])
                     connection.execute("DELETE FROM unindexed WHERE digest = ?", (bytes(digest),))
 
 
-def _after(prefix: str) -> str:
-    """What comes after everything that begins with a prefix."""
-    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
+def _of_project(project: str | None) -> str:
+    """A further condition. The index by which rows are found has the column, too."""
+    return "" if project is None else " AND +evaluations.project IN (:project, '')"
 
 
 def _row(row: tuple[Any, ...]) -> EvaluationRow | None:
-    name, digest, function, code, arguments, started, elapsed, size, experiment = row
+    name, digest, function, code, arguments, started, elapsed, size, experiment, project = row
     try:
         key = parse_evaluation_name(RefName(Namespace.EVALUATIONS, name)).key
     except ValueError:  # Somebody else's name, which no lookup finds.
@@ -279,56 +301,5 @@ def _row(row: tuple[Any, ...]) -> EvaluationRow | None:
         elapsed,
         size,
         bool(experiment),
+        project,
     )
-
-
-# -- inside write transactions
-
-
-def first_with(connection: sqlite3.Connection, prefix: str, besides: Iterable[RefName]) -> RefName | None:
-    """A ref in `evaluations` whose name begins so, other than those of `besides`."""
-    known = {ref.name for ref in besides}
-    query = "SELECT name FROM refs WHERE namespace = 'evaluations' AND name >= ? AND name < ? ORDER BY created, name"
-    for (name,) in connection.execute(query, (prefix, _after(prefix))):
-        if name not in known:
-            return RefName(Namespace.EVALUATIONS, name)
-    return None
-
-
-def add_row(connection: sqlite3.Connection, digest: bytes, content: bytes) -> None:
-    """Index an evaluation; nothing is done with an acceptance, or with what is neither."""
-    try:
-        evaluation = decode_evaluation(content)
-    except MalformedObject:
-        return
-    if isinstance(evaluation, Evaluation):
-        connection.execute(
-            "INSERT OR IGNORE INTO evaluations(digest, function, code, arguments, started, elapsed, size, experiment) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                bytes(digest),
-                evaluation.function,
-                bytes(evaluation.code),
-                bytes(evaluation.arguments),
-                evaluation.started,
-                evaluation.elapsed,
-                min(evaluation.size, (1 << 63) - 1),
-                int(evaluation.experiment),
-            ),
-        )
-
-
-def note_unindexed(connection: sqlite3.Connection, digest: bytes) -> None:
-    """Note that an evaluation's row is to be made, unless there is one."""
-    connection.execute(
-        "INSERT OR IGNORE INTO unindexed SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM evaluations WHERE digest = ?1)",
-        (bytes(digest),),
-    )
-
-
-def drop_row(connection: sqlite3.Connection, digest: bytes) -> None:
-    """Drop the row of an evaluation whose ref was dropped, unless another ref holds it."""
-    query = "SELECT 1 FROM refs WHERE digest = ? AND namespace = 'evaluations'"
-    if connection.execute(query, (digest,)).fetchone() is None:
-        connection.execute("DELETE FROM evaluations WHERE digest = ?", (digest,))
-        connection.execute("DELETE FROM unindexed WHERE digest = ?", (digest,))

@@ -29,7 +29,7 @@ from blake3 import blake3
 
 from hitsave.cache import holds, inbox
 from hitsave.cache.database import Database
-from hitsave.cache.evaluations import add_row, first_with
+from hitsave.cache.evaluationrows import add_row, first_with
 from hitsave.cache.files import (
     READ_ONLY,
     LocksUnsupported,
@@ -394,7 +394,7 @@ class Intake:
     def _publish_refs(self, connection: sqlite3.Connection, refs: list[Ref], partial: bool) -> None:
         for ref in refs:
             if ref.digest in self._evaluations:
-                add_row(connection, ref.digest, self._evaluations[ref.digest])
+                add_row(connection, ref.digest, self._evaluations[ref.digest], ref.path)
         set_refs(connection, refs, partial)
 
     def _write_index(self, packs: list[IndexedPack]) -> bytes:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hitsave.cache.database import Database
+from hitsave.cache.evaluationrows import rename_project as rename_in_rows
 from hitsave.cache.refs import WHOLE
 
 _BY_PATH, _BY_FOLDER = "project at ", "project of folder "
@@ -86,6 +87,7 @@ def rename_project(connection: sqlite3.Connection, old: str, new: str) -> int:
     renamed = rename_owner(connection, old, new)
     values = (new, len(old) + 1, len(old), old)
     moved = connection.execute("UPDATE refs SET path = ? || substr(path, ?) WHERE substr(path, 1, ?) = ?", values)
+    rename_in_rows(connection, old.rstrip("/"), new.rstrip("/"))
     for column, where in (("path", ""), ("name", " AND namespace = 'datasets'")):
         query = f"UPDATE OR IGNORE dropped_refs SET {column} = ? || substr({column}, ?) "
         connection.execute(f"{query} WHERE substr({column}, 1, ?) = ?{where}", values)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from hitsave.cache.database import Database
-from hitsave.cache.evaluations import note_unindexed
+from hitsave.cache.evaluationrows import note_unindexed
 from hitsave.errors import RefError
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.refs import Namespace, Ref, RefName

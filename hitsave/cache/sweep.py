@@ -20,7 +20,7 @@ from typing import NamedTuple
 from blake3 import blake3
 
 from hitsave.cache.database import Database
-from hitsave.cache.evaluations import drop_row, note_unindexed
+from hitsave.cache.evaluationrows import drop_row, note_unindexed
 from hitsave.cache.files import LocksUnsupported, remove_tree, sync_all, try_lock, write_all
 from hitsave.cache.moves import MoveJournal
 from hitsave.cache.packset import PackSet, index_file, pack_file

@@ -50,10 +50,14 @@ class Judged(NamedTuple):
 class Candidates:
     """What policies can be about among refs: those of the cache, which has evaluations as well, or of a remote."""
 
-    def __init__(self, repository: Repository, refs: Iterable[Ref], snapshots: bool, evaluations: bool) -> None:
+    def __init__(
+        self, repository: Repository, refs: Iterable[Ref], snapshots: bool, evaluations: bool, everything: bool = False
+    ) -> None:
+        """With `everything`, functions of other projects as well."""
         self._repository = repository
+        self._project = None if everything else repository.project.quoted
         self._refs = list(refs)
-        self._functions = set(repository.cache.evaluations.names()) if evaluations else set()
+        self._functions = set(repository.cache.evaluations.names(self._project)) if evaluations else set()
         self._owned = {Kind.DATASET: repository.project.datasets_of(self._refs)}
         if snapshots:
             self._owned[Kind.SNAPSHOT] = repository.project.snapshots_of(self._refs)
@@ -68,7 +72,7 @@ class Candidates:
         if found := list(self._at(Path(text))):
             return found
         if text in self._functions:
-            rows = self._repository.cache.evaluations.of(text)
+            rows = self._repository.cache.evaluations.of(text, self._project)
             return [_of_evaluation(row) for row in rows if not row.experiment]
         try:
             meant = self._repository.names.ref_named(text, self._refs)

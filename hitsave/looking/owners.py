@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from hitsave.cache.evaluationrows import project_of
 from hitsave.errors import WorkspaceError
 from hitsave.objects.digest import Digest
 from hitsave.objects.refs import Namespace, Ref, RefName, unquote_name
@@ -57,7 +58,7 @@ def _path_of(ref: Ref) -> str:
 
 
 def all_owners(repository: Repository) -> dict[str, list[Ref]]:
-    """All refs of the cache: datasets of all projects, evaluations by function, and snapshots, by their namespaces."""
+    """All refs of the cache: datasets of all projects, evaluations by project and function, and snapshots."""
     found: dict[str, list[Ref]] = {}
     for ref in repository.cache.refs():
         namespace = ref.name.namespace
@@ -65,6 +66,7 @@ def all_owners(repository: Repository) -> dict[str, list[Ref]]:
         if namespace is Namespace.DATASETS:
             name += "/" + os.fsdecode(unquote_name(_owner_of(ref.name)))
         elif namespace is Namespace.EVALUATIONS:
-            name += "/" + os.fsdecode(unquote_name(ref.name.name.partition("/")[0]))
+            owner = f"{project_of(ref.path)}/" if ref.path else ""
+            name += "/" + os.fsdecode(unquote_name(owner + ref.name.name.partition("/")[0]))
         found.setdefault(name, []).append(ref)
     return found

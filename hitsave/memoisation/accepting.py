@@ -70,7 +70,7 @@ def _read(place: Place, digest: Digest) -> Acceptance | None:
 
 def acceptable(place: Place, function: str, code: bytes) -> EvaluationRow | None:
     """The newest evaluation of another version of the code; None where there is none, or that counts already."""
-    for row in place.cache.evaluations.codes(function):
+    for row in place.cache.evaluations.codes(function, place.project):
         if row.code != code:
             counts = any(accepted.code == row.code for accepted in accepted_codes(place, function, code))
             return None if counts else row

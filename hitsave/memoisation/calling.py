@@ -195,8 +195,9 @@ class Caller:
         return "" if self.settings.remote == "off" else place.path_of(self.file)
 
     def evaluations(self) -> list[EvaluationRow]:
-        """What is kept of the function, the newest first."""
-        return place_for(self._start).cache.evaluations.of(self.symbol)
+        """What this project keeps of the function, the newest first."""
+        place = place_for(self._start)
+        return place.cache.evaluations.of(self.symbol, place.project)
 
     def fingerprint(self) -> Fingerprint:
         """What the function depends on now."""

@@ -271,7 +271,7 @@ class Computation:
                 if caller.settings.keep is not None:
                     from hitsave.memoisation.eviction import after_publish  # Few functions need it.
 
-                    after_publish(call.place.cache, caller.symbol, caller.settings.keep, kept.digest)
+                    after_publish(call.place, caller.symbol, caller.settings.keep, kept.digest)
         except GeneratorResult:
             raise
         except Unpicklable as error:

@@ -17,6 +17,7 @@ from hitsave.cache.store import Cache
 from hitsave.errors import RefError
 from hitsave.limits import Limits, show_age
 from hitsave.maintenance.collect import forget
+from hitsave.memoisation.place import Place
 from hitsave.memoisation.telling import warn
 from hitsave.objects.digest import Digest
 
@@ -99,19 +100,20 @@ def forget_excess(cache: Cache, excess: Iterable[Excess]) -> int:
     return 0
 
 
-def after_publish(cache: Cache, function: str, limits: Limits, published: Digest) -> None:
-    """Keep a function within its limits. Looks seldom where there is much to look at."""
+def after_publish(place: Place, function: str, limits: Limits, published: Digest) -> None:
+    """Keep a function of a project within its limits. Looks seldom where there is much to look at."""
     left = _until_next.get(function, 0)
     if left > 0:
         _until_next[function] = left - 1
         return
-    count, size, oldest = cache.evaluations.sums(function)
+    cache, project = place.cache, place.project
+    count, size, oldest = cache.evaluations.sums(function, project)
     now = time.time_ns() // 1000
     too_many = limits.count is not None and count > limits.count
     too_large = limits.size is not None and size > limits.size
     too_old = limits.age is not None and oldest < now - limits.age * 1_000_000
     if too_many or too_large or too_old:
-        excess = choose(cache.evaluations.of(function), limits, now, {published})
+        excess = choose(cache.evaluations.of(function, project), limits, now, {published})
         _tell(function, forget_excess(cache, excess))
     _until_next[function] = count // _PART
 

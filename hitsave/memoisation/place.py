@@ -53,6 +53,11 @@ class Place:
 
         return Repository(self.config, self.cache, Silent())
 
+    @property
+    def project(self) -> str:
+        """The project's name as the index of evaluations has it."""
+        return self.repository.project.quoted
+
     @functools.cached_property
     def leases(self) -> Leases:
         """The leases of the cache, one set for a process."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hitsave.cache.database import SCHEMA_VERSION
-from hitsave.cache.evaluations import Chosen, FunctionTotals, Order
+from hitsave.cache.evaluations import Chosen, EvaluationRow, FunctionTotals, Order
+from hitsave.cache.projects import rename_project
 from hitsave.cache.store import Cache
 from hitsave.maintenance.collect import collect, forget, undo
 from hitsave.objects.digest import ObjectKind, blob_digest
@@ -77,9 +79,9 @@ def test_what_there_is_of_all_functions(cache: Cache) -> None:
     assert [index.count("pkg.f", row.code) for row in index.codes("pkg.f")] == [2, 1]
     size = len(b"result of 0")
     assert index.totals() == [
-        FunctionTotals("a.h", 1, 0, 4, size, 1_000_004),
-        FunctionTotals("pkg.f", 3, 0, 5, 3 * size, 1_000_003),
-        FunctionTotals("pkg.g", 1, 0, 1, size, 1_000_001),
+        FunctionTotals("a.h", 1, 0, 4, size, 1_000_004, ""),
+        FunctionTotals("pkg.f", 3, 0, 5, 3 * size, 1_000_003, ""),
+        FunctionTotals("pkg.g", 1, 0, 1, size, 1_000_001, ""),
     ]
 
 
@@ -279,3 +281,87 @@ def test_a_dry_run_names_the_evaluation_that_owned_what_goes(cache: Cache) -> No
     assert blob_digest(MANIFEST) not in {item.digest for item in collected.objects}
     assert all(item.former_owner for item in collected.objects)
     assert {item.former_path for item in collected.objects} == {b"", b"a", b"b"}
+
+
+# -- functions of the same name in several projects
+
+
+def keep_in(cache: Cache, path: str, number: int, code: int = 0) -> Ref:
+    """Publish an evaluation of `pkg.f` by a project."""
+    evaluation, result = a_call(number, code=code)
+    with cache.intake(inbox=True) as intake:
+        ref = replace(add_call(intake, evaluation, result), path=path)
+        intake.publish([ref])
+    return ref
+
+
+def numbers_of(rows: Iterable[EvaluationRow]) -> list[int]:
+    return [row.elapsed for row in rows]
+
+
+def test_a_project_sees_its_own_and_what_is_nobodys(cache: Cache) -> None:
+    for number, path in enumerate(["one/pkg.py", "two/pkg.py", "", "one/pkg.py"]):
+        keep_in(cache, path, number, code=number % 2)
+    index, code = cache.evaluations, a_call(0, code=1)[0].code
+    expected = {None: [3, 2, 1, 0], "one": [3, 2, 0], "two": [2, 1], "three": [2]}
+    for project, numbers in expected.items():
+        assert numbers_of(index.of("pkg.f", project)) == numbers
+        assert numbers_of(index.newest("pkg.f", 1, project)) == numbers[:1]
+        assert numbers_of(index.same_code("pkg.f", code, 9, project)) == [each for each in numbers if each % 2]
+        assert numbers_of(index.codes("pkg.f", project)) == numbers_of(index.of("pkg.f", project))[:2][: len(numbers)]
+        assert numbers_of(index.listed(Chosen(project=project), Order.TIME, None)) == numbers
+        assert index.sums("pkg.f", project)[0] == len(numbers)
+        assert sum(each.evaluations for each in index.totals(project)) == len(numbers)
+    assert numbers_of(index.same_arguments("pkg.f", a_call(1)[0].arguments, 9, "two")) == [1]
+    assert index.same_arguments("pkg.f", a_call(1)[0].arguments, 9, "one") == []
+    assert [(each.project, each.evaluations) for each in index.totals()] == [("one", 2), ("", 1), ("two", 1)]
+
+
+def test_names_are_those_of_a_project(cache: Cache) -> None:
+    keep_in(cache, "one/pkg.py", 1)
+    assert cache.evaluations.names("one") == cache.evaluations.names() == ["pkg.f"]
+    assert cache.evaluations.names("two") == []
+
+
+def test_a_lookup_in_a_project_walks_an_index_alone(cache: Cache) -> None:
+    plans: list[str] = []
+    connection = cache.database.connection
+    asked: list[str] = []
+    connection.set_trace_callback(asked.append)
+    cache.evaluations.newest("pkg.f", 1, "one")
+    cache.evaluations.same_code("pkg.f", bytes(32), 1, "one")
+    connection.set_trace_callback(None)
+    for query in asked:
+        if "CROSS JOIN" in query:
+            plans += [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}")]
+    assert plans[0].startswith("SEARCH evaluations USING INDEX evaluations_by_time (function=?)")
+    assert not [plan for plan in plans if plan.startswith("SCAN")]
+
+
+def test_a_project_stays_known_when_its_ref_comes_back_or_is_renamed(cache: Cache) -> None:
+    ref = keep_in(cache, "one/pkg.py", 1)
+    forget(cache, [ref.name], NOW)
+    assert cache.evaluations.of("pkg.f", "one") == []
+    undo(cache)
+    assert [row.project for row in cache.evaluations.of("pkg.f", "one")] == ["one"]
+    with cache.database.writing() as connection:
+        rename_project(connection, "one/", "uno/")
+    assert cache.evaluations.of("pkg.f", "one") == []
+    assert [row.name for row in cache.evaluations.of("pkg.f", "uno")] == [ref.name]
+
+
+def test_a_cache_of_the_third_version_learns_the_projects(tmp_path: Path) -> None:
+    with Cache.open(tmp_path) as cache:
+        for number, path in enumerate(["one/pkg.py", "two/sub/pkg.py", ""]):
+            keep_in(cache, path, number)
+        connection = cache.database.connection
+        for name in ("evaluations_by_time", "evaluations_by_code"):
+            connection.execute(f"DROP INDEX {name}")
+        connection.execute("ALTER TABLE evaluations DROP COLUMN project")
+        connection.execute("CREATE INDEX evaluations_by_time ON evaluations(function, started)")
+        connection.execute("PRAGMA user_version=3")
+    with Cache.open(tmp_path) as cache:
+        assert [row.project for row in cache.evaluations.of("pkg.f")] == ["", "two", "one"]
+        assert cache.database.rows("SELECT * FROM unindexed") == []
+        indexed = cache.database.rows("SELECT name FROM pragma_index_info('evaluations_by_time')")
+        assert [name for (name,) in indexed] == ["function", "started", "project"]

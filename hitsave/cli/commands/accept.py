@@ -80,9 +80,10 @@ def _name(place: Place, function: str) -> str:
     from hitsave.errors import RefError
 
     try:
-        return find_function(place.cache.evaluations.names(), function)
+        return find_function(place.cache.evaluations, place.project, function)
     except RefError:
-        if "." in function and not any(name.endswith(f".{function}") for name in place.cache.evaluations.names()):
+        names = place.cache.evaluations.names(place.project)
+        if "." in function and not any(name.endswith(f".{function}") for name in names):
             return function
         raise
 
@@ -91,7 +92,7 @@ def _version(place: Place, caller: Caller, present: bytes, text: str | None) -> 
     """The newest evaluation of the version that is to be accepted. Raises RefError."""
     from hitsave.errors import RefError
 
-    others = [row for row in place.cache.evaluations.codes(caller.symbol) if row.code != present]
+    others = [row for row in place.cache.evaluations.codes(caller.symbol, place.project) if row.code != present]
     if text is None:
         return others[0] if others else None
     if present.hex().startswith(text.lower()):
@@ -148,7 +149,7 @@ def _folders(place: Place, name: str) -> Iterator[Path]:
 
     root = place.config.workspace
     yield from dict.fromkeys((Path.cwd(), root, root / "src"))
-    for row in place.cache.evaluations.newest(name, 1):
+    for row in place.cache.evaluations.newest(name, 1, place.project):
         ref = place.cache.ref(row.name)
         if ref is not None and place.repository.project.has_path(ref):
             file = root / unquote_name(ref.path.partition("/")[2]).decode("utf-8", "surrogateescape")

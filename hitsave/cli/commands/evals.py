@@ -11,7 +11,14 @@ import click
 
 from hitsave.amounts import count, show_duration, show_size
 from hitsave.cli.completing import Kind, completes
-from hitsave.cli.evaluations import emit_table, find_function, show_arguments, show_moment
+from hitsave.cli.evaluations import (
+    all_projects_option,
+    emit_table,
+    find_function,
+    show_arguments,
+    show_moment,
+    show_project,
+)
 from hitsave.cli.output import emit_json, json_option, one_line
 from hitsave.cli.session import Session, pass_session
 
@@ -43,6 +50,7 @@ def _since(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
 @click.option("--since", metavar="TIME", callback=_since, help="Of the last 7d, 12h, 30m.")
 @click.option("--code", metavar="DIGEST", help="Of one version of the code, which may be abbreviated.")
 @click.option("--experiments", is_flag=True, help="Experiments alone.")
+@all_projects_option("Of functions of all projects.")
 @click.option("--metrics", is_flag=True, help="Also the numbers in the results; --json has those of arguments, too.")
 @json_option
 @pass_session
@@ -54,10 +62,11 @@ def command(
     since: int | None,
     code: str | None,
     experiments: bool,
+    everything: bool,
     metrics: bool,
     as_json: bool,
 ) -> None:
-    """List what is kept of memoised functions, those of all projects.
+    """List what is kept of this project's memoised functions; with --all, of all projects'.
 
     Without anything, a line for each function: how many evaluations there are, how long they took to compute, how large
     their results are, and when it last ran. With FUNCTION (or the end of its name, where it is the only one), or with
@@ -74,25 +83,27 @@ def command(
     from hitsave.memoisation.place import place_for
 
     place = place_for(Path.cwd())
-    index = place.cache.evaluations
+    index, project = place.cache.evaluations, None if everything else place.project
     if (function, sort, limit, since, code) == (None,) * 5 and not (experiments or metrics):
-        _show_functions(session, index.totals(), as_json)
+        _show_functions(session, index.totals(project), everything, as_json)
         return
-    name = None if function is None else find_function(index.names(), function)
-    chosen = Chosen(name, None if code is None else _code(index, name, code), since, None, experiments)
+    name = None if function is None else find_function(index, project, function)
+    version = None if code is None else _code(index, project, name, code)
+    chosen = Chosen(name, version, since, None, experiments, project)
     most = 20 if limit is None else limit or None
     rows = index.listed(chosen, Order[(sort or "time").upper()], most)
-    _show_evaluations(session, place, rows, name is None, metrics, as_json)
+    _show_evaluations(session, place, rows, (everything, name is None, metrics), as_json)
     if most == len(rows) and limit is None:
         session.say(f"these are {most}; '--limit N' shows more, or all with 0")
 
 
-def _code(index: EvaluationIndex, function: str | None, text: str) -> Digest:
+def _code(index: EvaluationIndex, project: str | None, function: str | None, text: str) -> Digest:
     """A version of the code by the beginning of its digest. Raises RefError."""
     from hitsave.errors import RefError
 
-    names = index.names() if function is None else [function]
-    found = {row.code for name in names for row in index.codes(name) if row.code.hex().startswith(text.lower())}
+    names = index.names(project) if function is None else [function]
+    rows = [row for name in names for row in index.codes(name, project)]
+    found = {row.code for row in rows if row.code.hex().startswith(text.lower())}
     if len(found) == 1:
         return found.pop()
     if found:
@@ -100,34 +111,48 @@ def _code(index: EvaluationIndex, function: str | None, text: str) -> Digest:
     raise RefError(f"nothing is kept of code {text}")
 
 
-def _show_functions(session: Session, totals: list[FunctionTotals], as_json: bool) -> None:
+def _show_functions(session: Session, totals: list[FunctionTotals], everything: bool, as_json: bool) -> None:
     if as_json:
-        emit_json([each._asdict() for each in totals])
+        emit_json([{**each._asdict(), "project": _project(each.project)} for each in totals])
         return
     if not totals:
-        session.say("nothing is kept of any function yet")
+        session.say(f"nothing is kept of any function{'' if everything else ' of this project'} yet")
         return
-    head = ("LAST RUN", "FUNCTION", "EVALUATIONS", "COMPUTED IN", "SIZE")
+    head = ["LAST RUN", "PROJECT", "FUNCTION", "EVALUATIONS", "COMPUTED IN", "SIZE"]
     rows = [
-        (
+        [
             show_moment(each.last),
+            show_project(each.project),
             one_line(each.function),
             f"{each.evaluations:,}",
             show_duration(each.elapsed),
             show_size(each.size),
-        )
+        ]
         for each in totals
     ]
-    emit_table(head, rows, right=(2, 3, 4))
+    _leave_out(1, everything, head, rows)
+    emit_table(session, head, rows, right=("EVALUATIONS", "COMPUTED IN", "SIZE"))
     number, experiments = sum(each.evaluations for each in totals), sum(each.experiments for each in totals)
     elapsed, size = sum(each.elapsed for each in totals), sum(each.size for each in totals)
     which = f" ({count(experiments, 'experiment')})" if experiments else ""
     session.say(f"{count(number, 'evaluation')}{which}: computed in {show_duration(elapsed)}, {show_size(size)}")
 
 
+def _leave_out(column: int, wanted: bool, head: list[str], rows: list[list[str]]) -> None:
+    """Take a column out of a table, unless it is wanted."""
+    if not wanted:
+        for line in (head, *rows):
+            del line[column]
+
+
+def _project(quoted: str) -> str | None:
+    return show_project(quoted) if quoted else None
+
+
 def _show_evaluations(
-    session: Session, place: Place, rows: list[EvaluationRow], of_several: bool, metrics: bool, as_json: bool
+    session: Session, place: Place, rows: list[EvaluationRow], columns: tuple[bool, bool, bool], as_json: bool
 ) -> None:
+    """List evaluations. `columns` says whether their projects, functions and metrics are wanted."""
     from hitsave.errors import ObjectError
     from hitsave.memoisation.reading import load_evaluation
 
@@ -143,22 +168,22 @@ def _show_evaluations(
     if not found:
         session.say("there are none")
         return
-    head = ["WHEN", "FUNCTION", "ARGUMENTS", "ELAPSED", "SIZE", "CODE", "BY"]
+    projects, functions, metrics = columns
+    head = ["WHEN", "PROJECT", "FUNCTION", "ARGUMENTS", "ELAPSED", "SIZE", "CODE", "BY"]
     table = [_cells(*each) for each in found]
     if metrics:
         head.append("METRICS")
         for line, (_, evaluation) in zip(table, found, strict=True):
             line.append(_metrics_line(place, evaluation))
-    if not of_several:
-        for line in (head, *table):
-            del line[1]
-    right = (3, 4) if of_several else (2, 3)
-    emit_table(head, table, right)
+    _leave_out(2, functions, head, table)
+    _leave_out(1, projects, head, table)
+    emit_table(session, head, table, right=("ELAPSED", "SIZE"))
 
 
 def _cells(row: EvaluationRow, evaluation: Evaluation) -> list[str]:
     return [
         show_moment(row.started),
+        show_project(row.project),
         one_line(row.function),
         show_arguments(evaluation.shown, _LONGEST),
         show_duration(row.elapsed),
@@ -190,6 +215,7 @@ def _metrics_line(place: Place, evaluation: Evaluation) -> str:
 def _as_json(place: Place, row: EvaluationRow, evaluation: Evaluation) -> dict[str, Any]:
     return {
         "function": row.function,
+        "project": _project(row.project),
         "digest": str(row.digest),
         "name": str(row.name),
         "started": row.started,

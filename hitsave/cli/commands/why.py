@@ -9,7 +9,7 @@ import click
 
 from hitsave.amounts import show_duration
 from hitsave.cli.completing import Kind, completes
-from hitsave.cli.evaluations import find_function, show_arguments, show_differences, show_moment
+from hitsave.cli.evaluations import all_projects_option, find_function, show_arguments, show_differences, show_moment
 from hitsave.cli.output import Tone, emit, emit_json, json_option, one_line, paint
 from hitsave.cli.session import Session, pass_session
 
@@ -24,13 +24,14 @@ _LONGEST = 100
 @click.command("why")
 @click.argument("function", shell_complete=completes(Kind.FUNCTION))
 @click.option("--last", metavar="N", type=click.IntRange(min=1), default=1, help="Of the newest N runs.")
+@all_projects_option("Of a function of any project.")
 @json_option
 @pass_session
-def command(session: Session, function: str, last: int, as_json: bool) -> None:
+def command(session: Session, function: str, last: int, everything: bool, as_json: bool) -> None:
     """Show why a memoised function last ran: what had changed since the run before, old against new.
 
-    FUNCTION is its module and name, as in train.fit, or the end of that where it is the only one. Nothing is imported
-    or run, so this works on machines to which the evaluations were pulled.
+    FUNCTION is its module and name, as in train.fit, or the end of that where it is the only one in this project.
+    Nothing is imported or run, so this works on machines to which the evaluations were pulled.
 
     \b
     Examples:
@@ -43,7 +44,8 @@ def command(session: Session, function: str, last: int, as_json: bool) -> None:
 
     place = place_for(Path.cwd())
     index = place.cache.evaluations
-    rows = index.newest(find_function(index.names(), function), last)
+    project = None if everything else place.project
+    rows = index.newest(find_function(index, project, function), last, project)
     told = []
     for row in rows:
         evaluation = load_evaluation(place, row.name, row.digest).evaluation

@@ -57,13 +57,15 @@ def _explain(place: Place, wanted: Wanted, cause: Cause | None, brief: bool) -> 
     if cause is Cause.FRESH:
         return Explanation(function, cause)
     try:
-        if same := index.same_arguments(function, wanted.arguments, 1):
+        project = place.project
+        if same := index.same_arguments(function, wanted.arguments, 1, project):
             return _compared(place, wanted, same[0], cause)
-        if index.same_code(function, wanted.code, 1):
+        if index.same_code(function, wanted.code, 1, project):
             if brief:
                 return Explanation(function, Cause.ARGUMENTS)
-            return _most_alike(place, function, index.same_code(function, wanted.code, _COMPARED), wanted.shown())
-        rows = index.newest(function, _COMPARED)
+            rows = index.same_code(function, wanted.code, _COMPARED, project)
+            return _most_alike(place, function, rows, wanted.shown())
+        rows = index.newest(function, _COMPARED, project)
         if not rows:
             return Explanation(function, cause or Cause.FIRST)
         alike = _most_alike(place, function, rows, wanted.shown())
@@ -131,7 +133,7 @@ def reason_of(place: Place, row: EvaluationRow, evaluation: Evaluation) -> Expla
     """
     if evaluation.reason is not None:
         return decode_reason(place.repository.load(evaluation.reason.digest))
-    earlier = Chosen(function=row.function, code=row.code, before=row.started)
+    earlier = Chosen(function=row.function, code=row.code, before=row.started, project=row.project or None)
     rows = place.cache.evaluations.listed(earlier, Order.TIME, _COMPARED)
     if not rows:
         return Explanation(row.function, Cause.ARGUMENTS)

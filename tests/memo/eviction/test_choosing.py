@@ -32,6 +32,7 @@ def a_row(
         elapsed * 1_000_000,
         size,
         experiment,
+        "project",
     )
 
 
