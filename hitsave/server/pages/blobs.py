@@ -162,8 +162,9 @@ async def _delete(request: Request, find: Find) -> Response:
             return False
         names = [ref.name for ref in target.refs]
         note(request, "delete", _noted(target.title, names, at_once))
+        lost = dashboard.owners.loss(names)
         dashboard.holdings.forget(names, by)
-        dashboard.collect(by, at_once, _PATIENCE)
+        dashboard.collect(by, at_once, _PATIENCE, lost)
         dashboard.catch_up(now=True)
         return True
 

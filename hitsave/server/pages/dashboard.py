@@ -15,7 +15,7 @@ from hitsave.objects.digest import Digest
 from hitsave.server.answers import Refusal
 from hitsave.server.pages.catalogue.evaluations import EvaluationTables
 from hitsave.server.pages.catalogue.filling import Filling
-from hitsave.server.pages.catalogue.owners import OwnerTables
+from hitsave.server.pages.catalogue.owners import Loss, OwnerTables
 from hitsave.server.pages.catalogue.tables import Tables
 from hitsave.server.pages.holdings import LARGEST_RECORD, Collected, Holdings, LocalHoldings, SharedHoldings
 from hitsave.server.site import STORE, Site
@@ -39,9 +39,10 @@ class Reading(NamedTuple):
 
 
 class Collecting(NamedTuple):
-    """A collection: under way, done, or failed."""
+    """A collection: under way, done, or failed; with what somebody deleted before it, if somebody did."""
 
     running: bool
+    lost: Loss | None = None
     done: Collected | None = None
     failure: str = ""
 
@@ -82,19 +83,19 @@ class Dashboard:
             raise TooLarge(f"{digest.short} is too large to be read here")
         return self.holdings.contents.load(digest)
 
-    def collect(self, by: str, at_once: bool, patience: float) -> None:
-        """Begin a collection, unless one is under way, and wait a little for its end."""
+    def collect(self, by: str, at_once: bool, patience: float, lost: Loss | None = None) -> None:
+        """Begin a collection, of what was `lost` and else, unless one is under way, and wait a little for its end."""
         with self._lock:
             if self.collecting is not None and self.collecting.running:
                 return
-            self.collecting = Collecting(True)
-        thread = threading.Thread(target=self._collect, args=(by, at_once), name="hitsave-collect", daemon=True)
+            self.collecting = Collecting(True, lost)
+        thread = threading.Thread(target=self._collect, args=(by, at_once, lost), name="hitsave-collect", daemon=True)
         thread.start()
         thread.join(patience)
 
-    def _collect(self, by: str, at_once: bool) -> None:
+    def _collect(self, by: str, at_once: bool, lost: Loss | None) -> None:
         try:
-            self.collecting = Collecting(False, self.holdings.collect(by, at_once))
+            self.collecting = Collecting(False, lost, self.holdings.collect(by, at_once))
         except HitsaveError as error:
             self.collecting = Collecting(False, failure=str(error))
         except BaseException:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from collections import Counter
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from hitsave.contents import Contents
 from hitsave.errors import ObjectError
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.encoding import decode_tree
+from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.objects.refs import Namespace
 from hitsave.server.access import Role, requires
 from hitsave.server.answers import Refusal
@@ -105,19 +107,39 @@ async def show_changes(request: Request) -> Response:
             for root in (old, new):
                 dashboard.load(root, LARGEST_TREE)
             bring_differing(old, new, contents.load, contents.bring)
-            changes = list(islice(diff_trees(old, new, contents.load, contents.load), _MOST_CHANGES + 1))
+            changes, counts = differences(contents, old, new)
         except ObjectError:
             raise Refusal(404, "not found", "one of the two is no directory, or is not here") from None
         return {
             "old": old,
             "new": new,
             "name": query.get("name", ""),
-            "changes": [(change, _sizes(change)) for change in changes[:_MOST_CHANGES]],
-            "cut": len(changes) > _MOST_CHANGES,
-            "counts": [(kind, sum(change.kind is kind for change in changes)) for kind in ChangeKind],
+            "changes": [(change, _sizes(change)) for change in changes],
+            "total": counts.total(),
+            "counts": [(kind, counts[kind]) for kind in ChangeKind],
         }
 
     return render(request, "differences.html", **await in_thread(request, look))
+
+
+def differences(contents: Contents, old: Digest, new: Digest) -> tuple[list[Change], Counter[ChangeKind]]:
+    """The first changes, and how many of each kind there are in all. Raises ObjectError."""
+    found: list[Change] = []
+    counts: Counter[ChangeKind] = Counter()
+    for change in diff_trees(old, new, contents.load, contents.load):
+        # An empty directory that was filled, or one that was emptied, is there before and after.
+        if _is_directory(change.old or change.new):
+            other = contents.entry_at(new if change.new is None else old, change.path)
+            if _is_directory(other):
+                continue
+        counts[change.kind] += 1
+        if len(found) < _MOST_CHANGES:
+            found.append(change)
+    return found, counts
+
+
+def _is_directory(entry: TreeEntry | None) -> bool:
+    return entry is not None and entry.kind is EntryKind.TREE
 
 
 def _sizes(change: Change) -> tuple[int | None, int | None, Digest | None]:

@@ -39,12 +39,14 @@ _IN_CHUNKS = 1 << 40
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What a collection did: so many objects that nobody owned; `freed` and `kept` are bytes of content, or of packs.
+    """What a collection did: `objects` that nobody owned (files, directories and records), with `size` of content.
 
-    What is kept can be brought back, and is removed by a later collection.
+    `freed` are bytes that the disk or bucket has again, and `kept` those that it gets later, since what is in them can
+    still be brought back: of content in a cache, of packs, which are compressed, in a store.
     """
 
     objects: int
+    size: int
     freed: int
     kept: int
 
@@ -140,7 +142,8 @@ class LocalHoldings:
 
     def collect(self, by: str, at_once: bool) -> Collected:
         done = self._repository.collect(0 if at_once else DEFAULT_KEEP_SECONDS)
-        return Collected(len(done.objects), done.freed_bytes, 0 if at_once else done.freed_bytes)
+        size = done.freed_bytes
+        return Collected(len(done.objects), size, size if at_once else 0, 0 if at_once else size)
 
 
 class SharedHoldings:
@@ -191,13 +194,13 @@ class SharedHoldings:
 
     def collect(self, by: str, at_once: bool) -> Collected:
         if self._remote() is None:
-            return Collected(0, 0, 0)
+            return Collected(0, 0, 0, 0)
         upkeep = self._repository.upkeep(self._name)
         done = upkeep.collect(0 if at_once else DEFAULT_KEEP_SECONDS)
         if at_once and done.kept:  # The state that still named them expired with the first one's commit.
             again = upkeep.collect(0)
-            return Collected(done.objects, done.freed + again.freed, again.kept)
-        return Collected(done.objects, done.freed, done.kept)
+            return Collected(done.objects, done.size, done.freed + again.freed, again.kept)
+        return Collected(done.objects, done.size, done.freed, done.kept)
 
     def take_back(self, digest: Digest, by: str) -> Ref | None:
         """Make a snapshot private, which stays owned; the ref that made it public. Raises RemoteError."""

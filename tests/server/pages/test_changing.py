@@ -168,7 +168,10 @@ def test_a_blob_is_deleted_with_all_that_own_it_and_nothing_else(server: Running
     assert place.holds() == before
     assert admin.post(f"/blobs/{old}/delete", {"csrf": csrf, "seal": seal, "at_once": "yes"}).status == 303
     assert len(before - place.holds()) == 1
-    assert "Done." in admin.get("/collection").text
+    done = admin.get("/collection").text
+    assert "Done." in done
+    assert "Deleted: 1 file that nobody else has, with 300 B of content" in done  # As the question had it.
+    assert "is smaller by" in done
     remote = place.remote()
     assert not remote.latest().has(old)
     assert remote.latest().has(shared)
