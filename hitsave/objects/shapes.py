@@ -14,7 +14,7 @@ LARGEST = 256 * 1024
 MOST_PIXELS = 1024
 MOST_POINTS = 500
 MOST_ROWS = 20
-#: A series with no more points than this counts as so many metrics.
+#: A series with no more points than this can be read at a glance.
 FEW_POINTS = 8
 
 
@@ -46,6 +46,11 @@ class Series:
     type: str
     length: int
     points: tuple[tuple[int, int | float], ...] = ()
+
+    @property
+    def is_short(self) -> bool:
+        """Whether all of it can be read at a glance."""
+        return self.length == len(self.points) <= FEW_POINTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +157,6 @@ class Display:
 def _metrics(path: str, shape: Shape) -> Iterator[tuple[str, int | float]]:
     if isinstance(shape, Number):
         yield path, shape.value
-    elif isinstance(shape, Series) and shape.length == len(shape.points) <= FEW_POINTS:
-        yield from ((f"{path}.{at}", value) for at, value in shape.points)
     elif isinstance(shape, Group):
         yield from ((f"{path}.{name}", value) for name, value in shape.metrics)
         for name, part in shape.parts:

@@ -35,6 +35,7 @@ def _environment() -> jinja2.Environment:
         path=quote_path,
         text=words.show_text,
         count=count,
+        cell_class=words.cell_class,
         base64=lambda data: b64encode(data).decode(),
     )
     environment.globals.update(version=__version__, Role=Role)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
 
 _PLAIN_SMALL, _PLAIN_LARGE = 1e-4, 1e7
+_NUMBER = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})(e[+-]?\d{1,4})?|[+-]?inf|nan", re.ASCII | re.IGNORECASE)
 
 
 def show_moment(seconds: float) -> str:
@@ -29,6 +31,11 @@ def show_number(value: float) -> str:
     if value == int(value) if abs(value) < 1e15 else False:
         return f"{int(value)}" if abs(value) < _PLAIN_LARGE else f"{value:.6g}"
     return f"{value:.6g}"
+
+
+def cell_class(text: str) -> str:
+    """How a cell of a table stands: what is a number is never broken over two lines."""
+    return "number" if _NUMBER.fullmatch(text) else "text"
 
 
 def show_name(name: bytes) -> str:

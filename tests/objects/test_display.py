@@ -193,7 +193,7 @@ def test_metrics_are_the_numbers_by_their_paths() -> None:
     group = Group("dict", "", (("loss.val", 0.5), ("epochs", 3)), (("few", Series("list", 2, ((0, 1), (1, 2)))),))
     many = Series("list", 9, tuple((at, at) for at in range(9)))
     display = Display((("rate", Number("float", 0.1)), ("config", group), ("many", many), ("t", Text("", 0))), group)
-    of_group = {"loss.val": 0.5, "epochs": 3, "few.0": 1, "few.1": 2}
+    of_group = {"loss.val": 0.5, "epochs": 3}  # What has a place in a list has no name.
     assert display.metrics == {
         "arguments.rate": 0.1,
         **{f"arguments.config.{path}": value for path, value in of_group.items()},

@@ -34,7 +34,7 @@ def shape_arguments(arguments: Iterable[tuple[str, object, str]]) -> Arguments:
 def make_display(arguments: Arguments, result: object) -> bytes | None:
     """The display of a call, encoded; None where there can be none."""
     room = Room(_FOR_RESULT, MOST_PIXELS, _MOST_ELEMENTS, True)
-    shape = _fitting("", shape_of(result, room), room)
+    shape = _fitting("", shape_of(result, room, several=True), room)
     try:
         return None if shape is None else encode_display(Display(arguments, shape))
     except ValueError:

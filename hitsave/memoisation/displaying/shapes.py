@@ -35,6 +35,8 @@ _LIBRARIES = {
     "torch": ("arrays", "shape_of_torch"),
 }
 _SCALARS = (bool, int, float)
+#: What holds things by their places.
+_UNNAMED = (list, tuple)
 #: What has attributes that say nothing about a result.
 _OPAQUE = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, enum.Enum)
 #: In characters, of what stands for a value in a line.
@@ -49,13 +51,17 @@ _ESCAPED = 12
 _AROUND_GROUP = 2000
 
 
-def shape_of(value: object, room: Room, text: str | None = None) -> Shape:
-    """What a value is; `text` is its short text, where that is known. Never raises an exception."""
+def shape_of(value: object, room: Room, text: str | None = None, several: bool = False) -> Shape:
+    """What a value is; `text` is its short text, where that is known. With `several`, a short tuple is several values.
+
+    Never raises an exception.
+    """
     kind = type(value)
+    several = several and kind is tuple and len(value) <= FEW_POINTS  # type: ignore[arg-type]
     try:
-        found: Shape | None = _part(value, kind, room)
+        found: Shape | None = None if several else _part(value, kind, room)
         if found is None and (kind is dict or next(_members(value, kind), None) is not None):
-            found = _group(value, kind, short_text(value) if text is None else text, room)
+            found = _group(value, kind, short_text(value) if text is None else text, room, several)
     except Exception:  # Whatever a library raises: people get the text.
         found = None
     return found or Other(type_name(kind), short_text(value) if text is None else text)
@@ -78,8 +84,6 @@ def _part(value: Any, kind: type, room: Room) -> Part | None:
     if kind is str:
         return Text(unicode_text(value[:LONGEST_TEXT]), len(value))
     if kind is list or kind is tuple:
-        if kind is tuple and len(value) <= FEW_POINTS:
-            return None
         return series_of(value) or _table_of_dicts(value)
     return _snapshot(value, kind) or _of_library(value, kind, room)
 
@@ -115,16 +119,19 @@ def _of_library(value: object, kind: type, room: Room) -> Part | None:
 # -- groups
 
 
-def _group(value: object, kind: type, text: str, room: Room) -> Group:
-    """The numbers and other things in a value, the nearest first."""
+def _group(value: object, kind: type, text: str, room: Room, several: bool) -> Group:
+    """The numbers and other things in a value, the nearest first.
+
+    Numbers that have a place in a list, and no name, are no metrics: another list is longer, or in another order.
+    """
     inner = replace(room, left=room.left - _ESCAPED * len(text) - _AROUND_GROUP)
     metrics: dict[str, int | float] = {}
     parts: dict[str, Part] = {}
-    waiting = deque([("", value, kind, _DEPTH)])
+    waiting = deque([("", value, kind, _DEPTH, several or kind not in _UNNAMED)])
     seen = {id(value)}
     visited = 0
     while waiting:
-        above, holder, holder_kind, depth = waiting.popleft()
+        above, holder, holder_kind, depth, named = waiting.popleft()
         for name, each in _members(holder, holder_kind):
             visited += 1
             path = unicode_text(f"{above}.{name}" if above else name)
@@ -132,12 +139,12 @@ def _group(value: object, kind: type, text: str, room: Room) -> Group:
                 continue
             part = _guarded(each, inner)
             if isinstance(part, Number):
-                if len(metrics) < _MOST_METRICS and inner.take(path, _SIZE_OF_NUMBER):
+                if named and len(metrics) < _MOST_METRICS and inner.take(path, _SIZE_OF_NUMBER):
                     metrics[path] = part.value
             elif part is None:
                 if depth > 1 and id(each) not in seen:
                     seen.add(id(each))
-                    waiting.append((path, each, type(each), depth - 1))
+                    waiting.append((path, each, type(each), depth - 1, named and type(each) not in _UNNAMED))
             elif not isinstance(part, Nothing | Text | Other) and id(each) not in seen and len(parts) < _MOST_PARTS:
                 seen.add(id(each))
                 fitting = inner.fit(path, part)

@@ -18,7 +18,6 @@ from hitsave.objects.digest import Digest
 from hitsave.objects.display import decode_display
 from hitsave.objects.evaluation import Evaluation
 from hitsave.objects.shapes import (
-    Array,
     Display,
     Group,
     Nothing,
@@ -31,8 +30,7 @@ from hitsave.objects.shapes import (
     Text,
 )
 from hitsave.server.access import Role, requires
-from hitsave.server.answers import Refusal
-from hitsave.server.pages.catalogue.shown import RESULT, Value, values_of
+from hitsave.server.pages.catalogue.shown import RESULT, Value, summary, values_of
 from hitsave.server.pages.charts import Chart, curves
 from hitsave.server.pages.dashboard import Dashboard, in_thread, not_found
 from hitsave.server.pages.experiments import load_evaluation
@@ -72,7 +70,13 @@ class ShownShape(NamedTuple):
     @property
     def small(self) -> bool:
         """Whether it stands on a line or two."""
-        return isinstance(self.shape, Nothing | Number | Text | Array | SnapshotShown | Other)
+        short = isinstance(self.shape, Series) and self.shape.is_short
+        return short or isinstance(self.shape, Nothing | Number | Text | SnapshotShown | Other)
+
+    @property
+    def text(self) -> str:
+        """It in a few words."""
+        return summary(self.shape)
 
 
 def load_display(dashboard: Dashboard, evaluation: Evaluation) -> Display | None:
@@ -91,7 +95,7 @@ def shown_shapes(display: Display) -> list[ShownShape]:
     found = []
     for path, shape in _all_shapes(display):
         chart = None
-        if isinstance(shape, Series) and len(shape.points) > 1:
+        if isinstance(shape, Series) and not shape.is_short:
             chart = curves([(path, shape.points)], path, ("index", column_of(path).label))
         number = None
         if isinstance(shape, Plot):
@@ -171,8 +175,6 @@ class ComparedRow(NamedTuple):
 async def compare(request: Request) -> Response:
     """Evaluations side by side."""
     names = list(dict.fromkeys(request.query_params.getlist("e")))
-    if not names:
-        raise Refusal(400, "nothing chosen", "go back, and choose the evaluations to compare by the boxes before them")
 
     def look(dashboard: Dashboard) -> dict[str, Any]:
         found = [load_evaluation(dashboard, name) for name in names[:_MOST_COMPARED]]
@@ -185,7 +187,7 @@ async def compare(request: Request) -> Response:
             "one_code": len({evaluation.code for _, evaluation in found}) == 1,
         }
 
-    return render(request, "compare.html", **await in_thread(request, look))
+    return render(request, "compare.html", 200 if names else 400, **await in_thread(request, look))
 
 
 def _rows(dashboard: Dashboard, found: list[tuple[Digest, Evaluation]]) -> list[ComparedRow]:
@@ -213,11 +215,13 @@ def _rows(dashboard: Dashboard, found: list[tuple[Digest, Evaluation]]) -> list[
 def _charts(displays: list[Display | None]) -> list[Chart]:
     """The series that several have at one path, in one chart each."""
     lines: dict[str, list[tuple[str, tuple[tuple[float, float], ...]]]] = {}
+    long: set[str] = set()
     for number, display in enumerate(displays, 1):
         for path, shape in _all_shapes(display) if display else ():
             if isinstance(shape, Series) and len(shape.points) > 1:
                 lines.setdefault(path, []).append((f"{number}", shape.points))
-    return [curves(some, path, ("index", column_of(path).label)) for path, some in lines.items()]
+                long |= {path} if not shape.is_short else set()
+    return [curves(some, path, ("index", column_of(path).label)) for path, some in lines.items() if path in long]
 
 
 # -- figures

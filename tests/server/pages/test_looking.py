@@ -132,7 +132,17 @@ def test_side_by_side(reader: Visitor) -> None:
     assert re.search(r'<tr class="differs"><th scope="row">accuracy', answer.text)
     assert answer.text.count("<polyline") == 2
     assert answer.links("/code?old=")
-    assert reader.get("/compare").status == 400
+
+
+def test_nothing_or_one_alone_is_not_compared(reader: Visitor) -> None:
+    nothing = reader.get("/compare")
+    assert nothing.status == 400
+    assert "Nothing is chosen" in nothing.text
+    assert nothing.links("/experiments")  # The menu.
+    (one, *_) = evaluations_of(reader, "&code=all")
+    alone = reader.get(f"/compare?e={one}").text
+    assert "nothing to compare it with" in alone
+    assert "are marked" not in alone
 
 
 def test_datasets(reader: Visitor) -> None:

@@ -88,6 +88,9 @@ def summary(shape: Shape) -> str:
             return repr(value)
         case Text(text, _):
             return text
+        case Series(type, _, points) if shape.is_short:
+            text = ", ".join(repr(value) for _, value in points)
+            return f"({text})" if type == "tuple" else f"[{text}]"
         case Series(type, length, _):
             return f"{type} of {length} numbers"
         case Table(type, rows, columns):
