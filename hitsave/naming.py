@@ -1,4 +1,6 @@
-"""What a word stands for: a digest or its beginning, a ref, a pointer file, a path of the workspace, REV:PATH."""
+"""What a word stands for: a digest or its beginning, a ref, a pointer file, a path of the workspace, what is in one of
+these (DIGEST:PATH, DATASET:PATH), or what was at a revision of git (REV:PATH).
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,9 @@ from hitsave.objects.digest import Digest, ObjectKind, is_abbreviation
 from hitsave.objects.model import EntryKind
 from hitsave.objects.refs import Ref, RefName, parse_ref_name
 from hitsave.remotes.public.layout import parse_public_url
-from hitsave.snapshots.git import file_at
+from hitsave.snapshots.git import file_at, is_revision, path_at
 from hitsave.snapshots.names import entry_at
-from hitsave.snapshots.pointer import Pointer, is_pointer, load_pointer, parse_pointer, pointer_path
+from hitsave.snapshots.pointer import Pointer, is_pointer, load_pointer, parse_pointer, pointer_path, target_path
 from hitsave.snapshots.workspace import Workspace
 
 
@@ -64,7 +66,24 @@ class Names:
             return self._by_parts(text)
         if is_abbreviation(text):
             raise ObjectNotFound(text, "the cache, nor in the remote")
-        raise WorkspaceError(f"{text}: is no digest (7 hex digits or more), ref, pointer file or dataset")
+        known = text and is_revision(self.workspace.root, text)
+        hint = f"; {text}:PATH is what stood at PATH then" if known else ""
+        raise WorkspaceError(f"{text}: is no digest (7 hex digits or more), ref, pointer file or dataset{hint}")
+
+    def part_of_dataset(self, text: str) -> Path | None:
+        """The path that DATASET:PATH means; None where the word before the colon names none, or is a revision of git.
+
+        What has the name of a pointer file is no revision.
+        """
+        before, colon, after = text.partition(":")
+        path = Path(os.path.abspath(before))
+        if not colon or not before:
+            return None
+        if is_pointer(path) and path.is_file():
+            return target_path(path) / after
+        if pointer_path(path).is_file() and not is_revision(self.workspace.root, before):
+            return path / after
+        return None
 
     def ref_named(self, text: str, refs: Iterable[Ref]) -> RefName:
         """The one of these refs that a name stands for. Raises RefError, which lists them where there are several.
@@ -141,11 +160,13 @@ class Names:
         return None
 
     def _by_parts(self, text: str) -> Named:
-        """`DIGEST:PATH` inside a tree, or `REV:PATH` in git."""
+        """`DIGEST:PATH` inside a tree, `DATASET:PATH`, or `REV:PATH` in git."""
         before, _, after = text.partition(":")
         if is_abbreviation(before) and (found := self._by_digest(before)) is not None:
             return self._inside(found, after)
-        return self._at_revision(before, Path(os.path.abspath(after)))
+        if (place := self.part_of_dataset(text)) is not None and (named := self._by_path(place)) is not None:
+            return named
+        return self._at_revision(before, path_at(self.workspace.root, after))
 
     def _at_revision(self, revision: str, path: Path) -> Named:
         """A dataset as a commit of git had it, or what lay in one."""

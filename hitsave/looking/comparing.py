@@ -7,20 +7,23 @@ part left out are no differences of working files.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hitsave.errors import ObjectNotFound, WorkspaceError
+from hitsave.errors import HitsaveError, ObjectError, ObjectNotFound, RefError, SnapshotError, WorkspaceError
 from hitsave.looking import contents
+from hitsave.looking.returning import pointers_at
 from hitsave.looking.sides import Side, place_of, recorded, recorded_at, side, side_name, working
-from hitsave.objects.digest import Digest, ObjectKind
-from hitsave.objects.model import EntryKind, TreeEntry
+from hitsave.objects.digest import Digest, ObjectKind, tree_digest
+from hitsave.objects.encoding import encode_tree
+from hitsave.objects.model import EntryKind, Tree, TreeEntry
 from hitsave.remotes.reading.trees import Trees
 from hitsave.repository import Repository
 from hitsave.snapshots.diff import Change, ChangeKind, bring_differing, diff_trees
+from hitsave.snapshots.git import is_revision
 from hitsave.snapshots.leftout import count_files, is_part, left_out_of
-from hitsave.snapshots.pointer import is_pointer, load_pointer, pointer_path
+from hitsave.snapshots.pointer import Pointer, is_pointer, load_pointer, pointer_path
 from hitsave.snapshots.renames import Difference, find_renames
 
 _LARGEST_AT_HAND = 1 << 20
@@ -28,12 +31,16 @@ _LARGEST_AT_HAND = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What differs between two sides, by path. `absent` counts files that were never fetched."""
+    """What differs between two sides, by path. `absent` counts files that were never fetched.
+
+    `above` is the working path whose files these are, or were, where their paths are to be seen from there.
+    """
 
     old: Side
     new: Side
     changes: tuple[Difference, ...]
     absent: int = 0
+    above: Path | None = None
 
 
 class Compare:
@@ -42,12 +49,17 @@ class Compare:
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
         self._trees = Trees(repository.cache, repository.exchange.shelf_if_any)
+        #: Of several datasets, those that could not be compared.
+        self.failed: dict[Path, HitsaveError | OSError] = {}
 
     def run(self, words: Sequence[str]) -> list[Comparison]:
         """Two words are compared with each other, one with the working files; without any, all datasets are.
 
-        Raises WorkspaceError, ObjectNotFound, SnapshotError, RemoteError.
+        A revision stands for all datasets as they were. Raises WorkspaceError, ObjectNotFound, SnapshotError,
+        RemoteError; where several datasets are compared, `failed` holds what was wrong with one.
         """
+        if words and all(map(self._is_revision, words)):
+            return self._revisions(*words)
         if len(words) == 2:
             return [self.sides(side(self._repository, words[0], self._trees), self._side(words[1]))]
         if not words:
@@ -56,10 +68,69 @@ class Compare:
         path = Path(text)
         if not (os.path.lexists(path) or pointer_path(path).is_file()):
             if self._repository.workspace.dataset_above(path) is None or ":" in text:
-                return [self.sides(recorded(self._repository, text), self._working(place_of(self._repository, text)))]
+                return [self._with_working(recorded(self._repository, text), place_of(self._repository, text))]
         elif is_pointer(path) or pointer_path(path).is_file() or not self._repository.workspace.dataset_above(path):
             return self._datasets([path])
-        return [self.sides(recorded(self._repository, text), self._working(path))]
+        return [self._with_working(recorded(self._repository, text), path)]
+
+    def _is_revision(self, text: str) -> bool:
+        """Whether a word is a revision of git, and nothing else."""
+        if ":" in text or os.path.lexists(text) or pointer_path(Path(text)).is_file():
+            return False
+        try:
+            self._repository.resolve(text)
+        except (WorkspaceError, RefError, ObjectNotFound):
+            return is_revision(self._repository.workspace.root, text)
+        return False
+
+    def _revisions(self, old: str, new: str | None = None) -> list[Comparison]:
+        """All datasets of a revision beside those of another one, or beside the working files."""
+        before = pointers_at(self._repository, old, ())
+        after = None if new is None else pointers_at(self._repository, new, ())
+        there = self._repository.find_datasets(()) if after is None else after
+
+        def compare(path: Path) -> Comparison | None:
+            then = self._recorded_then(old, path, before.get(path))
+            if after is not None and new is not None:
+                return self.sides(then, self._recorded_then(new, path, after.get(path)), path)
+            if path not in there:
+                return self.sides(then, self._nothing(path), path)
+            return self._with_working(then, path) if self._is_here(path) else None
+
+        return self._each(sorted({*before, *there}), compare)
+
+    def _recorded_then(self, revision: str, path: Path, pointer: Pointer | None) -> Side:
+        if pointer is None:
+            return self._nothing(path)
+        label = f"{revision}:{os.path.relpath(path, self._repository.workspace.root)}"
+        return Side(label, pointer.digest, pointer.kind, pointer.size, pointer.executable)
+
+    def _nothing(self, path: Path) -> Side:
+        """What stands for a dataset that is not there."""
+        empty = encode_tree(Tree())
+        self._trees.know({tree_digest(empty): empty})
+        return Side(os.fspath(path), tree_digest(empty), ObjectKind.TREE, 0)
+
+    def _with_working(self, old: Side, path: Path) -> Comparison:
+        new = self._working(path)
+        return self.sides(old, new, new.place)
+
+    def _is_here(self, path: Path) -> bool:
+        """Whether a dataset is checked out, which is noted where it is not."""
+        if not os.path.lexists(path):
+            self._repository.progress.note(f"{path}: is not checked out; 'hitsave pull' brings it")
+            return False
+        return True
+
+    def _each(self, paths: Iterable[Path], compare: Callable[[Path], Comparison | None]) -> list[Comparison]:
+        """Compare several datasets; what is wrong with one holds up no other."""
+        found = []
+        for path in paths:
+            try:
+                found.append(compare(path))
+            except (WorkspaceError, SnapshotError, ObjectError, OSError) as error:
+                self.failed[path] = error
+        return [each for each in found if each is not None]
 
     def _side(self, text: str) -> Side:
         return side(self._repository, text, self._trees)
@@ -68,18 +139,15 @@ class Compare:
         return working(self._repository, path, self._trees)
 
     def _datasets(self, paths: Sequence[Path]) -> list[Comparison]:
-        found = []
-        for path in self._repository.find_datasets(paths):
-            if os.path.lexists(path):
-                found.append(self.sides(recorded_at(path), self._working(path)))
-            else:
-                self._repository.progress.note(f"{path}: is not checked out; 'hitsave pull' brings it")
-        return found
+        def compare(path: Path) -> Comparison | None:
+            return self._with_working(recorded_at(path), path) if self._is_here(path) else None
 
-    def sides(self, old: Side, new: Side) -> Comparison:
-        """What differs between two sides."""
+        return self._each(self._repository.find_datasets(paths), compare)
+
+    def sides(self, old: Side, new: Side, above: Path | None = None) -> Comparison:
+        """What differs between two sides, whose files are, or were, at the path `above`."""
         if old.digest == new.digest and old.executable == new.executable:
-            return Comparison(old, new, ())
+            return Comparison(old, new, (), above=above)
         dataset = self._dataset_in_part(new)
         changes = self._changes(old, new, dataset is not None)
         left_out = left_out_of(self._repository.cache, dataset, changes) if dataset else {}
@@ -88,7 +156,7 @@ class Compare:
         def content(change: Change) -> bytes | None:
             return self._at_hand(old if change.kind is ChangeKind.REMOVED else new, change)
 
-        return Comparison(old, new, tuple(find_renames(own, content)), count_files(left_out))
+        return Comparison(old, new, tuple(find_renames(own, content)), count_files(left_out), above)
 
     def _dataset_in_part(self, new: Side) -> Path | None:
         """The dataset that working files are of, where only a part of it was asked for."""

@@ -16,7 +16,7 @@ from hitsave.objects.refs import Ref
 from hitsave.remotes.reading.fetch import Fetched
 from hitsave.repository import Repository
 from hitsave.snapshots.checkout import CheckedOut
-from hitsave.snapshots.git import file_at, files_at, is_revision
+from hitsave.snapshots.git import file_at, files_at, is_revision, path_at
 from hitsave.snapshots.gitignore import add_to_gitignore
 from hitsave.snapshots.layout import Include
 from hitsave.snapshots.pointer import (
@@ -49,7 +49,7 @@ def revision_among(repository: Repository, paths: tuple[Path, ...]) -> tuple[str
     revision, colon, path = text.partition(":")
     root = repository.workspace.root
     if colon and path and is_revision(root, revision):
-        return revision, (Path(path), *paths[1:])
+        return revision, (path_at(root, path), *paths[1:])
     return (text, paths[1:]) if is_revision(root, text) else (None, paths)
 
 

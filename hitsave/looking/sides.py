@@ -16,6 +16,7 @@ from hitsave.remotes.reading.trees import Trees
 from hitsave.repository import Repository
 from hitsave.snapshots.capture import capture
 from hitsave.snapshots.datasets import options_for
+from hitsave.snapshots.git import path_at
 from hitsave.snapshots.keeping import NameOnly
 from hitsave.snapshots.pointer import SUFFIX, is_pointer, load_pointer, pointer_path, target_path
 
@@ -82,7 +83,7 @@ def place_of(repository: Repository, text: str) -> Path:
     """The working path that something recorded belongs to. Raises WorkspaceError where that cannot be told."""
     before, colon, after = text.partition(":")
     if colon and not _is_object(repository, before):
-        path = Path(after)
+        path = repository.names.part_of_dataset(text) or path_at(repository.workspace.root, after)
         return target_path(path) if is_pointer(path) else path
     place = repository.known_place(repository.resolve(before).digest)
     if place is None:

@@ -76,6 +76,19 @@ def is_revision(folder: Path, text: str) -> bool:
     return True
 
 
+def path_at(folder: Path, text: str) -> Path:
+    """The path that `REV:text` means, as in git: from the top of the repository that a folder is in.
+
+    One that begins with `./` or `../` is seen from the current folder; so is any where there is no repository.
+    """
+    repository = None if text.startswith(("./", "../")) or text in (".", "..") else open_repository(folder)
+    if repository is None or not repository.workdir:
+        return Path(os.path.abspath(text))
+    inside = Path(os.path.relpath(os.path.realpath(folder), os.path.realpath(repository.workdir)))
+    top = (folder, *folder.parents)[len(inside.parts)]
+    return Path(os.path.abspath(top / text))
+
+
 def files_at(root: Path, revision: str, folder: Path, suffix: str) -> list[Path]:
     """The files beneath a folder, at a revision, whose names end so, by name. Raises WorkspaceError.
 

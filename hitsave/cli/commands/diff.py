@@ -12,9 +12,13 @@ from hitsave.cli.completing import Kind, completes
 from hitsave.cli.output import TONES, Tone, emit, emit_json, emit_line, json_option, paint, show_path
 from hitsave.cli.paths import refuse_empty
 from hitsave.cli.session import Session, pass_session
+from hitsave.cli.shortfalls import describe_failures, raise_only_one
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hitsave.looking.comparing import Compare, Comparison
+    from hitsave.looking.sides import Side
     from hitsave.objects.model import TreeEntry
     from hitsave.snapshots.renames import Difference
 
@@ -27,17 +31,19 @@ _LINES = {"+": Tone.GOOD, "-": Tone.BAD, "@": Tone.MOVED}
 @click.option("--content", is_flag=True, help="Also the lines that differ, of text files.")
 @json_option
 @pass_session
-def command(session: Session, words: tuple[str, ...], stat: bool, content: bool, as_json: bool) -> None:
+def command(session: Session, words: tuple[str, ...], stat: bool, content: bool, as_json: bool) -> int:
     """Show which files were added, removed, changed or renamed between A and B.
 
-    Each is a digest or its beginning, a ref, a pointer file, a working path, DIGEST:PATH or REV:PATH. A alone is
-    compared with the working files; without A, the working files of all datasets are compared with their pointer files.
-    No files are fetched but those whose lines --content shows.
+    Each is a digest or its beginning, a ref, a pointer file, a working path, DIGEST:PATH, DATASET:PATH or REV:PATH; or
+    a revision of git, which stands for all datasets as they were. A alone is compared with the working files; without
+    A, the working files of all datasets are compared with their pointer files. No files are fetched but those whose
+    lines --content shows. A dataset that cannot be compared holds up no other; then the exit code is 1.
 
     \b
     Examples:
       hitsave diff
       hitsave diff --stat HEAD~3:data/images
+      hitsave diff v1.2 HEAD
       hitsave diff --content 32684bfa28c 90a1f5c77de
       hitsave diff data/images ../other/images
     """
@@ -51,24 +57,26 @@ def command(session: Session, words: tuple[str, ...], stat: bool, content: bool,
     compare = Compare(session.repository)
     found = compare.run(words)
     session.end_progress()
+    if not found:
+        raise_only_one(compare.failed)
+    failed = describe_failures(compare.failed)
     if as_json:
-        emit_json([_as_json(item) for item in found])
-        return
+        failures = [{"new": str(path), "error": str(error)} for path, error in compare.failed.items()]
+        emit_json([*map(_as_json, found), *failures])
+        return session.fail(failed)
     for item in found:
-        _show(session, compare, item, None if len(words) == 2 else item.new.place, stat, content)
+        _show(session, compare, item, stat, content)
+    return session.fail(failed)
 
 
-def _show(
-    session: Session, compare: Compare, found: Comparison, above: os.PathLike[str] | None, stat: bool, content: bool
-) -> None:
+def _show(session: Session, compare: Compare, found: Comparison, stat: bool, content: bool) -> None:
     for change in found.changes:
-        new = _shown(found, above, change.path)
+        new = _shown(found.above, found.old if change.new is None else found.new, change.path)
         line = f"{change.kind.value:<8} {show_path(new)}"
         if change.old_path:
             alike = "" if change.alike == 100 else f" ({change.alike}% alike)"
-            line = (
-                f"{change.kind.value:<8} {show_path(_shown(found, above, change.old_path))} -> {show_path(new)}{alike}"
-            )
+            old = _shown(found.above, found.old, change.old_path)
+            line = f"{change.kind.value:<8} {show_path(old)} -> {show_path(new)}{alike}"
         line = paint(line, TONES.get(change.kind.value))
         emit(f"{line}  {_difference(_grown(change))}" if stat else line)
         if content:
@@ -81,13 +89,13 @@ def _show(
         session.say(f"{show_path(found.new.label)}: {count(found.absent, 'file')} not pulled, and not compared")
 
 
-def _shown(found: Comparison, above: os.PathLike[str] | None, path: bytes) -> bytes:
-    """A path as the user finds it: from here in working files, inside of what is compared otherwise."""
+def _shown(above: Path | None, side: Side, path: bytes) -> bytes:
+    """A path of one side as the user finds it: from here in working files, inside of what is compared otherwise."""
     if above is None:
         return path
     from hitsave.objects.digest import ObjectKind
 
-    return os.path.join(os.fsencode(above), path) if found.new.kind is ObjectKind.TREE else os.fsencode(above)
+    return os.path.join(os.fsencode(above), path) if side.kind is ObjectKind.TREE else os.fsencode(above)
 
 
 def _grown(change: Difference) -> int:

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hitsave.amounts import count
-from hitsave.cli.output import TONES, emit, emit_json, json_option, paint, paths_argument, show_path
+from hitsave.cli.output import TONES, Tone, emit, emit_json, json_option, paint, paths_argument, show_path
 from hitsave.cli.session import Session, pass_session
+from hitsave.cli.shortfalls import describe_failures
 
 if TYPE_CHECKING:
+    from hitsave.errors import HitsaveError
     from hitsave.looking.standing import Standing
+    from hitsave.repository import Repository
     from hitsave.snapshots.status import DatasetStatus
 
 _MOST_SHOWN = 50
@@ -24,11 +27,12 @@ _MOST_NAMED = 5
 @paths_argument
 @json_option
 @pass_session
-def command(session: Session, paths: tuple[Path, ...], as_json: bool) -> None:
+def command(session: Session, paths: tuple[Path, ...], as_json: bool) -> int:
     """Show what differs between pointer files, working files, cache and remote.
 
-    Only files that may have changed are read. Where the commit that is checked out names data that others cannot get, a
-    note says so; in JSON, "committed_data" is then "only here" or "nowhere".
+    Only files that may have changed are read. A dataset that cannot be looked at, or whose pointer file git left in
+    conflict, holds up no other; then the exit code is 1. Where the commit that is checked out names data that others
+    cannot get, a note says so; in JSON, "committed_data" is then "only here" or "nowhere".
 
     \b
     Examples:
@@ -38,23 +42,53 @@ def command(session: Session, paths: tuple[Path, ...], as_json: bool) -> None:
     from hitsave.looking.standing import Risk, find_standing
 
     repository = session.repository
-    found = repository.status(repository.find_datasets(paths))
+    found, failed = _look(repository, repository.find_datasets(paths))
     session.end_progress()
     standing = find_standing(repository, found)
+    reasons = describe_failures(failed)
     if as_json:
-        emit_json([_as_json(dataset, standing) for dataset in found])
-        return
-    if not found:
+        shown = [_as_json(dataset, standing) for dataset in found]
+        emit_json(shown + [_failure_as_json(path, error) for path, error in failed.items()])
+        return session.fail(reasons)
+    if not found and not failed:
         session.say("no datasets here; 'hitsave add PATH' makes one")
     width = max((len(show_path(dataset.path)) for dataset in found), default=0)
     for dataset in found:
         _show(dataset, standing.pushed[dataset.path], width)
+    for path, error in failed.items():
+        state = _state_of(error)
+        emit(f"{paint(f'{state:<9}', Tone.BAD)} {show_path(path)}")
     for risk, where in (
         (Risk.ONLY_HERE, "nowhere but here; 'hitsave push' sends it"),
         (Risk.NOWHERE, "neither here nor in the remote; run 'hitsave push' where it was added"),
     ):
         if some := [path for path, held in standing.at_risk.items() if held is risk]:
             session.say(f"{_shown(some)} as committed: the data is {where}")
+    return session.fail(reasons)
+
+
+def _look(repository: Repository, paths: list[Path]) -> tuple[list[DatasetStatus], dict[Path, HitsaveError | OSError]]:
+    """How datasets stand, and what was wrong with those that cannot be looked at."""
+    from hitsave.errors import ObjectError, SnapshotError, WorkspaceError
+
+    found: list[DatasetStatus] = []
+    failed: dict[Path, HitsaveError | OSError] = {}
+    for path in paths:
+        try:
+            found += repository.status([path])
+        except (WorkspaceError, SnapshotError, ObjectError, OSError) as error:
+            failed[path] = error
+    return found, failed
+
+
+def _state_of(error: HitsaveError | OSError) -> str:
+    from hitsave.errors import MergeConflict
+
+    return "conflict" if isinstance(error, MergeConflict) else "error"
+
+
+def _failure_as_json(path: Path, error: HitsaveError | OSError) -> dict[str, Any]:
+    return {"path": str(path), "state": _state_of(error), "error": str(error)}
 
 
 def _shown(paths: list[Path]) -> str:
