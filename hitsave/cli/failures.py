@@ -12,11 +12,13 @@ import click
 
 from hitsave.cli.output import one_line
 from hitsave.cli.signals import exit_code, outcome
-from hitsave.errors import HitsaveError
+from hitsave.errors import AmbiguousDigest, ConfigError, HitsaveError, RefError, WorkspaceError
 
 FAILED = 1
 WRONG_USAGE = 2
 
+#: Of settings, names and working files. Where in hitsave that was noticed helps nobody.
+_PLAIN_MISTAKES = (ConfigError, WorkspaceError, RefError, AmbiguousDigest)
 _HINTS = {
     errno.ENOSPC: "the disk is full; nothing was half-written, free some space and run it again",
     errno.EDQUOT: "your quota is used up; nothing was half-written, free some space and run it again",
@@ -37,8 +39,10 @@ def explain(error: BaseException) -> int:
 
 
 def show_origin(error: Exception) -> None:
-    """Show where an error came from that `explain` shows in one line."""
-    if isinstance(error, (HitsaveError, OSError, MemoryError)) and not isinstance(error, BrokenPipeError):
+    """Show where an error came from that `explain` shows in one line; nothing of what the line says all about."""
+    if isinstance(error, (BrokenPipeError, *_PLAIN_MISTAKES)):
+        return
+    if isinstance(error, (HitsaveError, OSError, MemoryError)):
         traceback.print_exception(error)
 
 
