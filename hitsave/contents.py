@@ -19,14 +19,19 @@ from hitsave.errors import CorruptObject, ObjectError, ObjectNotFound, RemoteCor
 from hitsave.exchange import Exchange
 from hitsave.naming import Named, Names
 from hitsave.objects.digest import Digest, ObjectKind, is_abbreviation
-from hitsave.objects.encoding import decode_tree
+from hitsave.objects.encoding import decode_tree, entry_count
 from hitsave.objects.model import EntryKind, TreeEntry
+from hitsave.objects.treetable import TreeTable
 from hitsave.remotes.reading.partfile import PartFile
 from hitsave.remotes.reading.parts import Parts
 from hitsave.snapshots.pointer import is_pointer, load_pointer
 
 #: Entries of trees that are kept, unless one tree alone has more.
 _ENTRIES_KEPT = 200_000
+#: A tree of more entries is kept as it is encoded.
+_MANY_ENTRIES = 20_000
+#: So many trees are loaded at once, none of them twice.
+_LOADING = 64
 _ROOTS_KEPT = 4096
 _MOST_LINKS = 40
 
@@ -58,9 +63,10 @@ class Contents:
         self._names = names
         self._parts: Parts | None = None
         self._roots: dict[str, Named] = {}
-        self._trees: OrderedDict[Digest, dict[bytes, TreeEntry]] = OrderedDict()
+        self._trees: OrderedDict[Digest, Mapping[bytes, TreeEntry]] = OrderedDict()
         self._entries = 0
         self._lock = threading.Lock()
+        self._loading = [threading.Lock() for _ in range(_LOADING)]
 
     # -- names
 
@@ -137,14 +143,24 @@ class Contents:
 
     def children(self, tree: Digest) -> Mapping[bytes, TreeEntry]:
         """The entries of a directory by name. Raises ObjectNotFound, CorruptObject, RemoteError."""
+        if (known := self._kept(tree)) is not None:
+            return known
+        with self._loading[hash(tree) % _LOADING]:  # Of those who want it at once, one loads it.
+            known = self._kept(tree)
+            return self._keep(tree, self.load(tree)) if known is None else known
+
+    def _kept(self, tree: Digest) -> Mapping[bytes, TreeEntry] | None:
         with self._lock:
             if (known := self._trees.get(tree)) is not None:
                 self._trees.move_to_end(tree)
-                return known
-        return self._keep(tree, self.load(tree))
+            return known
 
-    def _keep(self, tree: Digest, content: bytes) -> dict[bytes, TreeEntry]:
-        found = {entry.name: entry for entry in decode_tree(content).entries}
+    def _keep(self, tree: Digest, content: bytes) -> Mapping[bytes, TreeEntry]:
+        found: Mapping[bytes, TreeEntry]
+        if entry_count(content) > _MANY_ENTRIES:
+            found = TreeTable(content)
+        else:
+            found = {entry.name: entry for entry in decode_tree(content).entries}
         with self._lock:
             if tree not in self._trees:
                 self._trees[tree] = found

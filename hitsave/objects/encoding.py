@@ -6,6 +6,7 @@ names the rule and the place, so that two implementations can never give one dir
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 
 from hitsave.errors import MalformedObject
@@ -117,6 +118,27 @@ def decode_tree(data: bytes) -> Tree:
     if offset != len(data):
         raise MalformedObject("tree", "bytes follow the last entry", offset)
     return Tree(tuple(entries))
+
+
+def entry_offsets(data: bytes) -> array[int]:
+    """Where each entry of an encoded tree begins. Checks as `decode_tree` does, and keeps no entry."""
+    if data[:4] != TREE_MAGIC:
+        raise MalformedObject("tree", "does not begin with the magic bytes", 0)
+    count, offset = decode_number(data, 4, "tree")
+    offsets: array[int] = array("Q")
+    previous: bytes | None = None
+    for _ in range(count):
+        offsets.append(offset)
+        entry, offset = _decode_entry(data, offset, previous)
+        previous = entry.name
+    if offset != len(data):
+        raise MalformedObject("tree", "bytes follow the last entry", offset)
+    return offsets
+
+
+def decode_entry_at(data: bytes, offset: int) -> TreeEntry:
+    """The entry that begins at an offset which `entry_offsets` has told."""
+    return _decode_entry(data, offset, None)[0]
 
 
 def entry_count(data: bytes) -> int:

@@ -8,6 +8,7 @@ import tarfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,10 @@ from hitsave.objects.refs import Ref, public_ref, snapshot_ref
 from hitsave.packing.blocks import BlockEntry, EntryKindInPack
 from hitsave.packing.pack import PackBuilder
 from hitsave.server.access import Role
+from hitsave.server.public import archives
+from hitsave.server.public.archives import ARCHIVES, Content, archive_pieces
 from hitsave.server.settings import ServerLimits
+from hitsave.server.streaming import Torn
 from tests.server.inprocess import CREATE, Running, running
 from tests.server.pages.exhibits import Visitor, add_tree, put
 from tests.server.pages.places import Place
@@ -155,18 +159,18 @@ def test_names_are_only_names(tmp_path: Path) -> None:
     with holding(tmp_path, make) as (server, digest), logged() as records:
         visitor = Visitor.with_role(server, Role.ADMIN)
         folder = f"{digest}/q%3Fx"
-        listed = server.request("GET", f"/public/{folder}", key=None).json()["entries"]
+        listed = server.request("GET", f"/public/{folder}/", key=None).json()["entries"]
         assert len(listed) == len(NAMES)
-        for row in listed:
-            answer = server.request("GET", f"/public/{folder}/{row['url']}", key=None)
+        for url in (row["url"].removeprefix("./") for row in listed):
+            answer = server.request("GET", f"/public/{folder}/{url}", key=None)
             assert answer.status == 200
             assert "X" not in answer.headers
             assert answer.headers["Content-Security-Policy"].startswith("sandbox")
             assert answer.headers["Content-Type"] in ("application/octet-stream", "text/plain; charset=utf-8")
-            assert "<svg" not in visitor.get(f"/objects/{folder}/{row['url']}").text
+            assert "<svg" not in visitor.get(f"/objects/{folder}/{url}").text
             saved = server.request(
                 "GET",
-                f"/content/{folder}/{row['url']}",
+                f"/content/{folder}/{url}",
                 key=None,
                 headers={"Cookie": f"hitsave_session={visitor.cookie}"},
             )
@@ -235,6 +239,64 @@ def test_a_directory_of_very_many_is_told_in_pieces(tmp_path: Path) -> None:
         assert page.status == 413
         assert len(page.data) < 2000
     assert faults(records) == []
+
+
+def test_who_wants_a_large_directory_at_once_shares_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(intake: Intake) -> list[Ref]:
+        blob = put(intake, b"x").digest
+        entries = [TreeEntry(b"%06d" % number, EntryKind.FILE, blob, 1) for number in range(20_001)]
+        return shared(intake.add(ObjectKind.TREE, encode_tree(tree_from(entries))))
+
+    with holding(tmp_path, make) as (server, digest):
+        contents, loaded = server.site.repository.contents, list[Digest]()
+        load = contents.load
+
+        def load_and_note(wanted: Digest) -> bytes:
+            loaded.append(wanted)
+            return load(wanted)
+
+        monkeypatch.setattr(contents, "load", load_and_note)
+        with ThreadPoolExecutor(8) as threads:
+            asked = [threads.submit(server.request, "GET", f"/public/{digest}/{at:06}", key=None) for at in range(8)]
+            assert {answer.result().data for answer in asked} == {b"x"}
+        assert loaded.count(digest) == 1
+
+
+def test_many_small_files_are_sent_together(tmp_path: Path) -> None:
+    def make(intake: Intake) -> list[Ref]:
+        return shared(add_tree(intake, {b"%d" % number: b"x%d" % number for number in range(500)}))
+
+    with holding(tmp_path, make) as (server, digest):
+        source = server.site.repository.contents
+        entries = list(source.children(digest).items())
+        for kind in ARCHIVES:
+            pieces = list(archive_pieces(kind, entries, Content(source.open, source.load), "top", 5))
+            assert len(pieces) < 20
+
+
+def test_archives_hold_no_more_together_than_one_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "_MOST_LISTED", 3 * 600)
+    entry = TreeEntry(b"d", EntryKind.TREE, Digest(bytes(32)), 0, 0)
+    content = Content(lambda _: io.BytesIO(), lambda _: b"")
+    large = bytes(1 << 20)
+
+    def begun(count: int) -> Iterator[bytes]:
+        """An archive of so many entries that is being made as long as it is not closed."""
+        file = TreeEntry(b"f", EntryKind.FILE, Digest(bytes(32)), len(large))
+        entries = [(b"%d" % number, entry) for number in range(count - 1)]
+        one = archive_pieces(
+            "zip", [*entries, (b"f", file)], content._replace(open=lambda _: io.BytesIO(large)), "t", 5
+        )
+        next(one)
+        return one
+
+    first = begun(2)
+    with pytest.raises(Torn, match="too many"):
+        begun(2)
+    second = begun(1)
+    for one in (first, second):
+        assert b"".join(one)
+    assert b"".join(begun(3))
 
 
 def test_a_pack_is_not_hashed_over_and_over(tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import stat
 import struct
 import tarfile
+import threading
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from io import RawIOBase
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
@@ -21,10 +23,12 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 _PIECE = 1 << 20
+#: What is sent at once has more bytes, but for the last: who takes it is not kept waiting, and small files are many.
+_LEAST = 16 << 10
 _FILE_MODE, _EXECUTABLE_MODE, _FOLDER_MODE = 0o644, 0o755, 0o755
 #: The first time that zip can tell, and one that is near the last.
 _ZIP_EPOCH, _ZIP_END = 315_532_800, 4_354_819_000
-#: The most bytes that a path may have in an archive, and all paths together, where each entry takes some besides.
+#: The most bytes that a path may have, and all paths in archives that are being made; each entry takes some besides.
 _LONGEST_PATH = 4096
 _MOST_LISTED = 1 << 30
 _OF_ENTRY = 512
@@ -53,8 +57,10 @@ class _Outlet(RawIOBase):
         self._pieces += memoryview(content).cast("B")
         return memoryview(content).nbytes
 
-    def take(self) -> bytes:
-        """What came since it was asked last."""
+    def take(self, least: int = _LEAST) -> bytes:
+        """What came since it was asked last; nothing as long as that is little: small files have many small pieces."""
+        if len(self._pieces) < least:
+            return b""
         content = bytes(self._pieces)
         self._pieces.clear()
         return content
@@ -79,7 +85,7 @@ def tar_zst(entries: Entries, content: Content, top: str, modified: int) -> Iter
                 yield from _tar_file(archive, info, content.open(entry.digest), outlet)
             if piece := outlet.take():
                 yield piece
-    yield outlet.take()
+    yield outlet.take(0)
 
 
 def _tar_info(name: str, entry: TreeEntry, modified: int) -> tarfile.TarInfo:
@@ -134,7 +140,7 @@ def zip_stored(entries: Entries, content: Content, top: str, modified: int) -> I
                 yield from _zip_file(archive, info, content.open(entry.digest), outlet)
             if piece := outlet.take():
                 yield piece
-    yield outlet.take()
+    yield outlet.take(0)
 
 
 def _zip_file(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: BinaryIO, outlet: _Outlet) -> Iterator[bytes]:
@@ -160,19 +166,42 @@ def _type(kind: EntryKind) -> int:
 def archive_pieces(kind: str, entries: Entries, content: Content, top: str, modified: int) -> Iterator[bytes]:
     """An archive by the ending of its name. Raises Torn where it cannot go on: what is stored may lie about itself."""
     try:
-        yield from ARCHIVES[kind](_bounded(entries), content, top, modified)
+        with closing(_bounded(entries)) as bounded:
+            yield from ARCHIVES[kind](bounded, content, top, modified)
     except (EOFError, ValueError, RuntimeError, OverflowError, struct.error, zipfile.LargeZipFile) as error:
         raise Torn(f"this cannot be put into an archive: {error}") from error
 
 
-def _bounded(entries: Entries) -> Entries:
-    """The same entries, unless their paths would fill the memory: archives end with a list of all."""
+class _Lists:
+    """What the lists of all archives take that are being made: a zip archive ends with a list of all that is in it."""
+
+    def __init__(self) -> None:
+        self._taken = 0
+        self._changing = threading.Lock()
+
+    def take(self, size: int) -> None:
+        """Note so many bytes more. Raises Torn where they are too many; a negative size gives back."""
+        with self._changing:
+            if size > 0 and self._taken + size > _MOST_LISTED:
+                raise Torn("the archives that are being made have too many entries; this one stops here")
+            self._taken += size
+
+
+_lists = _Lists()
+
+
+def _bounded(entries: Entries) -> Generator[tuple[bytes, TreeEntry], None, None]:
+    """The same entries, unless their paths would fill the memory."""
     total = 0
-    for path, entry in entries:
-        total += len(path) + _OF_ENTRY
-        if len(path) > _LONGEST_PATH or total > _MOST_LISTED:
-            raise Torn(f"there are paths of more than {_LONGEST_PATH} bytes, or too many, to be put into an archive")
-        yield path, entry
+    try:
+        for path, entry in entries:
+            if len(path) > _LONGEST_PATH:
+                raise Torn(f"there is a path of more than {_LONGEST_PATH} bytes, which archives do not hold here")
+            _lists.take(len(path) + _OF_ENTRY)
+            total += len(path) + _OF_ENTRY
+            yield path, entry
+    finally:
+        _lists.take(-total)
 
 
 #: Archives by the endings of their names.
