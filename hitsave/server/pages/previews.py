@@ -11,6 +11,7 @@ import io
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
+from hitsave.server.pages import numpyfiles
 from hitsave.server.pages.parquet import Unreadable, first_rows
 
 #: Bytes that are looked at of a text, and rows of a table.
@@ -92,6 +93,8 @@ def preview(file: BinaryIO, name: bytes, size: int) -> Preview:
         return Preview(_dump(head), "The image is too large to be shown here.")
     if head[:4] == b"PAR1" or lower.endswith(b".parquet"):
         return _parquet(file, head, size)
+    if head.startswith(numpyfiles.MAGIC):
+        return _numpy(file, head, size)
     text = _text(head, size > len(head))
     if text is None:
         return Preview(_dump(head))
@@ -155,6 +158,19 @@ def _dump(head: bytes) -> DumpPreview:
         text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in piece)
         rows.append((f"{at:08x}", piece.hex(" "), text))
     return DumpPreview(tuple(rows))
+
+
+def _numpy(file: BinaryIO, head: bytes, size: int) -> Preview:
+    try:
+        found = numpyfiles.read_numpy(file, size)
+    except numpyfiles.Unreadable as error:
+        return Preview(_dump(head), str(error))
+    width = len(found.rows[0]) if found.rows else 0
+    names = ("value",) if len(found.shape) < 2 else tuple(map(str, range(width)))
+    about = f"{found.about}; of it, {found.part}" if found.part else found.about
+    whole = found.shape[-2:] if len(found.shape) > 1 else (*found.shape, 1)
+    cut = (len(found.rows), width) != tuple(whole) and bool(found.rows) and bool(found.shape)
+    return Preview(TablePreview(about, names, (), found.rows, cut))
 
 
 # -- Parquet
