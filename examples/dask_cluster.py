@@ -1,6 +1,6 @@
 """hitsave on a Dask cluster: whatever workers are asked at once, and wherever they run, each key is computed once.
 
-    pip install 'hitsave' 'dask[distributed]'
+    pip install . 'dask[distributed]'    # in a clone of hitsave
     python examples/dask_cluster.py
 
 Two worker processes get 40 calls that have 8 different arguments. First each has a cache of its own and shares only the

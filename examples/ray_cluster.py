@@ -1,6 +1,6 @@
 """hitsave on a Ray cluster: whatever workers are asked at once, and wherever they run, each key is computed once.
 
-    pip install 'hitsave' 'ray'
+    pip install . ray    # in a clone of hitsave
     python examples/ray_cluster.py
 
 Two actors, each in a process of its own, get 40 calls that have 8 different arguments. First each has a cache of its
