@@ -273,6 +273,11 @@ def check_removable(
 # -- refs
 
 
+def may_be_given_back(before: Ref, after: Ref, was_there: bool) -> bool:
+    """Whether a writer may say something else of a ref, where what it holds was lost, and comes with it again."""
+    return not was_there and (before.digest, before.kind) == (after.digest, after.kind)
+
+
 def may_be_dropped(name: RefName, before: Ref, own: Ref | None) -> bool:
     """Whether a writer may drop a ref, where `own` is the ref in `snapshots` of the same digest afterwards.
 

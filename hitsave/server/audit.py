@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import sqlalchemy as sql
 
 from hitsave.server.database import Database, audit
+
+#: What is done by pages, and by commits of clients alike.
+MAKE_PUBLIC, TAKE_BACK, DROP_REFS = "make public", "take back", "drop refs"
 
 
 class AuditEntry(NamedTuple):
@@ -37,6 +40,14 @@ class Audit:
                     time=int(time.time()), key_id=key_id, label=label, address=address, action=action, detail={**detail}
                 )
             )
+
+    def latest(self, action: str, digests: Collection[str]) -> dict[str, AuditEntry]:
+        """The last entry of this action about each of these objects, of those that have one."""
+        about = audit.c.detail["digest"].as_string()
+        chosen = sql.select(audit).where(audit.c.action == action, about.in_(digests)).order_by(audit.c.id)
+        with self._database.transaction() as connection:
+            entries = [AuditEntry(*row) for row in connection.execute(chosen)]
+        return {entry.detail["digest"]: entry for entry in entries}
 
     def entries(self, before: int | None = None, limit: int = 100) -> list[AuditEntry]:
         """The latest entries, newest first; with `before`, those that were written before the one with that id."""

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from hitsave.errors import MalformedObject, RemoteCorrupt, RemoteNotFound, RemoteUnsuitable
 from hitsave.objects.digest import Digest
-from hitsave.objects.refs import Ref, RefName, public_ref, snapshot_ref
+from hitsave.objects.refs import Namespace, Ref, RefName, public_ref, snapshot_ref
 from hitsave.packing.commit import Commit, StoredFile, decode_commit
 from hitsave.packing.index import Index, IndexedPack
 from hitsave.packing.pack import HEADER_SIZE, NONCE_SIZE
@@ -37,6 +37,7 @@ from hitsave.server.admission import (
     check_keeps_objects,
     check_removable,
     may_be_dropped,
+    may_be_given_back,
 )
 from hitsave.server.refchanges import changed_names
 
@@ -45,10 +46,16 @@ _REFS_AT_ONCE = 500
 
 
 class Admitted(NamedTuple):
-    """A commit that may be written, and the refs that it drops; None where that cannot be known."""
+    """A commit that may be written, and what of its refs others have to be able to ask about.
+
+    `dropped` are refs that it drops or changes, None where that cannot be known, but for links that it takes back:
+    those are in `taken_back`, and `published` has links that it makes.
+    """
 
     commit: Commit
     dropped: list[RefName] | None
+    taken_back: list[Ref]
+    published: list[Ref]
 
 
 class Commits:
@@ -72,9 +79,11 @@ class Commits:
             if role < Role.ADMIN:
                 check_adds_only(commit, newest.commit)
                 judged.check_objects()
-                return Admitted(commit, judged.check_refs())
-            judged.check_there()
-            return Admitted(commit, judged.dropped())
+                judged.check_refs()
+            else:
+                judged.check_there()
+                judged.note_refs()
+            return Admitted(commit, judged.dropped, judged.taken_back, judged.published)
         except RemoteCorrupt as error:
             raise Inadmissible(f"{error.key} {error.reason}") from None
 
@@ -119,6 +128,9 @@ class _Judged:
         self._newest = newest
         self._commit = commit
         self._after = View(remote.files, commit, None)
+        self.dropped: list[RefName] | None = []
+        self.taken_back: list[Ref] = []
+        self.published: list[Ref] = []
 
     # -- indexes
 
@@ -184,22 +196,39 @@ class _Judged:
 
     # -- refs
 
-    def check_refs(self) -> list[RefName]:
-        """For a writer: every ref that was held holds the same still, but for links that are taken back: those.
+    def check_refs(self) -> None:
+        """For a writer: every ref that was held holds the same still, but for links that are taken back.
 
-        And what new refs hold is there: nothing is collected as long as something that is owned is missing.
+        And what new refs hold is there: nothing is collected as long as something that is owned is missing. Whoever
+        gives back an object that was lost may say of its ref what he knows: not knowing the one that is held, he sends
+        his own.
         """
-        taken_back: list[RefName] = []
         for changed in self._changed():
             self._check_own_there([after for before, after in changed if before is None and after is not None])
             was = [(before, after) for before, after in changed if before is not None and before != after]
             owned = self._after.held_of({snapshot_ref(before.digest) for before, _ in was}) if was else {}
+            there = self._newest.has_many({before.digest for before, _ in was}) if was else set()
             for before, after in was:
-                if after is not None or not may_be_dropped(before.name, before, owned.get(snapshot_ref(before.digest))):
+                if after is not None and may_be_given_back(before, after, before.digest in there):
+                    self._check_own_there([after])
+                    changed.remove((before, after))  # Nobody needs to ask about that.
+                    continue
+                own = owned.get(snapshot_ref(before.digest))
+                if after is not None or not may_be_dropped(before.name, before, own):
                     what = "drop" if after is None else "change"
                     raise Inadmissible(f"to {what} the ref {before.name}", needs_admin=True)
-                taken_back.append(before.name)
-        return taken_back
+            self._note(changed)
+
+    def _note(self, changed: Iterable[tuple[Ref | None, Ref | None]]) -> None:
+        """Keep in mind what is made public or private, and what is dropped."""
+        for before, after in changed:
+            if before is None:
+                if after is not None and after.name.namespace is Namespace.PUBLIC:
+                    self.published.append(after)
+            elif after is None and before.name.namespace is Namespace.PUBLIC:
+                self.taken_back.append(before)
+            elif after != before and self.dropped is not None:
+                self.dropped.append(before.name)
 
     def _check_own_there(self, new: Collection[Ref]) -> None:
         there = self._after.has_many({ref.digest for ref in new}) if new else set()
@@ -207,12 +236,13 @@ class _Judged:
             if ref.digest not in there:
                 raise Inadmissible(f"what the ref {ref.name} holds is not there")
 
-    def dropped(self) -> list[RefName] | None:
-        """The refs that the commit drops, or changes."""
+    def note_refs(self) -> None:
+        """For an admin: what it drops, and makes public or private."""
         try:
-            return [before.name for some in self._changed() for before, after in some if before and before != after]
+            for changed in self._changed():
+                self._note(changed)
         except (RemoteCorrupt, MalformedObject):
-            return None
+            self.dropped = None
 
     def _changed(self) -> Iterator[list[tuple[Ref | None, Ref | None]]]:
         """The refs of which changed segments tell something else, as they are and as they will be, some at a time."""

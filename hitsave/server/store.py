@@ -37,6 +37,7 @@ from hitsave.server.admission import (
     parse_key,
 )
 from hitsave.server.answers import Refusal
+from hitsave.server.audit import DROP_REFS, MAKE_PUBLIC, TAKE_BACK
 from hitsave.server.commits import Admitted, Commits
 from hitsave.server.content import check_content, pack_session
 from hitsave.server.receiving import Received, Room, announced_length, read_json, received_file
@@ -300,8 +301,7 @@ async def _admit_commit(request: Request, key: StoreKey, received: Received) -> 
         await run_in_threadpool(store.sync)  # What it names is durable before it is.
         await run_in_threadpool(_create, store, key, received.path)
         store.newest = number
-    if admitted.dropped != []:
-        await run_in_threadpool(_note_drops, request, admitted)
+    await run_in_threadpool(_note_commit, request, admitted)
 
 
 def _inadmissible(error: Inadmissible, principal: Principal) -> Refusal:
@@ -321,13 +321,17 @@ def _create(store: Store, key: StoreKey, path: Path) -> None:
         store.sync()
 
 
-def _note_drops(request: Request, admitted: Admitted) -> None:
-    commit, dropped = admitted
-    known = [str(name) for name in dropped or ()]
+def _note_commit(request: Request, admitted: Admitted) -> None:
+    commit, dropped, taken_back, published = admitted
     detail = {"commit": commit.number, "operation": commit.operation, "author": commit.author}
+    for action, refs in ((TAKE_BACK, taken_back), (MAKE_PUBLIC, published)):
+        for ref in refs[:_NOTED_KEYS]:
+            _note(request, action, {**detail, "digest": str(ref.digest), "path": ref.path, "count": len(refs)})
     if dropped is None:
         detail["unknown"] = True
-    _note(request, "drop refs", {**detail, "count": len(known), "refs": known[:_NOTED_KEYS]})
+    if dropped != []:
+        known = [str(name) for name in dropped or ()]
+        _note(request, DROP_REFS, {**detail, "count": len(known), "refs": known[:_NOTED_KEYS]})
 
 
 @requires(Role.WRITE)

@@ -91,9 +91,11 @@ def test_a_writer_takes_back_what_somebody_else_made_public(setting: Setting, tm
     assert setting.server.request("GET", path, key=None).status == 404
     own = replace(setting.public, name=snapshot_ref(setting.digest))
     assert setting.remote(Role.READ).latest().refs() == {own.name: own}
-    [(label, action, detail)] = setting.audit()
-    assert (label, action, detail["operation"]) == ("a test", "drop refs", "unpublish")
-    assert detail["refs"] == [str(setting.public.name)]
+    (label, action, detail), made = setting.audit()
+    assert (label, action, detail["operation"]) == ("a test", "take back", "unpublish")
+    assert made[:2] == ("a test", "make public")
+    assert (made[2]["digest"], made[2]["path"]) == (detail["digest"], detail["path"])
+    assert detail["digest"] == str(setting.digest)
     # Nothing that it owned can be collected.
     collect(setting.remote(Role.ADMIN), Author("ann@lab", 10**10), 0)
     bob = Machine(tmp_path / "bob")
@@ -125,8 +127,9 @@ def test_what_a_writer_still_cannot_drop_or_change(setting: Setting) -> None:
         with pytest.raises(RemoteRefused, match="needs a key with the role admin"):
             setting.commit(Role.WRITE, changes)
     assert setting.remote(Role.READ).latest().refs() == {public.name: public, other.name: other}
-    assert setting.audit() == []
+    assert [action for _, action, _ in setting.audit()] == ["make public"]
     setting.commit(Role.ADMIN, {public.name: None})
+    assert [action for _, action, _ in setting.audit()] == ["take back", "make public"]
 
 
 def test_the_page_takes_back_and_keeps_what_it_owned(setting: Setting) -> None:
@@ -137,7 +140,7 @@ def test_the_page_takes_back_and_keeps_what_it_owned(setting: Setting) -> None:
     assert writer.post("/links/take-back", {**fields, "csrf": csrf_of(writer)}).status == 303
     assert [*setting.remote(Role.READ).latest().refs()] == [snapshot_ref(setting.digest)]
     assert not {*keys} & setting.server.holds().keys()
-    assert [(action, detail) for _, action, detail in setting.audit()] == [("take back", fields)]
+    assert setting.audit()[0][1:] == ("take back", fields)
 
 
 def csrf_of(visitor: Visitor) -> str:
@@ -172,7 +175,7 @@ def test_what_is_public_is_not_removed_and_what_is_left_over_is(setting: Setting
     assert setting.server.holds() == before
     take_back(setting.remote(Role.WRITE), ANN, setting.digest, Silent())
     assert client.list(PUBLIC) == []
-    assert [action for _, action, _ in setting.audit()][-1] == "drop refs"
+    assert [action for _, action, _ in setting.audit()][-2] == "take back"
     assert "delete keys" in [action for _, action, _ in setting.audit()]
 
 
@@ -239,10 +242,16 @@ def test_a_colleague_takes_back_by_digest(ann: User, server: Running, tmp_path: 
     bob = World(tmp_path / "others").user("bob")
     bob.variables["HITSAVE_KEY"] = server.key(Role.WRITE, "bob's laptop")
     bob.do("remote", "add", "origin", server.url)
+    admin = Visitor.with_role(server, Role.ADMIN)
+    key_id = ann.variables["HITSAVE_KEY"].split("_")[1]
+    assert f"<code>{key_id}</code>" in admin.get("/links").text  # And not who she says that she is.
     assert "is private again" in bob.do("snapshot", "--unpublish", digest[:12]).said
     assert server.request("GET", f"/public/{digest}", key=None).status == 404
-    [entry] = server.site.audit.entries()
-    assert (entry.label, entry.detail["refs"]) == ("bob's laptop", [f"public/{digest}"])
+    entry, _ = server.site.audit.entries()
+    assert (entry.label, entry.action, entry.detail["digest"]) == ("bob's laptop", "take back", digest)
+    log = admin.get("/log").text
+    for word in ("make public", "take back", f"data {digest[:12]}<"):
+        assert word in log, word
     assert "is not public" in bob.refused("snapshot", "--unpublish", digest[:12])
     # Pushing what is here makes nothing public again.
     ann.do("push")

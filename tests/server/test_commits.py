@@ -24,7 +24,7 @@ from hitsave.remotes.commits.sessions import Session
 from hitsave.remotes.commits.view import View
 from hitsave.server.access import Role
 from hitsave.server.admission import Inadmissible, check_keeps_objects
-from tests.remotes.content import Machine, check_remote, keep, noise
+from tests.remotes.content import Machine, check_remote, keep, noise, put_folder
 from tests.server.inprocess import Running
 from tests.server.test_admission import make_pack
 
@@ -110,6 +110,28 @@ def test_dropping_is_for_admins_and_is_written_down(setting: Setting) -> None:
     assert detail["operation"] == "forget"
     assert setting.admin.latest().refs() == {kept.name: kept}
     assert [*bring_back(setting.admin, ANN).refs] == [dropped]
+
+
+def test_a_writer_gives_back_what_was_lost_and_knows_no_more_of_it(setting: Setting, tmp_path: Path) -> None:
+    [ref] = setting.push(b"content")
+    before = setting.admin.latest().refs()
+    own = replace(ref, by="bob@lab", created=ref.created + 1)
+    bob = Machine(tmp_path / "bob")
+    with bob.cache.intake() as intake:
+        put_folder(intake, {b"name": b"content"})
+        intake.publish([own])
+    remote = setting.remotes[Role.WRITE]
+    view = remote.latest()
+    with pytest.raises(RemoteRefused, match="change the ref"):
+        remote.append(view, Session.begin(view.number), ANN, "push", (), {own.name: own})
+    view = setting.admin.latest()
+    following = setting.admin.following(view, Session.begin(view.number), ANN, "lose", (), view.ref_files)
+    setting.clients[Role.ADMIN].put(commit_key(following.number), encode_commit(following))
+    bob.push(setting.clients[Role.WRITE], own)
+    check_remote(bob, setting.clients[Role.READ], own)
+    assert setting.admin.latest().refs() == {**before, own.name: own}
+    assert setting.audit() == []
+    bob.cache.close()
 
 
 def test_a_collection_by_an_admin_removes_and_is_written_down(setting: Setting, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -18,12 +19,15 @@ from hitsave.server.keys import LONGEST_LABEL, KeyTaken, is_id, new_id
 from hitsave.server.pages.blobs import refuse_local
 from hitsave.server.pages.dashboard import not_found
 from hitsave.server.pages.rendering import render, see
+from hitsave.server.paths import captured_path
 from hitsave.server.receiving import read_form
 from hitsave.server.site import Site
+from hitsave.server.words import show_name
 
 _ENTRIES = 100
 _LONGEST_DETAIL = 2000
 _DAY = 86400
+_SHORT_DIGEST = 12
 _ROLES = {role.name.lower(): role for role in Role}
 
 
@@ -39,7 +43,14 @@ async def _keys_page(request: Request, status: int = 200, made: str = "", proble
     keys = await run_in_threadpool(site.keys.list)
     now = int(time.time())
     keys.sort(key=lambda key: (not key.holds_at(now), -key.created))
-    known: dict[str, Any] = {"keys": keys, "now": now, "made": made, "problem": problem, "roles": list(_ROLES), "id": new_id()}
+    known: dict[str, Any] = {
+        "keys": keys,
+        "now": now,
+        "made": made,
+        "problem": problem,
+        "roles": list(_ROLES),
+        "id": new_id(),
+    }
     return render(request, "keys.html", status, **known)
 
 
@@ -96,8 +107,28 @@ async def show_log(request: Request) -> Response:
     text = request.query_params.get("before", "")
     before = int(text) if re.fullmatch("[0-9]{1,18}", text) else None
     entries = await run_in_threadpool(site.audit.entries, before, _ENTRIES + 1)
-    rows = [(entry, json.dumps(entry.detail, indent=2, sort_keys=True)[:_LONGEST_DETAIL]) for entry in entries]
+    rows = [(entry, _target(entry.detail), _detail(entry.detail)) for entry in entries]
     return render(request, "log.html", rows=rows[:_ENTRIES], more=len(rows) > _ENTRIES)
+
+
+def _target(detail: Mapping[str, Any]) -> str:
+    """What a deed was done to, in a few words."""
+    if digest := detail.get("digest"):
+        path = show_name(captured_path(str(detail["path"]))) if detail.get("path") else ""
+        return f"{path} {str(digest)[:_SHORT_DIGEST]}".strip()
+    if "what" in detail:
+        return str(detail["what"])
+    if "label" in detail and "id" in detail:
+        return f"{detail['label']} ({detail['id']}, {detail.get('role')})"
+    named = detail.get("refs") or detail.get("keys") or ()
+    number = detail.get("count", len(named))
+    if not named:
+        return ""
+    return str(named[0]) + (f" and {number - 1:,} more" if number > 1 else "")
+
+
+def _detail(detail: Mapping[str, Any]) -> str:
+    return json.dumps(detail, indent=2, sort_keys=True)[:_LONGEST_DETAIL]
 
 
 routes: list[BaseRoute] = [

@@ -14,12 +14,14 @@ from hitsave.objects.digest import Digest
 from hitsave.objects.refs import Namespace, Ref, public_ref
 from hitsave.server.access import Role, requires
 from hitsave.server.answers import Refusal
+from hitsave.server.audit import MAKE_PUBLIC, TAKE_BACK
 from hitsave.server.pages.blobs import author_of, note
 from hitsave.server.pages.catalogue.owners import RefRow
 from hitsave.server.pages.dashboard import PAGE, Dashboard, in_thread, not_found, page_number
 from hitsave.server.pages.experiments import digest_of
 from hitsave.server.pages.rendering import render, see
 from hitsave.server.receiving import read_form
+from hitsave.server.site import Site
 
 #: What is kept of calls may hold pickles, which nobody should read from strangers: only what these own can be public.
 SHARED = (Namespace.DATASETS, Namespace.SNAPSHOTS)
@@ -27,19 +29,22 @@ SHARED = (Namespace.DATASETS, Namespace.SNAPSHOTS)
 
 @requires(Role.READ)
 async def list_links(request: Request) -> Response:
-    """What is public."""
+    """What is public, and whose key made it so: what a client says of its user is not shown for that."""
+    site: Site = request.app.state.site
 
     def look(dashboard: Dashboard) -> dict[str, Any]:
         reading = dashboard.catch_up(now=True)  # What another server took back is not shown as public.
         page = page_number(request)
+        refs = dashboard.owners.refs(Namespace.PUBLIC, (page - 1) * PAGE, PAGE)
         return {
-            "refs": dashboard.owners.refs(Namespace.PUBLIC, (page - 1) * PAGE, PAGE),
+            "refs": refs,
+            "made": site.audit.latest(MAKE_PUBLIC, [str(ref.digest) for ref in refs]),
             "total": dashboard.owners.count(Namespace.PUBLIC),
             "page": page,
             "reading": reading,
         }
 
-    url = request.app.state.site.settings.public_url
+    url = site.settings.public_url
     return render(request, "links.html", **await in_thread(request, look), url=url, PAGE=PAGE)
 
 
@@ -87,7 +92,7 @@ async def publish(request: Request) -> Response:
         path = owner.path if owner.digest == digest else ""
         ref = Ref(public_ref(digest), digest, kind, int(time.time()), by, path, owner.git)
         held = Ref(owner.name, owner.digest, owner.kind)
-        note(request, "make public", {"digest": str(digest), "owner": owner.at})
+        note(request, MAKE_PUBLIC, {"digest": str(digest), "path": path, "owner": owner.at})
         try:
             dashboard.shared.add_ref(ref, held, by)
         except ReliedOnLost:
@@ -108,7 +113,7 @@ async def take_back(request: Request) -> Response:
     def drop(dashboard: Dashboard) -> bool:
         _check_shared(dashboard)
         assert dashboard.shared is not None
-        note(request, "take back", {"digest": str(digest)})
+        note(request, TAKE_BACK, {"digest": str(digest)})
         dropped = dashboard.shared.take_back(digest, by)
         dashboard.catch_up(now=True)
         return dropped is not None
