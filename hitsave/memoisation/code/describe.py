@@ -80,6 +80,8 @@ def _other(value: object, kind: type, depth: int, left: list[int]) -> str:
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
     if isinstance(shape, tuple):
         return f"{name} of shape {shape}" + (f", {dtype}" if dtype is not None else "")
+    if kind.__module__.startswith("PIL.") and isinstance(size := getattr(value, "size", None), tuple):
+        return f"{name} of {' x '.join(map(str, size))} pixels"
     inner = getattr(value, "__dict__", None)
     if depth and type(inner) is dict and inner:
         shown = [f"{key}={_describe(each, depth - 1, left)}" for key, each in islice(inner.items(), _ITEMS)]

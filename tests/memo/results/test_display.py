@@ -221,6 +221,14 @@ def test_numbers_within_values(value: object, found: dict[str, float]) -> None:
     assert {path: number for path, number in metrics(value).items() if number == number} == found
 
 
+def test_images_in_a_list_are_told_by_their_sizes() -> None:
+    images = [PIL.Image.new("RGB", (64, 32)), PIL.Image.new("L", (30, 30))]
+    found = shown(images)
+    assert isinstance(found, Group)
+    assert found.text == "[Image of 64 x 32 pixels, Image of 30 x 30 pixels]"
+    assert [path for path, part in found.parts if isinstance(part, Image)] == ["0", "1"]
+
+
 def test_a_value_that_holds_itself() -> None:
     loop: dict[str, Any] = {"loss": 1}
     loop["self"] = [loop, loop]
