@@ -38,7 +38,7 @@ from hitsave.snapshots.keeping import NameOnly
 from hitsave.snapshots.layout import Include
 from hitsave.snapshots.materialise import Materialised
 from hitsave.snapshots.place import put_object
-from hitsave.snapshots.pointer import Pointer
+from hitsave.snapshots.pointer import Pointer, is_pointer, pointer_path
 from hitsave.snapshots.status import DatasetStatus, status
 from hitsave.snapshots.workspace import Workspace
 from hitsave.transfers import Got, Sent, Transfers
@@ -208,8 +208,16 @@ class Repository:
     # -- datasets
 
     def find_datasets(self, paths: Iterable[Path]) -> list[Path]:
-        """The datasets that paths stand for; all of the workspace without any."""
-        return self.workspace.datasets(paths)
+        """The datasets that paths stand for; all of the workspace without any.
+
+        Raises WorkspaceError where a path stands for none, or lies in one.
+        """
+        given = list(paths)
+        for path in given:
+            above = None if is_pointer(path) or pointer_path(path).is_file() else self.workspace.dataset_above(path)
+            if above is not None:
+                raise WorkspaceError(f"{path}: lies in the dataset {os.path.relpath(above)}; name that one")
+        return self.workspace.datasets(given)
 
     def add(self, path: Path) -> adding.Added:
         """Store a dataset and write its pointer file."""

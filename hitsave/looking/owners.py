@@ -46,6 +46,8 @@ def own_datasets(repository: Repository, paths: Iterable[Path]) -> dict[str, lis
         try:
             datasets = repository.find_datasets([path])
         except WorkspaceError:
+            if repository.workspace.dataset_above(path) is not None:
+                raise
             raise WorkspaceError(f"{path}: no version of it is here") from None
         for dataset in datasets:
             chosen[repository.relative(dataset).as_posix()] = versions_of(repository, dataset)

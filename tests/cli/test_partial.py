@@ -100,6 +100,9 @@ def test_nothing_matches(world: World, pushed: User) -> None:
     ben = world.clone(pushed)
     done = ben.do("pull", "--include", "*.jpg", "--json").json
     assert done["checked_out"][0]["written"] == 0
+    said = ben.do("pull", "--include", "*.jpg", "--include", "nope/").said
+    assert "data: no file of it matches '*.jpg', 'nope/'" in said
+    assert "as it should be" not in said
     assert ben.state()["not_fetched"] == 27
     ben.do("pull")
     assert_same(pushed.data, ben.data)
@@ -127,14 +130,47 @@ def test_a_partial_cache_keeps_what_it_has_through_gc(world: World, pushed: User
     assert ben.state()["state"] == "partial"
 
 
-def test_a_single_file_has_no_parts(world: World) -> None:
+def test_patterns_are_about_a_single_file_by_its_name(world: World) -> None:
     ann = world.user(remote=True)
-    ann.write({"model.bin": b"weights" * 100}, "")
-    ann.add("model.bin")
+    ann.write({"big.bin": b"weights" * 100, "data/07/x": b"x"}, "")
+    ann.add("big.bin")
+    ann.add()
     ann.do("push")
     ben = world.clone(ann)
-    ben.do("pull", "--include", "nothing")
-    assert (ben.workspace / "model.bin").read_bytes() == b"weights" * 100
+    done = ben.do("pull", "--include", "07/")
+    assert "big.bin: left alone, since its name matches no pattern" in done.said
+    assert not (ben.workspace / "big.bin").exists()
+    assert (ben.data / "07/x").exists()
+    assert "left alone" in ben.do("fetch", "--include", "07/").said
+    assert "left alone" in ben.do("checkout", "--include", "07/").said
+    ben.do("pull", "--exclude", "x", "--exclude", "*.bin")
+    assert not (ben.workspace / "big.bin").exists()
+    done = ben.do("pull", "--include", "*.bin")
+    assert "data: no file of it matches '*.bin'" in done.said
+    assert (ben.workspace / "big.bin").read_bytes() == b"weights" * 100
+
+
+def test_a_path_inside_of_a_dataset_is_that_part(world: World, pushed: User) -> None:
+    ben = world.clone(pushed)
+    ben.do("pull", "data/test", "data.hitsave:train/7.png")
+    assert sorted(path.name for path in ben.data.rglob("*.*")) == ["0.png", "1.png", "2.png", "3.png", "4.png", "7.png"]
+    (ben.data / "test/2.png").unlink()
+    (ben.data / "test/3.png").unlink()
+    ben.do("checkout", "data/test/2.png")
+    assert ben.state()["changes"] == [{"kind": "removed", "path": "test/3.png"}]
+    ben.do("fetch", "test", folder=ben.data)
+    assert "test: as it should be" not in ben.do("pull", "test", folder=ben.data).said
+    for command in ("pull", "checkout"):
+        done = ben.run(command, "data/nope[1]")
+        assert (done.code, done.out) == (1, b"")
+        assert "there is no 'nope[1]' in data\n" in done.said
+        assert "name it without patterns" in ben.refused(command, "data/test", "--include", "*.png")
+    for command in ("status", "push", "du", "log"):
+        assert "data/test: lies in the dataset data; name that one" in ben.refused(command, "data/test")
+    done = ben.do("pull")
+    assert "all of it is here now, and '--include' keeps to a part" in done.said
+    assert "keeps to a part" not in ben.do("pull").said
+    assert_same(pushed.data, ben.data)
 
 
 def test_directories_in_which_nothing_is_wanted_are_not_looked_into(world: World, pushed: User) -> None:

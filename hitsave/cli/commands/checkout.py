@@ -10,6 +10,7 @@ import click
 from hitsave.amounts import count, show_size
 from hitsave.cli.completing import Kind, completes
 from hitsave.cli.output import part_options, show_path
+from hitsave.cli.parts import find_unmatched, tell_left_alone
 from hitsave.cli.paths import GivenPath
 from hitsave.cli.session import Session, pass_session
 
@@ -34,8 +35,9 @@ def command(
 ) -> int:
     """Make working files match their pointer files; with REV, both what they were at that commit of git.
 
-    With REV, what is missing is fetched. A first word that is the path of something here is no REV; REV:PATH cannot be
-    mistaken. What was changed and not added is never overwritten without --force.
+    A PATH inside of a dataset is that part of it. With REV, what is missing is fetched. A first word that is the path
+    of something here is no REV; REV:PATH cannot be mistaken. What was changed and not added is never overwritten
+    without --force.
 
     \b
     Examples:
@@ -45,27 +47,33 @@ def command(
       hitsave checkout --include 'train/*.png' data/images
     """
     from hitsave.errors import ObjectNotFound
+    from hitsave.looking.parts import choose
     from hitsave.looking.returning import revision_among
     from hitsave.snapshots.partial import include_globs
 
     repository = session.repository
-    include = include_globs(globs, excluded)
     revision, places = revision_among(repository, paths)
     if revision is not None:
-        _go_back(session, revision, places, force, include)
+        _go_back(session, revision, places, force, include_globs(globs, excluded))
         return 0
-    away: list[str] = []
-    for path in repository.find_datasets(places):
+    chosen = choose(repository, places, globs, excluded)
+    failed: list[str] = []
+    for path, include in ((path, each.include) for each in chosen.wanted for path in each.paths):
         try:
             done = repository.checkout(path, force, include)
         except ObjectNotFound as error:
             place = show_path(path)
-            away.append(f"{place}: {error.digest} is not here; 'hitsave pull {place}' fetches it")
+            failed.append(f"{place}: {error.digest} is not here; 'hitsave pull {place}' fetches it")
             continue
         session.end_progress()
-        session.say(_describe(done))
+        if path in (unmatched := find_unmatched(repository, chosen, [done])):
+            text, is_named = unmatched[path]
+            failed.append(text) if is_named else session.say(text)
+        else:
+            session.say(_describe(done))
     session.end_progress()
-    return session.fail(away)
+    tell_left_alone(session, chosen)
+    return session.fail(failed)
 
 
 def _go_back(session: Session, revision: str, paths: tuple[Path, ...], force: bool, include: Include | None) -> None:

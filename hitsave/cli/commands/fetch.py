@@ -8,6 +8,7 @@ import click
 
 from hitsave.amounts import count, show_size
 from hitsave.cli.output import emit_json, json_option, named_remote_option, part_options, paths_argument
+from hitsave.cli.parts import tell_left_alone
 from hitsave.cli.session import Session, pass_session
 from hitsave.cli.shortfalls import describe_failures, failures_as_json
 
@@ -28,6 +29,8 @@ def command(
 ) -> int:
     """Fetch what pointer files name into the cache; working files stay as they are.
 
+    A PATH inside of a dataset is that part of it. Patterns are about a single file by its name.
+
     Without PATH, evaluations of this project's functions come as well; a result comes when it is first asked for.
 
     \b
@@ -36,16 +39,18 @@ def command(
       hitsave fetch data/images --exclude '*.tif'
     """
     from hitsave.exchange import PulledEvaluations
-    from hitsave.snapshots.partial import include_globs
+    from hitsave.looking.parts import choose, fetch
 
     repository = session.repository
-    got = repository.fetch(repository.find_datasets(paths), remote, include_globs(globs, excluded))
+    chosen = choose(repository, paths, globs, excluded)
+    got = fetch(repository, chosen.wanted, remote)
     done, failed = got.fetched, describe_failures(got.failed)
     evaluations = PulledEvaluations() if paths else repository.pull_evaluations(remote)
     session.end_progress()
     if as_json:
         emit_json({**done._asdict(), "evaluations": evaluations._asdict(), **failures_as_json(got.failed)})
         return session.fail(failed)
+    tell_left_alone(session, chosen)
     if done.received:
         session.say(f"{count(done.objects, 'object')}, {show_size(done.size)}: {show_size(done.received)} received")
     if evaluations.new:

@@ -8,6 +8,7 @@ import click
 
 from hitsave.amounts import count, show_size
 from hitsave.cli.output import emit_json, json_option, named_remote_option, part_options, paths_argument, show_path
+from hitsave.cli.parts import find_completing, find_unmatched, tell_left_alone
 from hitsave.cli.session import Session, pass_session
 from hitsave.cli.shortfalls import describe_failures, failures_as_json, raise_only_one
 
@@ -30,6 +31,8 @@ def command(
 ) -> int:
     """Fetch what pointer files name, or a part of it, and check it out.
 
+    A PATH inside of a dataset is that part of it. Patterns are about a single file by its name.
+
     Without PATH, evaluations of this project's functions come as well; a result comes when it is first asked for. What
     cannot be had holds up nothing else; then the exit code is 1.
 
@@ -37,18 +40,22 @@ def command(
     Examples:
       hitsave pull
       hitsave pull data/images --include 'train/**'
+      hitsave pull data/images/train
       hitsave pull --remote backup --force data/labels.csv
     """
     from hitsave.exchange import PulledEvaluations
-    from hitsave.snapshots.partial import include_globs
+    from hitsave.looking.parts import choose, pull
 
     repository = session.repository
-    done = repository.pull(repository.find_datasets(paths), remote, include_globs(globs, excluded), force)
+    chosen = choose(repository, paths, globs, excluded)
+    completing = find_completing(repository, chosen)
+    done = pull(repository, chosen.wanted, remote, force)
     evaluations = PulledEvaluations() if paths else repository.pull_evaluations(remote)
     if not (done.checked_out or evaluations.new):
         raise_only_one(done.failed)
     session.end_progress()
-    failed = describe_failures(done.failed)
+    unmatched = find_unmatched(repository, chosen, done.checked_out)
+    failed = describe_failures(done.failed) + [text for text, is_named in unmatched.values() if is_named]
     if as_json:
         checked_out = [
             {"path": str(item.path), "digest": str(item.digest), "written": item.written, "removed": item.removed}
@@ -63,11 +70,18 @@ def command(
             }
         )
         return session.fail(failed)
+    tell_left_alone(session, chosen)
     for item in done.checked_out:
+        if item.path in unmatched:
+            text, is_named = unmatched[item.path]
+            if not is_named:
+                session.say(text)
+            continue
         written = f"{count(item.written, 'file')} written, {show_size(item.size)}"
         removed = f", {count(item.removed, 'file')} removed" if item.removed else ""
         changed = item.written or item.removed
-        session.say(f"{show_path(item.path)}: {written + removed if changed else 'as it should be'}")
+        more = "; all of it is here now, and '--include' keeps to a part" if item.path in completing else ""
+        session.say(f"{show_path(item.path)}: {written + removed + more if changed else 'as it should be'}")
     fetched = done.fetched
     if fetched.received:
         session.say(

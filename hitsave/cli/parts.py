@@ -1,0 +1,47 @@
+"""How it is told what came of asking for parts of datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hitsave.cli.output import show_path
+from hitsave.cli.session import Session
+
+if TYPE_CHECKING:
+    from hitsave.looking.parts import Chosen
+    from hitsave.repository import Repository
+    from hitsave.snapshots.checkout import CheckedOut
+
+
+def tell_left_alone(session: Session, chosen: Chosen) -> None:
+    """Say which single files no pattern matches."""
+    for path in chosen.left_alone:
+        session.say(f"{show_path(path)}: left alone, since its name matches no pattern")
+
+
+def find_unmatched(
+    repository: Repository, chosen: Chosen, checked_out: Iterable[CheckedOut]
+) -> dict[Path, tuple[str, bool]]:
+    """The datasets of which nothing is what was asked for: what to say, and whether it was named by a path."""
+    from hitsave.looking.parts import matches_any
+
+    unchanged = {item.path for item in checked_out if not (item.written or item.removed)}
+    found: dict[Path, tuple[str, bool]] = {}
+    for each in chosen.wanted:
+        for path in each.paths:
+            if each.include is None or path not in unchanged or matches_any(repository, path, each.include):
+                continue
+            asked = ", ".join(map(repr, each.asked))
+            text = f"there is no {asked} in {show_path(path)}" if each.named else f"no file of it matches {asked}"
+            found[path] = (text if each.named else f"{show_path(path)}: {text}", each.named)
+    return found
+
+
+def find_completing(repository: Repository, chosen: Chosen) -> set[Path]:
+    """The datasets that were a part, and are asked for as a whole."""
+    from hitsave.snapshots.leftout import place_of
+
+    whole = (path for each in chosen.wanted if each.include is None for path in each.paths)
+    return {path for path in whole if (place := place_of(repository.cache, path)) is not None and place.parts}
