@@ -58,6 +58,10 @@ class AskedFile(io.RawIOBase):
         return int(length)
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def first_rows(file: BinaryIO) -> dict[str, Any]:
     """What a file says of itself, and its first rows. Raises whatever pyarrow raises."""
     import pyarrow.parquet as parquet
@@ -66,8 +70,9 @@ def first_rows(file: BinaryIO) -> dict[str, Any]:
     metadata, schema = table.metadata, table.schema_arrow
     groups = metadata.num_row_groups
     names = [str(name) for name in schema.names[:MOST_COLUMNS]]
+    sizes = (metadata.num_columns, metadata.num_rows, groups)
     found = {
-        "about": f"{metadata.num_columns:,} columns, {metadata.num_rows:,} rows, {groups:,} row groups",
+        "about": ", ".join(map(_count, sizes, ("column", "row", "row group"))),
         "names": [name[:LONGEST_CELL] for name in names],
         "types": [str(field.type)[:LONGEST_CELL] for field in schema][:MOST_COLUMNS],
     }

@@ -28,7 +28,7 @@ def _environment() -> jinja2.Environment:
     environment.filters.update(
         size=lambda size: "?" if size is None else show_size(size),
         duration=show_duration,
-        moment=words.show_moment,
+        moment=lambda seconds: f"{words.show_moment(seconds)} UTC",
         iso=words.iso_moment,
         number=words.show_number,
         name=words.show_name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -156,6 +157,19 @@ def test_narrow_and_dark(browser: Any, served: Served, window: Watched) -> None:
 def _brightness(colour: str) -> float:
     numbers = [float(part) for part in colour.removeprefix("rgb(").removesuffix(")").split(",")]
     return sum(numbers) / 3
+
+
+def test_times_are_those_of_the_reader(browser: Any, served: Served, window: Watched) -> None:
+    far = Watched(browser, served.url, timezone_id="Asia/Tokyo", locale="en-GB")
+    far.context.add_cookies(window.context.cookies())
+    far.page.goto("/evaluations")
+    far.page.get_by_text("times of Asia/Tokyo").wait_for()
+    time = far.page.locator("time").first
+    moment = datetime.fromisoformat(time.get_attribute("datetime"))
+    assert time.inner_text() == f"{moment + timedelta(hours=9):%Y-%m-%d %H:%M}"
+    assert time.get_attribute("title") == f"{moment:%Y-%m-%d %H:%M} UTC"
+    assert far.faults == []
+    far.close()
 
 
 def test_without_scripts_all_of_it_works(browser: Any, served: Served, window: Watched) -> None:

@@ -41,9 +41,9 @@ async def list_blobs(request: Request) -> Response:
 
     def look(dashboard: Dashboard) -> dict[str, Any]:
         reading = dashboard.catch_up(whole=True)
-        page = page_number(request)
-        blobs = dashboard.owners.largest((page - 1) * PAGE, PAGE)
         totals = dashboard.owners.totals()
+        page = page_number(request, totals.blobs)
+        blobs = dashboard.owners.largest((page - 1) * PAGE, PAGE)
         rows = []
         for blob in blobs:
             owners = dashboard.owners.owners(blob.digest, _OWNERS_COUNTED, everywhere=False)

@@ -22,6 +22,7 @@ from hitsave.server.site import STORE, Site
 
 #: Rows on a page.
 PAGE = 50
+_LAST_PAGE = 1_000_000
 #: Seconds for which what was looked at last counts as new; and that a page waits for the catalogue.
 FRESH = 1.0
 _PATIENCE = 1.5
@@ -121,10 +122,11 @@ async def in_thread(request: Request, action: Callable[[Dashboard], _Answer]) ->
     return await run_in_threadpool(lambda: action(dashboard_of(request)))
 
 
-def page_number(request: Request) -> int:
-    """The page that is asked for, from 1 on."""
+def page_number(request: Request, total: int | None = None) -> int:
+    """The page that is asked for, from 1 on; where the `total` of rows is known, the last one that has some at most."""
     text = request.query_params.get("page", "1")
-    return min(max(int(text), 1), 1_000_000) if text.isascii() and text.isdigit() and len(text) < 9 else 1
+    last = _LAST_PAGE if total is None else max((total + PAGE - 1) // PAGE, 1)
+    return min(max(int(text), 1), last) if text.isascii() and text.isdigit() and len(text) < 9 else 1
 
 
 def not_found(what: str) -> Refusal:

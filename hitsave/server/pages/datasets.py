@@ -34,13 +34,15 @@ async def list_datasets(request: Request) -> Response:
 
     def look(dashboard: Dashboard) -> dict[str, Any]:
         reading = dashboard.catch_up()
-        wanted, page = request.query_params.get("name", ""), page_number(request)
+        wanted = request.query_params.get("name", "")
+        total = dashboard.owners.count_datasets(wanted)
+        page = page_number(request, total)
         return {
             "datasets": [
                 (row, _extent(dashboard, row.newest))
                 for row in dashboard.owners.datasets((page - 1) * PAGE, PAGE, wanted)
             ],
-            "total": dashboard.owners.count_datasets(wanted),
+            "total": total,
             "snapshots": dashboard.owners.count(Namespace.SNAPSHOTS),
             "page": page,
             "wanted": wanted,
@@ -84,10 +86,11 @@ async def list_snapshots(request: Request) -> Response:
 
     def look(dashboard: Dashboard) -> dict[str, Any]:
         reading = dashboard.catch_up()
-        page = page_number(request)
+        total = dashboard.owners.count(Namespace.SNAPSHOTS)
+        page = page_number(request, total)
         return {
             "refs": dashboard.owners.refs(Namespace.SNAPSHOTS, (page - 1) * PAGE, PAGE),
-            "total": dashboard.owners.count(Namespace.SNAPSHOTS),
+            "total": total,
             "page": page,
             "reading": reading,
         }

@@ -40,7 +40,7 @@ async def list_functions(request: Request) -> Response:
         functions = dashboard.evaluations.functions()
         wanted = request.query_params.get("name", "").lower()
         found = [row for row in functions if wanted in row.function.lower()]
-        page = page_number(request)
+        page = page_number(request, len(found))
         return {
             "functions": found[(page - 1) * PAGE : page * PAGE],
             "total": len(found),

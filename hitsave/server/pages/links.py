@@ -34,12 +34,13 @@ async def list_links(request: Request) -> Response:
 
     def look(dashboard: Dashboard) -> dict[str, Any]:
         reading = dashboard.catch_up(now=True)  # What another server took back is not shown as public.
-        page = page_number(request)
+        total = dashboard.owners.count(Namespace.PUBLIC)
+        page = page_number(request, total)
         refs = dashboard.owners.refs(Namespace.PUBLIC, (page - 1) * PAGE, PAGE)
         return {
             "refs": refs,
             "made": site.audit.latest(MAKE_PUBLIC, [str(ref.digest) for ref in refs]),
-            "total": dashboard.owners.count(Namespace.PUBLIC),
+            "total": total,
             "page": page,
             "reading": reading,
         }

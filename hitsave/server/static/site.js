@@ -7,13 +7,17 @@ function localTimes(root) {
     const moment = new Date(element.dateTime);
     if (element.dateTime && !isNaN(moment)) {
       const part = Object.fromEntries(format.formatToParts(moment).map(({type, value}) => [type, value]));
-      element.title = element.dateTime;
+      element.title = element.textContent;
       element.textContent = `${part.year}-${part.month}-${part.day} ${part.hour}:${part.minute}`;
     }
   }
 }
 
 localTimes(document);
+const zone = document.getElementById("zone");
+if (zone) {
+  zone.textContent = ` · times of ${Intl.DateTimeFormat().resolvedOptions().timeZone}`;
+}
 document.addEventListener("htmx:afterSettle", (event) => localTimes(event.target.isConnected ? event.target.parentElement || document : document));
 document.addEventListener("htmx:responseError", (event) => { location.href = event.detail.pathInfo.requestPath; });
 document.addEventListener("htmx:beforeSwap", (event) => {

@@ -71,6 +71,20 @@ def column(visitor: Visitor, query: str, at: int) -> list[str]:
     return [re.sub("<[^>]*>", "", re.findall(r"<td.*?</td>", row, re.DOTALL)[at]) for row in rows]
 
 
+def test_a_page_after_the_last_one_is_the_last_one(reader: Visitor) -> None:
+    for path in ("/blobs", "/links", "/snapshots", "/datasets", "/experiments"):
+        last, first = (reader.get(f"{path}?page={number}").text for number in (100_000, 1))
+        rows = [len(re.findall("<tr", text)) for text in (last, first)]
+        assert (rows[0] > 1) == (rows[1] > 1), path
+        assert "page 100,000" not in last
+
+
+def test_times_have_their_zone(reader: Visitor) -> None:
+    times = re.findall(r'<time datetime="([^"]*)">([^<]*)</time>', reader.get("/evaluations").text)
+    assert len(times) > 10
+    assert all(shown == f"{exact[:10]} {exact[11:16]} UTC" for exact, shown in times)
+
+
 def test_a_table_is_sorted_filtered_and_paged(reader: Visitor) -> None:
     newest = evaluations_of(reader, "")
     assert len(newest) == 5  # The newest version of the code alone.
