@@ -11,8 +11,11 @@ from hitsave.objects.canonical import Fields, decode_json
 
 _WHAT = "manifest"
 _CONTEXT = 3
-#: Lines of a text beyond which it is not compared line by line.
+#: Lines of a text beyond which it is not compared line by line; and those of all texts of one comparison.
 _MOST_LINES = 5000
+_MOST_LINES_IN_ALL = 20_000
+#: Pairs of lines, in all texts of one comparison: what comparing takes grows with them.
+_MOST_PAIRS = 8_000_000
 #: What people look for comes first.
 _ORDER = ("function", "class", "value", "file", "package", "python", "untracked", "name")
 
@@ -71,19 +74,36 @@ def compare_code(old: Iterable[Dependency], new: Iterable[Dependency]) -> list[C
     """What differs, functions and classes first."""
     before = {(each.kind, each.name): each for each in old}
     after = {(each.kind, each.name): each for each in new}
-    changes = []
+    changes, bounds = [], _Bounds()
     for key in sorted(before.keys() | after.keys(), key=lambda key: (_rank(key[0]), key[1])):
         was, now = before.get(key), after.get(key)
         if was is None or now is None or was.digest != now.digest:
             how = "new" if was is None else "gone" if now is None else "changed"
-            lines = _lines(was.text if was else "", now.text if now else "")
+            lines = _lines(was.text if was else "", now.text if now else "", bounds)
             changes.append(CodeChange(*key, how, tuple(lines)))
     return changes
 
 
-def _lines(old: str, new: str) -> list[DiffLine]:
+class _Bounds:
+    """What one comparison may still take, in all of its texts."""
+
+    def __init__(self) -> None:
+        self._lines = _MOST_LINES_IN_ALL
+        self._pairs = _MOST_PAIRS
+
+    def allow(self, before: int, after: int) -> bool:
+        """Whether texts of so many lines may be compared, too."""
+        lines, pairs = before + after, before * after
+        if lines > min(_MOST_LINES, self._lines) or pairs > self._pairs:
+            return False
+        self._lines -= lines
+        self._pairs -= pairs
+        return True
+
+
+def _lines(old: str, new: str, bounds: _Bounds) -> list[DiffLine]:
     before, after = old.splitlines(), new.splitlines()
-    if len(before) + len(after) > _MOST_LINES:
+    if not bounds.allow(len(before), len(after)):
         return [DiffLine(LineKind.PLACE, f"{len(before)} lines before, {len(after)} now: too many to compare here")]
     found = []
     for number, line in enumerate(difflib.unified_diff(before, after, lineterm="", n=_CONTEXT)):

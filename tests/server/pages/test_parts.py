@@ -161,6 +161,20 @@ def test_code_that_differs() -> None:
     assert changes["hidden"].lines == ()
 
 
+def test_code_that_is_made_to_take_long() -> None:
+    """Each of these takes seconds to compare."""
+
+    def things(mark: str) -> list[Dependency]:
+        text = "\n".join(line for at in range(1000) for line in (f"s{at % 50}", f"{mark}{at}"))
+        return [Dependency("function", f"f{number:02}", mark, text) for number in range(50)]
+
+    changes = compare_code(things("u"), things("v"))
+    compared = [change for change in changes if len(change.lines) > 1]
+    assert len(changes) == 50
+    assert len(compared) <= 2
+    assert {change.lines[0].text for change in changes[2:]} == {"2000 lines before, 2000 now: too many to compare here"}
+
+
 def test_words() -> None:
     assert [show_size(size) for size in (0, 999, 1000, 123_456_789)] == ["0 B", "999 B", "1.0 kB", "123.5 MB"]
     assert [show_number(value) for value in (0.0, -3.0, 1e20, 0.1 + 0.2, 123456789.0)] == [
@@ -229,3 +243,21 @@ def test_a_catalogue_of_another_version_is_made_anew(tmp_path: Path) -> None:
         connection.execute("PRAGMA user_version=999")
     connection.close()
     assert EvaluationTables(Tables(path)).functions() == []
+
+
+def test_a_function_may_have_more_versions_than_a_statement_has_values(tmp_path: Path) -> None:
+    tables = Tables(tmp_path / "catalogue.sqlite")
+    index = EvaluationTables(tables)
+    with Cache.open(tmp_path / "cache") as cache:
+        repository = Repository(Config(tmp_path, "p", tmp_path / "cache", tmp_path), cache, Silent())
+        with cache.intake() as intake:
+            intake.publish([add_run(intake, number) for number in range(3)])
+        assert Filling(tables, LocalHoldings(repository)).catch_up(whole=True, patience=60)
+    (version,) = index.versions(FUNCTION)
+    few, many = (version.id,), tuple(range(40_000))
+    for chosen in (Chosen(few), Chosen(many)):
+        assert index.count(chosen, Sorting()) == 3
+        assert len(index.page(chosen, Sorting(), 0, 10)) == 3
+    assert index.paths(many) == index.paths(few)
+    assert index.numeric(many) == index.numeric(few)
+    assert len(index.values(many)) == len(many)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -89,6 +90,8 @@ class Sorting(NamedTuple):
     descending: bool = True
 
 
+#: Numbers that are written into a statement one by one; of more, it has a list.
+_MOST_MARKS = 1000
 _ROW = "e.id, o.digest, ver.function, ver.code, e.started, e.elapsed, e.size, e.experiment, e.by, e.git, e.python"
 _JOINED = "JOIN objects o ON o.id = e.id JOIN versions ver ON ver.id = e.version"
 
@@ -132,19 +135,21 @@ class EvaluationTables:
 
     def paths(self, versions: Sequence[int]) -> list[str]:
         """The fields of versions: arguments first, then the result, each as the first evaluation had it."""
-        query = f"SELECT path, MIN(id) FROM fields WHERE version IN ({_marks(versions)}) GROUP BY path ORDER BY 2"
+        within, values = _within(versions)
+        query = f"SELECT path, MIN(id) FROM fields WHERE version IN {within} GROUP BY path ORDER BY 2"
         with self._tables.reading() as connection:
-            found = [path for path, _ in connection.execute(query, [*versions])]
+            found = [path for path, _ in connection.execute(query, values)]
         return sorted(found, key=lambda path: (not path.startswith(ARGUMENTS), path != RESULT and "." not in path))
 
     def numeric(self, versions: Sequence[int]) -> list[str]:
         """Those fields that have a finite number in some evaluation."""
+        within, values = _within(versions)
         query = (
-            f"SELECT path, MIN(id) FROM fields f WHERE version IN ({_marks(versions)}) AND EXISTS (SELECT 1 FROM "
+            f"SELECT path, MIN(id) FROM fields f WHERE version IN {within} AND EXISTS (SELECT 1 FROM "
             "field_values WHERE field = f.id AND number BETWEEN -1e300 AND 1e300) GROUP BY path ORDER BY 2"
         )
         with self._tables.reading() as connection:
-            return [path for path, _ in connection.execute(query, [*versions])]
+            return [path for path, _ in connection.execute(query, values)]
 
     def count(self, chosen: Chosen, sorting: Sorting) -> int:
         """How many are listed in this order, at most 100,000; not those without the value that they are sorted by."""
@@ -175,13 +180,14 @@ class EvaluationTables:
 
     def values(self, evaluations: Sequence[int]) -> dict[int, dict[str, Value]]:
         """The values of evaluations, by their numbers and paths."""
+        within, values = _within(evaluations)
         query = (
             "SELECT evaluation, path, text, number FROM field_values JOIN fields ON fields.id = field "
-            f"WHERE evaluation IN ({_marks(evaluations)})"
+            f"WHERE evaluation IN {within}"
         )
         found: dict[int, dict[str, Value]] = {number: {} for number in evaluations}
         with self._tables.reading() as connection:
-            for number, path, text, value in connection.execute(query, [*evaluations]):
+            for number, path, text, value in connection.execute(query, values):
                 found[number][path] = Value(text, value)
         return found
 
@@ -236,8 +242,9 @@ def _placed(letter: str, name: str, texts: bool = False, way: str = "CROSS") -> 
 
 
 def _rows(connection: sqlite3.Connection, ids: Sequence[int]) -> list[EvaluationRow]:
-    query = f"SELECT {_ROW} FROM evaluations e {_JOINED} WHERE e.id IN ({_marks(ids)})"
-    found = {row[0]: _row(row) for row in connection.execute(query, [*ids])}
+    within, values = _within(ids)
+    query = f"SELECT {_ROW} FROM evaluations e {_JOINED} WHERE e.id IN {within}"
+    found = {row[0]: _row(row) for row in connection.execute(query, values)}
     return [found[number] for number in ids]
 
 
@@ -248,16 +255,19 @@ def _row(row: Sequence[Any]) -> EvaluationRow:
     )
 
 
-def _marks(values: Sequence[object]) -> str:
-    return ", ".join("?" * len(values))
+def _within(numbers: Sequence[int]) -> tuple[str, list[object]]:
+    """What numbers must be in to be one of these, and its values: a statement has no more than 32,766."""
+    if len(numbers) > _MOST_MARKS:
+        return "(SELECT value FROM json_each(?))", [json.dumps([*numbers])]
+    return f"({', '.join('?' * len(numbers))})", [*numbers]
 
 
 def _where(chosen: Chosen) -> tuple[str, list[object]]:
     parts: list[str] = []
     values: list[object] = []
     if chosen.versions is not None:
-        parts.append(f"e.version IN ({_marks(chosen.versions)})")
-        values += chosen.versions
+        within, values = _within(chosen.versions)
+        parts.append(f"e.version IN {within}")
     if chosen.experiments:
         parts.append("e.experiment = 1")
     for condition in chosen.conditions:
