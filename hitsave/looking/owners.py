@@ -20,6 +20,16 @@ def versions_of(repository: Repository, path: Path) -> list[Ref]:
     return [ref for ref in repository.cache.refs(Namespace.DATASETS) if _owner_of(ref.name) == owner]
 
 
+def versions_among(repository: Repository, refs: Iterable[Ref], path: Path) -> list[Ref]:
+    """The refs of the versions of a dataset, which may be named by its pointer file; none outside of the workspace."""
+    place = target_path(path) if is_pointer(path) and path.is_file() else path
+    try:
+        owner = _owner_of(repository.workspace.dataset_ref(place, Digest(bytes(32))))
+    except WorkspaceError:
+        return []
+    return [ref for ref in refs if ref.name.namespace is Namespace.DATASETS and _owner_of(ref.name) == owner]
+
+
 def _owner_of(name: RefName) -> str:
     """The project and path in a dataset's name."""
     return name.name.rpartition("@")[0]

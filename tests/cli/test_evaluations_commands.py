@@ -398,7 +398,7 @@ def test_forget_of_a_function_leaves_its_experiments(tom: User) -> None:
     )
     tom.do("forget", "train.trial", "--experiments")
     assert [each["function"] for each in tom.do("evals", "--json").json] == ["train.fit"]
-    tom.refused("forget", "fit")
+    assert sorted(tom.do("forget", "fit", "--dry-run").lines) == sorted(listed.lines)
     tom.refused("forget", "train.nope")
 
 

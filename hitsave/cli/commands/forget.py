@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,13 +12,14 @@ import click
 
 from hitsave.amounts import count, show_size
 from hitsave.cli.completing import Kind, completes
-from hitsave.cli.evaluations import all_projects_option, show_moment
+from hitsave.cli.evaluations import all_projects_option, find_function, show_moment
 from hitsave.cli.output import DEFAULT_REMOTE, emit, emit_json, json_option, one_line, remote_option, show_path
 from hitsave.cli.paths import refuse_empty
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
     from hitsave.looking.judging import Candidate, Judged
+    from hitsave.objects.digest import Digest
     from hitsave.objects.refs import RefName
     from hitsave.repository import Repository
     from hitsave.upkeep import Upkeep
@@ -49,6 +51,7 @@ def _seconds(ctx: click.Context, parameter: click.Parameter, value: str | None) 
 @click.option("--snapshots", is_flag=True, help="With a policy: snapshots that were taken in this project as well.")
 @click.option("--experiments", is_flag=True, help="With the name of a function: its experiments as well.")
 @all_projects_option("With the name of a function: those of all projects that are called so.")
+@click.option("--all-versions", is_flag=True, help="With a dataset: all versions of it, the present one included.")
 @click.option("-n", "--dry-run", is_flag=True, help="Only list what would be forgotten, and what not, and why.")
 @remote_option("Drop them from a remote (the default one, without a name) instead of the cache.")
 @json_option
@@ -62,6 +65,7 @@ def command(
     snapshots: bool,
     experiments: bool,
     everything: bool,
+    all_versions: bool,
     dry_run: bool,
     remote: str | None,
     as_json: bool,
@@ -69,8 +73,9 @@ def command(
     """Drop refs by name or by policy, so that 'hitsave gc' may collect what nobody else owns.
 
     NAME is a ref as 'hitsave show-ref' prints it, whose digest may be abbreviated; or PATH@DIGEST, one version of a
-    dataset; or a digest that one ref alone holds; or, where no ref is called so, the full name of a function, as in
-    train.fit: then all that this project keeps of it, except experiments. 'hitsave undo' brings them back.
+    dataset; or a digest that one ref alone holds; or PATH, a dataset that has one version, which its pointer file does
+    not name; or, where no ref is called so, the name of a function, as in train.fit or fit: then all that this project
+    keeps of it, except experiments. 'hitsave undo' brings them back.
 
     With a policy, a version stays that any of the policies keeps, and what is left goes. PATH is a dataset, its pointer
     file, or a folder with datasets; without one, all datasets of this project are meant, and never those of others.
@@ -83,6 +88,7 @@ def command(
       hitsave forget data/images --keep-last 3 --dry-run
       hitsave forget --keep-git --keep-within 30d
       hitsave forget data/images@32684bfa28c
+      hitsave forget --all-versions data/images
       hitsave forget train.fit
       hitsave forget train.fit --keep-last 10
     """
@@ -92,6 +98,8 @@ def command(
     policy = _Policy(last, within, in_git)
     if policy and experiments:
         raise click.UsageError("no policy forgets experiments; name their function without one")
+    if policy and all_versions:
+        raise click.UsageError("a policy chooses among versions, and --all-versions takes all; give one of them")
     if snapshots and not policy:
         raise click.UsageError(f"--snapshots goes with a policy ({_ALL})")
     if not names and not policy:
@@ -100,7 +108,8 @@ def command(
     upkeep = None if remote is None else repository.upkeep(remote)
     judged = _judge(repository, upkeep, names, (snapshots, everything), policy) if policy else []
     going = [each.verdict.version.name for each in judged if not each.verdict.stays]
-    wanted = going if policy else list(_by_name(repository, upkeep, names, experiments, everything))
+    by_name = _ByName(repository, upkeep, experiments, everything, all_versions)
+    wanted = going if policy else list(dict.fromkeys(ref for name in names for ref in by_name.find(name)))
     freed = _freed(repository, wanted) if dry_run and policy and upkeep is None else None
     if not dry_run:
         wanted = _forget(repository, upkeep, wanted)
@@ -138,23 +147,62 @@ def _summary(number: int, stay: str, dry_run: bool, freed: int | None, there: st
     return f"{refs} forgotten{stay}; 'hitsave undo{there}' brings back, 'hitsave gc{there}' collects"
 
 
-def _by_name(
-    repository: Repository, upkeep: Upkeep | None, names: Iterable[str], experiments: bool, everything: bool
-) -> dict[RefName, None]:
-    """The refs that names stand for. Raises RefError."""
-    from hitsave.errors import RefError
+class _ByName:
+    """Finds the refs that names stand for."""
 
-    held = repository.cache.refs() if upkeep is None else upkeep.refs()
-    project = None if everything else repository.project.quoted
-    wanted: dict[RefName, None] = {}
-    for name in names:
+    def __init__(
+        self, repository: Repository, upkeep: Upkeep | None, experiments: bool, everything: bool, all_versions: bool
+    ) -> None:
+        self._repository = repository
+        self._held = repository.cache.refs() if upkeep is None else upkeep.refs()
+        self._has_evaluations = upkeep is None
+        self._experiments = experiments
+        self._project = None if everything else repository.project.quoted
+        self._all_versions = all_versions
+
+    def find(self, name: str) -> list[RefName]:
+        """The refs of one name. Raises RefError."""
+        from hitsave.errors import RefError
+        from hitsave.looking.owners import versions_among
+
+        versions = versions_among(self._repository, self._held, Path(name))
+        if self._all_versions and not versions:
+            raise RefError(f"{name}: there is no version of it; --all-versions goes with the paths of datasets")
+        if self._all_versions:
+            return [ref.name for ref in versions]
+        if len(versions) > 1:
+            shown = ", ".join(f"{name}@{ref.digest.short}" for ref in versions[:5])
+            more = ", ..." if len(versions) > 5 else ""
+            raise RefError(f"{name} could be {shown}{more}; name one of them, or --all-versions forgets them all")
+        if versions:
+            self._refuse_present(name, versions[0].digest)
         try:
-            wanted[repository.names.ref_named(name, held)] = None
+            return [self._repository.names.ref_named(name, self._held)]
         except RefError:
-            if upkeep is not None or name not in repository.cache.evaluations.names():
+            function = self._function(name)
+            if function is None:
                 raise
-            wanted.update(dict.fromkeys(_of_function(repository, name, experiments, project)))
-    return wanted
+        return _of_function(self._repository, function, self._experiments, self._project)
+
+    def _refuse_present(self, name: str, digest: Digest) -> None:
+        """What a pointer file names is not forgotten by the mere name of its dataset. Raises RefError."""
+        from hitsave.errors import RefError
+        from hitsave.snapshots.pointer import load_pointer, pointer_path, target_path
+
+        path = Path(os.path.abspath(name))
+        place = path if path.is_file() and target_path(path) != path else pointer_path(path)
+        if place.is_file() and load_pointer(place).digest == digest:
+            raise RefError(
+                f"{name}: its pointer file names this version; "
+                f"'hitsave forget {show_path(target_path(place))}@{digest.short}' forgets it all the same"
+            )
+
+    def _function(self, name: str) -> str | None:
+        """The function that is called so; None where there is none. Raises RefError where it could be several."""
+        index = self._repository.cache.evaluations
+        if not self._has_evaluations or not any(f".{each}".endswith(f".{name}") for each in index.names()):
+            return None
+        return find_function(index, self._project, name)
 
 
 def _of_function(repository: Repository, function: str, experiments: bool, project: str | None) -> list[RefName]:
