@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -98,6 +99,16 @@ def open_server(url: str, key: str | None = None, hasty: bool = False) -> WebTra
     from hitsave.remotes.transports.web import WebTransport
 
     return WebTransport(url, key or key_for(url, os.environ, config_folder(os.environ)), hasty=hasty)
+
+
+def require_role(url: str, role: str, what: str) -> None:
+    """Refuse what a server will not let this user do; other remotes have no roles. Raises RemoteRefused."""
+    if not url.startswith(("http://", "https://")):
+        return
+    with closing(open_server(url)) as server:
+        own = server.whoami().get("role")
+    if own != role:
+        raise RemoteRefused(f"{url}: {what} needs a key with the role {role}; yours has {own}")
 
 
 _BY_SCHEME: dict[str, Callable[[str, bool], Transport]] = {"ssh": _open_sftp, "http": _open_web, "https": _open_web}

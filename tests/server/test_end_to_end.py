@@ -53,6 +53,10 @@ def test_a_day_with_a_server(world: World, tmp_path: Path) -> None:
         ann.add()
         ann.do("push")
         assert "the role admin" in ann.refused("forget", "--remote", "origin", f"data@{digest[:12]}")
+        # Also where there would be nothing to do.
+        for user in (ann, ben):
+            assert "to collect needs a key with the role admin" in user.refused("gc", "--remote", "origin")
+            user.do("gc", "--remote", "origin", "--dry-run")
         admin = logged_in(world.clone(ann, "carol"), served, "admin")
         admin.do("forget", "--remote", "origin", f"data@{digest[:12]}")
         admin.do("undo", "--remote", "origin")

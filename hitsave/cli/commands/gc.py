@@ -121,6 +121,10 @@ def _line_of_excess(excess: Excess) -> str:
 
 
 def _collect_remote(session: Session, remote: str, keep: int, dry_run: bool, as_json: bool) -> None:
+    from hitsave.remotes.opening import require_role
+
+    if not dry_run:  # A server would say so, too, but only where there is something to collect.
+        require_role(session.config.remote(remote or None).url, "admin", "to collect")
     done = session.repository.upkeep(remote).collect(keep, dry_run)
     session.end_progress()
     if as_json:
