@@ -29,9 +29,7 @@ _LONGEST_LIFE = 100 * 366 * 86400
 @click.option("--expires", metavar="AGE", help="After how long it ends, as in 90d; never without.")
 @click.option("--list", "listing", is_flag=True, help="List the keys instead, without their secrets.")
 @click.option("--revoke", metavar="ID", help="Take a key out of use instead, at once and for good.")
-@click.option(
-    "--url", metavar="URL", help="The server; the default remote without, or else the only one you know."
-)
+@click.option("--url", metavar="URL", help="The server; the default remote without, or else the only one you know.")
 @click.option(
     "--data",
     metavar="DIR",
