@@ -16,7 +16,7 @@ import click
 from hitsave.amounts import count
 from hitsave.cli.completing import Kind, completes
 from hitsave.cli.evaluations import find_function, show_differences, show_moment
-from hitsave.cli.output import emit, one_line
+from hitsave.cli.output import emit, emit_json, json_option, one_line
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hitsave.memoisation.calling import Caller
     from hitsave.memoisation.place import Place
     from hitsave.memoisation.withheld import Withheld
+    from hitsave.objects.refs import Ref
 
 
 @click.command("accept")
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
 )
 @click.option("--note", metavar="TEXT", default="", help="Why, for people.")
 @click.option("-n", "--dry-run", is_flag=True, help="Only show what differs.")
+@json_option
 @pass_session
-def command(session: Session, function: str, code: str | None, note: str, dry_run: bool) -> None:
+def command(session: Session, function: str, code: str | None, note: str, dry_run: bool, as_json: bool) -> None:
     """Declare a change of a memoised function compatible, so that results of its code before count for the present one.
 
     FUNCTION is its module and name, as in train.fit, or the end of that where it is the only one. Its module is
@@ -57,9 +59,17 @@ def command(session: Session, function: str, code: str | None, note: str, dry_ru
     with contextlib.redirect_stdout(sys.stderr), calls_withheld() as withheld:
         caller = _find(place, name, withheld)
         present = caller.fingerprint()
-    symbol = one_line(caller.symbol)
     row = _version(place, caller, present.digest, code)
     before = {accepted.code for accepted in accepted_codes(place, caller.symbol, present.digest)}
+    known = row is None or row.code in before
+    if as_json:
+        made = None
+        if row is not None and not known and not dry_run:
+            made = accept(place, caller.symbol, caller.path_in(place), row.code, present, note)
+        counting = 0 if made is None else count_of(place, caller.symbol, present.digest, before)
+        emit_json(_as_json(caller.symbol, None if known else row, present.digest, made, counting))
+        return
+    symbol = one_line(caller.symbol)
     if row is None or row.code in before:
         reason = "no other version of its code is kept" if row is None else f"code {row.code.hex()[:7]} counts already"
         session.say(f"{symbol}: nothing to accept: {reason}")
@@ -74,6 +84,17 @@ def command(session: Session, function: str, code: str | None, note: str, dry_ru
     emit(f"{symbol}: results of code {old} count for code {new}")
     again = count(count_of(place, caller.symbol, present.digest, before), "evaluation")
     session.say(f"{again} by that; 'hitsave forget {ref.digest.short}' takes it back, 'hitsave push' shares it")
+
+
+def _as_json(function: str, row: EvaluationRow | None, new: bytes, ref: Ref | None, evaluations: int) -> dict[str, Any]:
+    """What is to be accepted, if anything; `accepted` is the acceptance, whose digest takes it back."""
+    return {
+        "function": function,
+        "from": None if row is None else str(row.code),
+        "code": new.hex(),
+        "accepted": None if ref is None else str(ref.digest),
+        "evaluations": evaluations,
+    }
 
 
 def _name(place: Place, function: str) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hitsave.amounts import count, show_size
 from hitsave.cli.completing import Kind, completes
-from hitsave.cli.output import part_options, show_path
+from hitsave.cli.output import emit_json, json_option, part_options, show_path
 from hitsave.cli.parts import find_unmatched, tell_left_alone
 from hitsave.cli.paths import GivenPath
 from hitsave.cli.session import Session, pass_session
@@ -29,9 +29,15 @@ if TYPE_CHECKING:
 )
 @part_options
 @click.option("-f", "--force", is_flag=True, help="Give up changes that were not added.")
+@json_option
 @pass_session
 def command(
-    session: Session, paths: tuple[Path, ...], globs: tuple[str, ...], excluded: tuple[str, ...], force: bool
+    session: Session,
+    paths: tuple[Path, ...],
+    globs: tuple[str, ...],
+    excluded: tuple[str, ...],
+    force: bool,
+    as_json: bool,
 ) -> int:
     """Make working files match their pointer files; with REV, both what they were at that commit of git.
 
@@ -54,10 +60,11 @@ def command(
     repository = session.repository
     revision, places = revision_among(repository, paths)
     if revision is not None:
-        _go_back(session, revision, places, force, include_globs(globs, excluded))
+        _go_back(session, revision, places, (force, as_json), include_globs(globs, excluded))
         return 0
     chosen = choose(repository, places, globs, excluded)
     failed: list[str] = []
+    checked_out: list[CheckedOut] = []
     for path, include in ((path, each.include) for each in chosen.wanted for path in each.paths):
         try:
             done = repository.checkout(path, force, include)
@@ -66,20 +73,37 @@ def command(
             failed.append(f"{place}: {error.digest} is not here; 'hitsave pull {place}' fetches it")
             continue
         session.end_progress()
+        checked_out.append(done)
         if path in (unmatched := find_unmatched(repository, chosen, [done])):
             text, is_named = unmatched[path]
             failed.append(text) if is_named else session.say(text)
-        else:
+        elif not as_json:
             session.say(_describe(done))
     session.end_progress()
+    if as_json:
+        emit_json({"checked_out": [_as_json(done) for done in checked_out]})
     tell_left_alone(session, chosen)
     return session.fail(failed)
 
 
-def _go_back(session: Session, revision: str, paths: tuple[Path, ...], force: bool, include: Include | None) -> None:
+def _as_json(done: CheckedOut) -> dict[str, Any]:
+    return {"path": str(done.path), "digest": str(done.digest), "written": done.written, "removed": done.removed}
+
+
+def _go_back(
+    session: Session, revision: str, paths: tuple[Path, ...], how: tuple[bool, bool], include: Include | None
+) -> None:
+    """Check out what was at a revision; `how` says whether by force, and whether to tell it to a program."""
     from hitsave.looking.returning import go_back, pointers_at
 
+    force, as_json = how
     found = pointers_at(session.repository, revision, paths)
+    if as_json:
+        back = [go_back(session.repository, path, pointer, force, include) for path, pointer in found.items()]
+        session.end_progress()
+        told = [_as_json(done.checked_out) | {"received": done.fetched.received} for done in back]
+        emit_json({"checked_out": told})
+        return
     if not found:
         session.say(f"there were no datasets at {revision}")
     for path, pointer in found.items():

@@ -31,8 +31,9 @@ def command() -> None:
 @click.option("--profile", metavar="PROFILE", help="The profile of ~/.aws with which to sign in.")
 @click.option("--account", metavar="ACCOUNT", help="The storage account of a container at Azure.")
 @click.option("--global", "personal", is_flag=True, help="In your own settings, for all workspaces.")
+@json_option
 @pass_session
-def add(session: Session, /, name: str, url: str, personal: bool, **options: str | None) -> None:
+def add(session: Session, /, name: str, url: str, personal: bool, as_json: bool, **options: str | None) -> None:
     """Name a remote: a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, ssh://HOST/PATH or
     the https:// URL of a server.
 
@@ -66,6 +67,9 @@ def add(session: Session, /, name: str, url: str, personal: bool, **options: str
     writable = check_remote(open_transport(url, patient=False))
     source = writable_source(config.workspace, config.config_dir, personal)
     change(source, f"remotes.{name}", url)
+    if as_json:
+        emit_json({"name": name, "url": url, "file": str(source.path), "writable": writable})
+        return
     session.say(f"{name} is {url} (in {Path(source.label)})")
     if not writable:
         session.say("you have no right to write there, so you can pull from it and not push")
@@ -91,8 +95,9 @@ def list_(session: Session, as_json: bool) -> None:
 
 @command.command("remove")
 @click.argument("name", shell_complete=completes(Kind.REMOTE))
+@json_option
 @pass_session
-def remove(session: Session, name: str) -> None:
+def remove(session: Session, name: str, as_json: bool) -> None:
     """Forget the name of a remote; what is in it stays.
 
     \b
@@ -112,3 +117,5 @@ def remove(session: Session, name: str) -> None:
     if not changed:
         hint = suggest(name, (remote.name for remote in config.remotes))
         raise ConfigError(f"there is no remote {name!r} in any settings file{hint}")
+    if as_json:
+        emit_json({"name": name, "files": [str(source.path) for source in changed]})

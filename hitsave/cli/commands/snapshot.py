@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hitsave.amounts import count, show_size
 from hitsave.cli.completing import Kind, completes
-from hitsave.cli.output import emit, show_path
+from hitsave.cli.output import emit, emit_json, json_option, show_path
 from hitsave.cli.paths import refuse_empty
 from hitsave.cli.session import Session, pass_session
+
+if TYPE_CHECKING:
+    from hitsave.snapshots.capture import Captured
 
 
 @click.command("snapshot")
@@ -27,9 +31,17 @@ from hitsave.cli.session import Session, pass_session
 @click.option("--unpublish", is_flag=True, help="Take back what was made public: PATH or DIGEST is private again.")
 @click.option("-y", "--yes", is_flag=True, help="With --public: do not ask about copyright and licence.")
 @click.option("-f", "--force", is_flag=True, help="With --restore: replace what stands at OUT_PATH; it is kept first.")
+@json_option
 @pass_session
 def command(
-    session: Session, words: tuple[str, ...], restore: bool, public: bool, unpublish: bool, yes: bool, force: bool
+    session: Session,
+    words: tuple[str, ...],
+    restore: bool,
+    public: bool,
+    unpublish: bool,
+    yes: bool,
+    force: bool,
+    as_json: bool,
 ) -> None:
     """Keep a file or directory, upload it where a remote is set, and print its digest. What is git's own stays out.
 
@@ -50,28 +62,42 @@ def command(
     if restore:
         if len(words) != 2:
             raise click.UsageError("--restore takes a digest and the path to write")
-        _restore(session, words[0], Path(words[1]), force)
+        _restore(session, words[0], Path(words[1]), force, as_json)
     elif len(words) != 1:
         raise click.UsageError("one path, please; 'hitsave add' takes several")
     elif public:
-        _publish(session, Path(words[0]), yes)
+        _publish(session, Path(words[0]), yes, as_json)
     elif unpublish:
-        _take_back(session, words[0])
+        _take_back(session, words[0], as_json)
     else:
-        _snap(session, Path(words[0]))
+        _snap(session, Path(words[0]), as_json)
 
 
-def _snap(session: Session, path: Path) -> None:
+def _snap(session: Session, path: Path, as_json: bool) -> None:
     repository = session.repository
     captured = repository.keep(path)
+    sent = None
     if repository.config.remotes and not repository.config.offline:
-        done = repository.upload(captured.digest, captured.kind)
-        session.say(f"{count(captured.files, 'file')}, {show_size(captured.size)}: {show_size(done.sent)} sent")
+        sent = repository.upload(captured.digest, captured.kind).sent
     session.end_progress()
+    if as_json:
+        emit_json({**_as_json(captured), "sent": sent})
+        return
+    if sent is not None:
+        session.say(f"{count(captured.files, 'file')}, {show_size(captured.size)}: {show_size(sent)} sent")
     emit(str(captured.digest))
 
 
-def _publish(session: Session, path: Path, yes: bool) -> None:
+def _as_json(captured: Captured) -> dict[str, Any]:
+    return {
+        "digest": str(captured.digest),
+        "kind": captured.kind.name.lower(),
+        "files": captured.files,
+        "size": captured.size,
+    }
+
+
+def _publish(session: Session, path: Path, yes: bool, as_json: bool) -> None:
     from hitsave.remotes.public.layout import parse_public_url
 
     repository = session.repository
@@ -80,6 +106,10 @@ def _publish(session: Session, path: Path, yes: bool) -> None:
     if not yes:
         _ask_about_rights(path, remote.name)
     done = repository.publishing.publish(captured.digest, captured.kind)
+    if as_json:
+        session.end_progress()
+        emit_json({**_as_json(captured), "sent": done.sent, "link": done.link})
+        return
     session.say(f"{count(captured.files, 'file')}, {show_size(captured.size)}: {show_size(done.sent)} sent")
     session.end_progress()
     emit(str(captured.digest))
@@ -107,7 +137,7 @@ def _ask_about_rights(path: Path, remote: str) -> None:
         raise click.ClickException("not made public")
 
 
-def _take_back(session: Session, word: str) -> None:
+def _take_back(session: Session, word: str, as_json: bool) -> None:
     from hitsave.errors import RefError
 
     repository = session.repository
@@ -115,9 +145,16 @@ def _take_back(session: Session, word: str) -> None:
     digest = repository.identify(path).digest if path.exists() else repository.resolve(word).digest
     if not repository.publishing.take_back(digest):
         raise RefError(f"{word}: is not public")
+    if as_json:
+        emit_json({"digest": str(digest), "public": False})
+        return
     session.say(f"{digest.short} is private again; who has read it meanwhile has it")
 
 
-def _restore(session: Session, word: str, place: Path, force: bool) -> None:
+def _restore(session: Session, word: str, place: Path, force: bool, as_json: bool) -> None:
     done = session.repository.restore(word, place, force)
+    if as_json:
+        session.end_progress()
+        emit_json({"path": str(place), "files": done.files, "size": done.size})
+        return
     session.say(f"{show_path(place)}: {count(done.files, 'file')} written, {show_size(done.size)}")
