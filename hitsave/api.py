@@ -20,12 +20,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Literal, NoReturn, Self, TextIO, overload
+from typing import BinaryIO, Literal, NoReturn, Self, TextIO, cast, overload
 
 from hitsave.errors import ObjectError, WorkspaceError
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.model import EntryKind, TreeEntry
-from hitsave.reading import fail, in_mode, refuse_writing
+from hitsave.reading import Nothing, fail, in_mode, refuse_writing
 from hitsave.repository import Repository
 from hitsave.snapshots import layout
 from hitsave.snapshots.partial import include_globs
@@ -259,8 +259,11 @@ class FileSnapshot(_Snapshot):
         fail(errno.ENOTDIR, self.relpath or self.digest)
 
     def joinpath(self, *parts: str | os.PathLike[str]) -> FileSnapshot | DirectorySnapshot:
-        """Itself; with `parts`, NotADirectoryError."""
-        return fail(errno.ENOTDIR, self.relpath or self.digest) if parts else self
+        """Itself; with `parts`, what is no file and no directory, and cannot be read: NotADirectoryError."""
+        if not parts:
+            return self
+        above = PurePosixPath(self.relpath or self.digest)
+        return cast(FileSnapshot, Nothing(above.joinpath(*parts), errno.ENOTDIR))
 
     def __truediv__(self, part: str | os.PathLike[str]) -> FileSnapshot | DirectorySnapshot:
         return self.joinpath(part)
@@ -328,10 +331,13 @@ class DirectorySnapshot(_Snapshot, Mapping[str, "FileSnapshot | DirectorySnapsho
                 yield found
 
     def joinpath(self, *parts: str | os.PathLike[str]) -> FileSnapshot | DirectorySnapshot:
-        """What is at a path in it. Raises FileNotFoundError."""
+        """What is at a path in it; where nothing is, what is no file and no directory, as with paths.
+
+        Reading that raises FileNotFoundError.
+        """
         path = "/".join(os.fspath(part) for part in parts)
         found = self.get(path)
-        return fail(errno.ENOENT, path) if found is None else found
+        return cast(FileSnapshot, Nothing(PurePosixPath(path))) if found is None else found
 
     def __truediv__(self, part: str | os.PathLike[str]) -> FileSnapshot | DirectorySnapshot:
         return self.joinpath(part)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import errno
 import io
 import os
-from typing import BinaryIO, Literal, NoReturn, TextIO, overload
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import BinaryIO, Literal, NoReturn, Self, TextIO, overload
 
 from hitsave.errors import ObjectError
 from hitsave.objects.digest import Digest, ObjectKind
@@ -33,6 +35,66 @@ def in_mode(
 def fail(number: int, name: object) -> NoReturn:
     """Raise what the operating system raises for this, such as FileNotFoundError."""
     raise OSError(number, os.strerror(number), str(name))
+
+
+#: What is asked of a snapshot that is taken to be there.
+_OF_SNAPSHOTS = frozenset(
+    "digest content_length suffix files time local_cache_path has_local_cache is_uploaded upload download restore "
+    "restore_at restore_safe".split()
+)
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """What is at a path of a snapshot where nothing is: it can be asked about, and not read, as a path of the kind.
+
+    `number` is the error that reading it is.
+    """
+
+    relpath: PurePosixPath
+    number: int = errno.ENOENT
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+        return self.relpath.name
+
+    def is_file(self) -> bool:
+        """False."""
+        return False
+
+    def is_dir(self) -> bool:
+        """False."""
+        return False
+
+    def joinpath(self, *parts: str | os.PathLike[str]) -> Self:
+        """Beneath it nothing is, either."""
+        return replace(self, relpath=self.relpath.joinpath(*parts))
+
+    def __truediv__(self, part: str | os.PathLike[str]) -> Self:
+        return self.joinpath(part)
+
+    def iterdir(self) -> NoReturn:
+        """Raises FileNotFoundError; NotADirectoryError beneath a file."""
+        fail(self.number, self.relpath)
+
+    def open(self, *_: object, **__: object) -> NoReturn:
+        """Raises FileNotFoundError; NotADirectoryError beneath a file."""
+        fail(self.number, self.relpath)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """What only a snapshot has raises FileNotFoundError, or NotADirectoryError."""
+        if name in _OF_SNAPSHOTS:
+            fail(self.number, self.relpath)
+        raise AttributeError(name)
+
+    def read_bytes(self) -> NoReturn:
+        """Raises FileNotFoundError; NotADirectoryError beneath a file."""
+        self.open()
+
+    def read_text(self, *_: object, **__: object) -> NoReturn:
+        """Raises FileNotFoundError; NotADirectoryError beneath a file."""
+        self.open()
 
 
 @overload

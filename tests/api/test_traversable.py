@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import pickle
 import sys
 from collections.abc import Mapping
+from functools import partial
 from importlib.resources import as_file
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -102,10 +104,21 @@ def test_a_directory_as_files(snap: DirectorySnapshot) -> None:
 
 def test_what_is_not_there(snap: DirectorySnapshot) -> None:
     for path in ("nothing", "train/nothing", "readme.md/inner", "../data"):
-        with pytest.raises(FileNotFoundError, match=path):
-            snap / path
+        found = snap / path
+        assert isinstance(found, Traversable)
+        assert not found.is_file()
+        assert not found.is_dir()
+        assert not (found / "more").is_file()
+        assert found.name == path.rpartition("/")[2]
+        assert pickle.loads(pickle.dumps(found)) == found
+        readings = (found.open, found.read_bytes, found.read_text, found.iterdir, (found / "x").open)
+        for act in (*readings, partial(getattr, found, "digest")):
+            with pytest.raises(FileNotFoundError, match=path):
+                act()
+        assert not hasattr(found, "shape")
     readme = snap / "readme.md"
-    for act in (lambda: readme / "inner", readme.iterdir):
+    assert not (readme / "inner").is_file()
+    for act in ((readme / "inner").open, readme.iterdir):
         with pytest.raises(NotADirectoryError, match=r"readme\.md"):
             act()
     assert readme.joinpath() is readme
