@@ -93,6 +93,7 @@ def test_a_file_that_both_sides_changed_is_a_conflict(ann: User) -> None:
     assert "holds a merge conflict" in ann.refused("add", "data")
     assert ann.run("resolve").code == 1
     assert "holds a merge conflict" in ann.run("status").said
+    assert "one of --ours and --theirs" in ann.refused("resolve", "--ours", "--theirs", code=2)
     assert "our version of 1 path; 'git add data.hitsave'" in ann.do("resolve", "--ours").said
     ann.do("pull")
     assert contents(ann) == {"a": b"ours\n", "large": FIRST["large"], "new": b"new\n", "sub/c": b"c\n"}
