@@ -20,6 +20,7 @@ from hitsave.objects.canonical import Fields, decode_json, encode_json
 from hitsave.objects.digest import ObjectKind
 from hitsave.objects.shapes import (
     LARGEST,
+    MOST_CORNER,
     MOST_PIXELS,
     MOST_POINTS,
     MOST_ROWS,
@@ -128,9 +129,16 @@ def _members_of_data(shape: Series | Table | Array | Image | Plot) -> dict[str, 
                 "type": type,
                 "types": list(types),
             }
-        case Array(type, dtype, dimensions, statistics):
+        case Array(type, dtype, dimensions, statistics, corner):
             numbers = [] if statistics is None else [_spell(value) for value in statistics]
-            return {"dtype": dtype, "kind": "array", "shape": list(dimensions), "statistics": numbers, "type": type}
+            first = {"corner": [[_spell(value) for value in row] for row in corner]} if corner else {}
+            return first | {
+                "dtype": dtype,
+                "kind": "array",
+                "shape": list(dimensions),
+                "statistics": numbers,
+                "type": type,
+            }
         case Image(type, width, height, png):
             text = b64encode(png).decode()
             return {"height": height, "kind": "image", "png": text, "type": type, "width": width}
@@ -235,7 +243,17 @@ def _decode_array(fields: Fields) -> Array:
     if len(found) not in (0, 3):
         raise MalformedObject(_WHAT, "'statistics' are neither three numbers nor none")
     statistics = (found[0], found[1], found[2]) if found else None
-    return Array(fields.text("type"), fields.text("dtype"), fields.numbers("shape"), statistics)
+    shape = fields.numbers("shape")
+    corner = _decode_corner(fields, shape) if fields.has("corner") else ()
+    return Array(fields.text("type"), fields.text("dtype"), shape, statistics, corner)
+
+
+def _decode_corner(fields: Fields, shape: tuple[int, ...]) -> tuple[tuple[int | float, ...], ...]:
+    rows, columns = (min(side, MOST_CORNER) for side in shape[-2:]) if len(shape) > 1 else (0, 0)
+    found = fields.texts("corner", columns)
+    if len(found) != rows or not rows or not columns:
+        raise MalformedObject(_WHAT, f"'corner' is not that of 'shape', of at most {MOST_CORNER} rows and columns")
+    return tuple(tuple(map(_parse_number, row)) for row in found)
 
 
 def _decode_image(fields: Fields) -> Image:
@@ -295,7 +313,7 @@ _DECODERS: dict[str, tuple[frozenset[str], Callable[[Fields], Part]]] = {
         ("text", "length text", _decode_text),
         ("series", "indexes length type values", _decode_series),
         ("table", "columns head labels names rows type types", _decode_table),
-        ("array", "dtype shape statistics type", _decode_array),
+        ("array", "corner dtype shape statistics type", _decode_array),
         ("image", "height png type width", _decode_image),
         ("plot", "figure title type", _decode_plot),
         ("snapshot", "digest object path size", _decode_snapshot),

@@ -14,6 +14,8 @@ LARGEST = 256 * 1024
 MOST_PIXELS = 1024
 MOST_POINTS = 500
 MOST_ROWS = 20
+#: Rows of the corner of an array, and numbers in each.
+MOST_CORNER = 12
 #: A series with no more points than this can be read at a glance.
 FEW_POINTS = 8
 
@@ -71,12 +73,16 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """An array of numbers or other things: the lowest, the highest and the mean, where these are known."""
+    """An array of numbers or other things: the lowest, the highest and the mean, where these are known.
+
+    `corner` are the first numbers of the first rows of one of two dimensions, or of the first part of one of more.
+    """
 
     type: str
     dtype: str
     shape: tuple[int, ...]
     statistics: tuple[int | float, int | float, int | float] | None = None
+    corner: tuple[tuple[int | float, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

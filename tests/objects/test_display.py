@@ -67,6 +67,9 @@ parts = st.one_of(
         st.lists(numbers, max_size=3).map(tuple),
         st.none() | st.tuples(numerals, numerals, numerals),
     ),
+    st.lists(st.tuples(numerals, numerals), min_size=1, max_size=3).map(
+        lambda corner: Array("t", "", (7, len(corner), 2), None, tuple(corner))
+    ),
     st.builds(Image, texts, numbers, numbers, st.builds(png, sides, sides, st.binary(max_size=9))),
     st.builds(Plot, texts, texts, st.sampled_from(["", "{}", '{"data":[1.5],"layout":{"a":null}}'])),
     st.builds(SnapshotShown, digests, st.sampled_from([ObjectKind.BLOB, ObjectKind.TREE]), numbers, texts),

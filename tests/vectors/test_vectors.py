@@ -257,6 +257,7 @@ def shape_of(value: dict[str, Any]) -> Any:
             members["head"] = tuple(map(tuple, members["head"]))
         case "array":
             members["statistics"] = members["statistics"] and tuple(map(number_of, members["statistics"]))
+            members["corner"] = tuple(tuple(map(number_of, row)) for row in members.get("corner", ()))
         case "image":
             members["png"] = bytes.fromhex(members["png"])
         case "snapshot":

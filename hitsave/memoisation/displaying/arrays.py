@@ -9,7 +9,7 @@ from typing import Any
 from hitsave.memoisation.displaying.numbers import as_number, number_of
 from hitsave.memoisation.displaying.pictures import image_of_pixels
 from hitsave.memoisation.displaying.room import Room, cut, type_name
-from hitsave.objects.shapes import MOST_POINTS, Array, Image, Number, Other, Part, Series
+from hitsave.objects.shapes import MOST_CORNER, MOST_POINTS, Array, Image, Number, Other, Part, Series
 
 _NUMERIC = "biuf"
 _PARTS = MOST_POINTS // 2 - 1
@@ -33,7 +33,7 @@ def shape_of_numpy(value: Any, room: Room) -> Part | None:
         image = image_of_pixels(plain, room) if min(plain.shape[:2]) >= _SMALLEST_IMAGE else None
         if image is not None:
             return image
-    return Array(type_name(type(value)), cut(str(plain.dtype)), plain.shape, _statistics(plain, room))
+    return Array(type_name(type(value)), cut(str(plain.dtype)), plain.shape, _statistics(plain, room), _corner(plain))
 
 
 def _is_scalar(value: object) -> bool:
@@ -49,6 +49,17 @@ def _statistics(array: Any, room: Room) -> tuple[int | float, int | float, int |
     assert found[0] is not None
     assert found[1] is not None
     return found[0], found[1], found[2]
+
+
+def _corner(array: Any) -> tuple[tuple[int | float, ...], ...]:
+    """The first numbers of the first rows, of an array of two dimensions or the first part of one of more."""
+    if array.ndim < 2 or array.size == 0 or array.dtype.kind not in _NUMERIC:
+        return ()
+    first = array[(0,) * (array.ndim - 2)][:MOST_CORNER, :MOST_CORNER]
+    numbers = (
+        first.astype(float) if first.dtype.kind == "f" else first.astype(int if first.dtype.kind in "bi" else object)
+    )
+    return tuple(tuple(row) for row in numbers.tolist())
 
 
 def _series(name: str, array: Any, room: Room) -> Series:
@@ -82,5 +93,6 @@ def shape_of_torch(value: Any, room: Room) -> Part | None:
         found = shape_of_numpy(plain.float().cpu().numpy(), room) if plain.numel() <= MOST_POINTS else None
     if isinstance(found, Number | Series | Image):
         return replace(found, type=name)
-    statistics = found.statistics if isinstance(found, Array) else None
-    return Array(name, str(plain.dtype), tuple(plain.shape), statistics)
+    if isinstance(found, Array):
+        return replace(found, type=name, dtype=str(plain.dtype))
+    return Array(name, str(plain.dtype), tuple(plain.shape))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from hitsave.objects.canonical import unicode_text
 from hitsave.objects.display import encoded_size
-from hitsave.objects.shapes import Group, Image, Nothing, Number, Other, Plot, Series, Shape, Table, Text
+from hitsave.objects.shapes import Array, Group, Image, Nothing, Number, Other, Plot, Series, Shape, Table, Text
 
 LONGEST_TEXT = 2000
 #: Of a short text, such as the name of a type, or a cell of a table.
@@ -72,6 +72,8 @@ def _smaller(shape: Shape) -> Iterator[Shape]:
             yield replace(shape, parts=(), metrics=())
         case Table():
             yield replace(shape, head=(), labels=())
+        case Array():
+            yield replace(shape, corner=())
         case Series():
             yield replace(shape, points=())
         case Plot():

@@ -22,7 +22,7 @@ from hitsave.server.pages.experiments import digest_of
 from hitsave.server.pages.holdings import LARGEST_TREE
 from hitsave.server.pages.links import SHARED
 from hitsave.server.pages.previews import LARGEST_IMAGE, Preview, image_type, preview
-from hitsave.server.pages.rendering import render
+from hitsave.server.pages.rendering import INERT, render
 from hitsave.server.paths import any_path
 from hitsave.server.streaming import stream
 
@@ -30,11 +30,6 @@ _ENTRIES = 200
 _PIECE = 1 << 20
 _OWNERS = 20
 _MOST_OWNERS = 1000
-#: What users have stored is inert: no script, no frame, no guess at what it might be.
-_INERT = {
-    "Content-Security-Policy": "sandbox; default-src 'none'; frame-ancestors 'none'",
-    "Cache-Control": "private, max-age=3600, immutable",
-}
 
 
 class Crumb(NamedTuple):
@@ -157,7 +152,7 @@ async def send_content(request: Request) -> Response:
         return found, file, file.read(_PIECE)
 
     found, file, first = await in_thread(request, look)
-    headers = {**_INERT, "Content-Length": str(found.entry.size)}
+    headers = {**INERT, "Content-Length": str(found.entry.size)}
     shown = image_type(first) if "save" not in request.query_params and found.entry.size <= LARGEST_IMAGE else None
     if shown is None:
         name = found.crumbs[-1].name if found.crumbs else found.root.short.encode()

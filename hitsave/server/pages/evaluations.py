@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -34,7 +35,8 @@ from hitsave.server.pages.catalogue.shown import RESULT, Value, summary, values_
 from hitsave.server.pages.charts import Chart, curves
 from hitsave.server.pages.dashboard import Dashboard, in_thread, not_found
 from hitsave.server.pages.experiments import load_evaluation
-from hitsave.server.pages.rendering import render
+from hitsave.server.pages.keeping import saved_as
+from hitsave.server.pages.rendering import INERT, render
 from hitsave.server.pages.tabulation import Cell, cell_of, column_of
 
 _MOST_COMPARED = 12
@@ -72,6 +74,11 @@ class ShownShape(NamedTuple):
         """Whether it stands on a line or two."""
         short = isinstance(self.shape, Series) and self.shape.is_short
         return short or isinstance(self.shape, Nothing | Number | Text | SnapshotShown | Other)
+
+    @property
+    def of_result(self) -> bool:
+        """Whether it is in the result, and no argument."""
+        return not self.path.startswith("arguments.")
 
     @property
     def text(self) -> str:
@@ -224,6 +231,29 @@ def _charts(displays: list[Display | None]) -> list[Chart]:
     return [curves(some, path, ("index", column_of(path).label)) for path, some in lines.items() if path in long]
 
 
+# -- to be saved
+
+
+@requires(Role.READ)
+async def send_shown(request: Request) -> Response:
+    """What is shown at a path, as a file."""
+    path = request.query_params.get("path", "")
+
+    def look(dashboard: Dashboard) -> tuple[str, str]:
+        _, evaluation = load_evaluation(dashboard, request.path_params["digest"])
+        display = load_display(dashboard, evaluation)
+        shape = dict(_all_shapes(display)).get(path) if display else None
+        found = saved_as(shape) if shape is not None else None
+        if found is None:
+            raise not_found("text or table here")
+        return found
+
+    ending, text = await in_thread(request, look)
+    name = quote(f"{path}{ending}".encode("utf-8", "replace"), safe="")
+    headers = {**INERT, "Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
+    return Response(text.encode("utf-8", "replace"), headers=headers, media_type="application/octet-stream")
+
+
 # -- figures
 
 
@@ -268,6 +298,7 @@ def _plotly_file() -> Path | None:
 routes: list[BaseRoute] = [
     Route("/compare", compare, methods=["GET"]),
     Route("/evaluations/{digest}", show_evaluation, methods=["GET"]),
+    Route("/evaluations/{digest}/shown", send_shown, methods=["GET"]),
     Route("/evaluations/{digest}/figures/{number}", show_figure, methods=["GET"]),
     Route("/figures/plotly.js", plotly_script, methods=["GET"]),
 ]

@@ -12,6 +12,11 @@ from hitsave.server.templating import templates
 
 #: A form's Origin is kept for this server itself, which checks it.
 _HEADERS = {"Referrer-Policy": "same-origin", "Cache-Control": "private, no-store"}
+#: What users have stored is inert: no script, no frame, no guess at what it might be.
+INERT = {
+    "Content-Security-Policy": "sandbox; default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "private, max-age=3600, immutable",
+}
 
 
 def render(

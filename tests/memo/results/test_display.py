@@ -183,7 +183,8 @@ def metrics(value: object) -> dict[str, int | float]:
         (np.array([1.5, 2]), Series("numpy.ndarray", 2, ((0, 1.5), (1, 2.0)))),
         (np.array([True, False]), Series("numpy.ndarray", 2, ((0, 1), (1, 0)))),
         (np.array([2**64 - 1], np.uint64), Series("numpy.ndarray", 1, ((0, 2**64 - 1),))),
-        (np.arange(6).reshape(2, 3), Array("numpy.ndarray", "int64", (2, 3), (0, 5, 2.5))),
+        (np.arange(6).reshape(2, 3), Array("numpy.ndarray", "int64", (2, 3), (0, 5, 2.5), ((0, 1, 2), (3, 4, 5)))),
+        (np.eye(2)[None] > 0, Array("numpy.ndarray", "bool", (1, 2, 2), (0, 1, 0.5), ((1, 0), (0, 1)))),
         (np.zeros((0, 3)), Array("numpy.ndarray", "float64", (0, 3))),
         (np.array([["a"]]), Array("numpy.ndarray", "<U1", (1, 1))),
         (np.ma.masked_less([1.0, 2.0], 1.5), Array("numpy.ma.MaskedArray", "float64", (2,))),
@@ -269,7 +270,8 @@ def test_a_very_long_list_is_looked_at_here_and_there() -> None:
 
 
 def test_statistics_of_arrays_are_left_out_where_they_take_long() -> None:
-    assert shown(np.broadcast_to(1.0, (3000, 3000))) == Array("numpy.ndarray", "float64", (3000, 3000))
+    corner = ((1.0,) * 12,) * 12
+    assert shown(np.broadcast_to(1.0, (3000, 3000))) == Array("numpy.ndarray", "float64", (3000, 3000), corner=corner)
 
 
 def test_tables() -> None:
@@ -408,7 +410,7 @@ def test_figures_of_plotly_are_kept_as_json() -> None:
 def test_tensors() -> None:
     torch = pytest.importorskip("torch")
     assert shown(torch.tensor(0.5, requires_grad=True)) == Number("torch.Tensor", 0.5)
-    assert shown(torch.ones(2, 3)) == Array("torch.Tensor", "torch.float32", (2, 3), (1.0, 1.0, 1.0))
+    assert shown(torch.ones(2, 3)) == Array("torch.Tensor", "torch.float32", (2, 3), (1.0, 1.0, 1.0), ((1.0,) * 3,) * 2)
     assert shown(torch.tensor([1.5, 2], dtype=torch.bfloat16)) == Series("torch.Tensor", 2, ((0, 1.5), (1, 2.0)))
     assert shown(torch.empty(2, 3, device="meta")) == Array("torch.Tensor", "torch.float32", (2, 3))
 
