@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from hitsave.cache.store import Cache
-from hitsave.objects.digest import ObjectKind
+from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.progress import Progress
 from hitsave.snapshots.capture import capture
 from hitsave.snapshots.datasets import is_complete, matches, options_for, tree_changes
@@ -33,7 +33,8 @@ class State(StrEnum):
 class DatasetStatus:
     """One dataset: its state, what differs (where the old tree is here), and whether the cache has all of it.
 
-    `absent` counts files that were left out by a pull with --include; they are no changes.
+    `absent` counts files that were left out by a pull with --include; they are no changes. `holds` is another version
+    that is kept, where the working files are exactly that.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class DatasetStatus:
     changes: tuple[Change, ...]
     in_cache: bool
     absent: int = 0
+    holds: Digest | None = None
 
 
 def status(
@@ -64,4 +66,6 @@ def _status_of(cache: Cache, workspace: Workspace, path: Path, symlinks: str, pr
     left_out = left_out_of(cache, path, changes) if is_part(cache, workspace, path, pointer.digest) else {}
     own = tuple(change for change in changes if change.path not in left_out)
     state = State.PARTIAL if left_out and not own else State.MODIFIED
-    return DatasetStatus(path, pointer, state, own, in_cache, count_files(left_out))
+    is_kept = cache.ref(workspace.dataset_ref(path, found.digest)) is not None and found.digest != pointer.digest
+    holds = found.digest if is_kept and cache.owns_whole(found.digest) else None
+    return DatasetStatus(path, pointer, state, own, in_cache, count_files(left_out), holds)

@@ -56,3 +56,24 @@ def test_diff(three: User) -> None:
     told = three.run("diff", "--json").json
     assert len([each for each in told if "error" in each]) == 2
     assert three.run("diff", "HEAD").lines == ["changed  data/a.txt"]
+
+
+def test_files_of_another_version_are_told_from_changes(ann: User) -> None:
+    first = ann.add()
+    commit(ann, "first")
+    ann.write({"a.txt": b"second\n"})
+    ann.add()
+    git(ann.workspace, "stash", "-q")
+    done = ann.do("status").lines
+    assert done[0].startswith("modified  data")
+    held = str(ann.do("hash-object", "data").text.strip())
+    assert done[1:] == [
+        f"    holds version {held[:12]}; 'hitsave checkout data' makes it the one of the pointer file",
+        "    changed  data/a.txt",
+    ]
+    assert ann.state()["holds"] == held
+    ann.do("checkout", "data")
+    assert ann.state()["holds"] is None
+    assert ann.state()["digest"] == first
+    ann.write({"a.txt": b"mine\n"})
+    assert ann.state()["holds"] is None

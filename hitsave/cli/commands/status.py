@@ -105,6 +105,9 @@ def _show(dataset: DatasetStatus, uploaded: bool | None, width: int) -> None:
         places.append("pushed" if uploaded else "not pushed")
     state = dataset.state.value
     emit(f"{paint(f'{state:<9}', TONES.get(state))} {show_path(dataset.path):<{width}}  {', '.join(places)}")
+    if dataset.holds is not None:
+        command = f"'hitsave {'checkout' if dataset.in_cache else 'pull'} {show_path(dataset.path)}'"
+        emit(f"    holds version {dataset.holds.short}; {command} makes it the one of the pointer file")
     for change in dataset.changes[:_MOST_SHOWN]:
         kind = paint(f"{change.kind.value:<8}", TONES.get(change.kind.value))
         emit(f"    {kind} {show_path(os.path.join(os.fsencode(dataset.path), change.path))}")
@@ -119,6 +122,7 @@ def _as_json(dataset: DatasetStatus, standing: Standing) -> dict[str, Any]:
         "path": str(dataset.path),
         "digest": str(dataset.pointer.digest),
         "state": dataset.state.value,
+        "holds": None if dataset.holds is None else str(dataset.holds),
         "in_cache": dataset.in_cache,
         "pushed": standing.pushed[dataset.path],
         "committed_data": standing.at_risk.get(dataset.path),
