@@ -33,7 +33,7 @@ class Unreadable(Exception):
 
 
 class NumpyFile(NamedTuple):
-    """What a header says: the type of elements as numpy spells it, and the sides; then the first values.
+    """What a header says: the type of elements, and the sides; then the first values.
 
     `part` says which part of an array of many dimensions these are of: empty where it has no more than two.
     """
@@ -60,7 +60,7 @@ def read_numpy(file: BinaryIO, length: int) -> NumpyFile:
     if kind is None:
         what = "Python objects, which only unpickling could read" if "O" in found["descr"] else "records"
         sides = " \N{MULTIPLICATION SIGN} ".join(map(str, shape))
-        raise Unreadable(f"A numpy array of {what}: {found['descr'][:200]}, {sides}.")
+        raise Unreadable(f"A numpy array of {what}: {found['descr'][:200]}, {sides or 'one'}.")
     size = int(kind[3]) * (4 if kind[2] == "U" else 1)
     show = _shower(kind[1], kind[2], int(kind[3]))
     if show is None or not 0 < size <= _LARGEST_ELEMENT:
@@ -68,7 +68,7 @@ def read_numpy(file: BinaryIO, length: int) -> NumpyFile:
     if start + size * math.prod(shape) > length:
         raise Unreadable("It is shorter than its header says.")
     rows, part = _read_rows(file, start, size, shape, found["fortran"] == "True", show)
-    return NumpyFile(kind[0].strip("'"), shape, rows, part)
+    return NumpyFile(_name(kind[1], kind[2], int(kind[3])), shape, rows, part)
 
 
 def _read_header(file: BinaryIO) -> tuple[str, int]:
@@ -111,6 +111,14 @@ def _gather(file: BinaryIO, start: int, step: int, count: int, size: int) -> byt
         file.seek(start + at * step)
         found.append(file.read(size))
     return b"".join(found)
+
+
+def _name(order: str, kind: str, size: int) -> str:
+    """A type of elements as people call it."""
+    if kind in "SU":
+        return f"{'bytes' if kind == 'S' else 'texts'} of up to {size}"
+    named = {"f": "float", "i": "int", "u": "uint", "c": "complex"}.get(kind)
+    return (f"{named}{8 * size}" if named else "bool") + (", big-endian" if order == ">" and size > 1 else "")
 
 
 def _strides(shape: Sequence[int], fortran: bool, size: int) -> list[int]:

@@ -68,7 +68,7 @@ def test_a_page_says_what_is_shown_of_how_much() -> None:
     shown = preview(io.BytesIO(content), b"x.npy", len(content)).shown
     assert isinstance(shown, TablePreview)
     assert (shown.about, len(shown.rows), len(shown.names), shown.cut) == (
-        "numpy array, <f8, 300 \u00d7 30",
+        "numpy array, float64, 300 \u00d7 30",
         20,
         20,
         True,
