@@ -206,6 +206,21 @@ def test_a_file_is_shared_with_somebody_who_has_no_key(browser: Any, window: Wat
     stranger.close()
 
 
+def test_a_reload_makes_no_other_key(window: Watched, served: Served) -> None:
+    page = window.page
+    page.goto("/keys")
+    page.get_by_label("Label", exact=True).fill("made once")
+    page.get_by_role("button", name="Make a key").click()
+    key = page.get_by_label("The new key").input_value()
+    assert served.request("GET", "/store/v1/whoami", key=key).json()["label"] == "made once"
+    page.reload()
+    page.get_by_text("This key was made already").wait_for()
+    assert key not in page.content()
+    expect_count(page.locator("tbody tr", has_text="made once"), 1)
+    assert [fault for fault in window.faults if "409" not in fault] == []
+    window.faults.clear()
+
+
 def test_strangers_see_a_public_directory_as_it_should_be(browser: Any, window: Watched, served: Served) -> None:
     page = window.page
     page.goto("/datasets")
