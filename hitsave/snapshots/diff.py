@@ -9,6 +9,7 @@ from typing import NamedTuple
 from hitsave.objects.digest import Digest, tree_digest
 from hitsave.objects.encoding import decode_tree, encode_tree
 from hitsave.objects.model import EntryKind, Tree, TreeEntry
+from hitsave.snapshots.names import Repeats
 
 
 class ChangeKind(StrEnum):
@@ -47,8 +48,10 @@ def diff_trees(
 ) -> Iterator[Change]:
     """Every file, link and empty directory that differs, by path. None stands for no tree at all.
 
-    An old tree that is `away` cannot be looked into. It counts as removed, as a whole.
+    An old tree that is `away` cannot be looked into. It counts as removed, as a whole. Raises ObjectError where there
+    is no end of directories.
     """
+    repeats = Repeats()
     pending: list[tuple[Change | None, bytes, tuple[Digest | None, Digest | None] | None]] = [(None, b"", (old, new))]
     while pending:
         change, prefix, trees = pending.pop()
@@ -58,6 +61,7 @@ def diff_trees(
             continue
         before = _entries(trees[0], load_old)
         after = _entries(trees[1], load_new)
+        repeats.note(trees, len(before) + len(after))
         for name in sorted(before.keys() | after.keys(), reverse=True):
             path = prefix + name
             was, now = before.get(name), after.get(name)

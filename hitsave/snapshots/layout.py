@@ -17,6 +17,7 @@ from hitsave.errors import NameConflict
 from hitsave.objects.digest import Digest
 from hitsave.objects.encoding import decode_tree
 from hitsave.objects.model import EntryKind, TreeEntry
+from hitsave.snapshots.names import Repeats
 
 _LONGEST_NAME = 255
 
@@ -55,13 +56,14 @@ class Layout:
 def plan_layout(root: Digest, load: Load, include: Include | None = None) -> Layout:
     """The layout of a tree. With `include`, only the wanted files, and the directories on the way to them.
 
-    Raises NameConflict where a name cannot be held anywhere.
+    Raises NameConflict where a name cannot be held anywhere, ObjectError where there is no end of directories.
     """
-    layout = Layout()
+    layout, repeats = Layout(), Repeats()
     pending: list[tuple[bytes, Digest]] = [(b"", root)]
     while pending:
         prefix, digest = pending.pop()
         entries = decode_tree(load(digest)).entries
+        repeats.note(digest, len(entries))
         _check_names(prefix, entries, layout)
         for entry in entries:
             path = prefix + entry.name

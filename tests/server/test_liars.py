@@ -24,6 +24,7 @@ from hitsave.objects.refs import Ref, public_ref, snapshot_ref
 from hitsave.packing.blocks import BlockEntry, EntryKindInPack
 from hitsave.packing.pack import PackBuilder
 from hitsave.server.access import Role
+from hitsave.server.pages import datasets
 from hitsave.server.public import archives
 from hitsave.server.public.archives import ARCHIVES, Content, archive_pieces
 from hitsave.server.settings import ServerLimits
@@ -126,6 +127,32 @@ def test_a_ref_of_another_kind_than_what_it_names(tmp_path: Path) -> None:
         visitor = Visitor.with_role(server, Role.ADMIN)
         assert [visitor.get(page).status for page in PAGES] == [200] * len(PAGES)
         assert set(forms(server, digest).values()) <= {404, 502}
+    assert faults(records) == []
+
+
+def test_what_differs_without_end_is_counted_to_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def doubled(intake: Intake, content: bytes) -> Digest:
+        blob = put(intake, content)
+        entries = [TreeEntry(name, EntryKind.FILE, blob.digest, 1) for name in (b"a", b"b")]
+        for depth in range(40):
+            tree = intake.add(ObjectKind.TREE, encode_tree(tree_from(entries)))
+            entries = [TreeEntry(name, EntryKind.TREE, tree, 2 << depth, 2 << depth) for name in (b"a", b"b")]
+        return tree
+
+    roots: list[Digest] = []
+
+    def make(intake: Intake) -> list[Ref]:
+        roots.extend(doubled(intake, content) for content in (b"1", b"2"))
+        return [ref for root in roots for ref in shared(root)]
+
+    monkeypatch.setattr(datasets, "MOST_COUNTED", 1500)
+    with holding(tmp_path, make) as (server, _), logged() as records:
+        visitor = Visitor.with_role(server, Role.ADMIN)
+        page = visitor.get(f"/datasets/changes?old={roots[0]}&new={roots[1]}")
+        assert page.status == 200
+        assert "at least 1,500 changed" in page.text
+        assert "1,500 or more are listed" in page.text
+        assert [visitor.get(other).status for other in PAGES] == [200] * len(PAGES)
     assert faults(records) == []
 
 

@@ -17,6 +17,7 @@ from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.objects.refs import Namespace
 from hitsave.server.access import Role, requires
 from hitsave.server.answers import Refusal
+from hitsave.server.pages.catalogue.evaluations import MOST_COUNTED
 from hitsave.server.pages.catalogue.owners import RefRow
 from hitsave.server.pages.dashboard import PAGE, Dashboard, in_thread, not_found, page_number
 from hitsave.server.pages.experiments import digest_of
@@ -112,13 +113,14 @@ async def show_changes(request: Request) -> Response:
             bring_differing(old, new, contents.load, contents.bring)
             changes, counts = differences(contents, old, new)
         except ObjectError:
-            raise Refusal(404, "not found", "one of the two is no directory, or is not here") from None
+            raise Refusal(404, "not found", "one of the two is no directory, is not here, or has no end") from None
         return {
             "old": old,
             "new": new,
             "name": query.get("name", ""),
             "changes": [(change, _sizes(change)) for change in changes],
             "total": counts.total(),
+            "counted_all": counts.total() < MOST_COUNTED,
             "counts": [(kind, counts[kind]) for kind in ChangeKind],
         }
 
@@ -126,7 +128,7 @@ async def show_changes(request: Request) -> Response:
 
 
 def differences(contents: Contents, old: Digest, new: Digest) -> tuple[list[Change], Counter[ChangeKind]]:
-    """The first changes, and how many of each kind there are in all. Raises ObjectError."""
+    """The first changes, and how many of each kind there are, as far as they are counted. Raises ObjectError."""
     found: list[Change] = []
     counts: Counter[ChangeKind] = Counter()
     for change in diff_trees(old, new, contents.load, contents.load):
@@ -138,6 +140,8 @@ def differences(contents: Contents, old: Digest, new: Digest) -> tuple[list[Chan
         counts[change.kind] += 1
         if len(found) < _MOST_CHANGES:
             found.append(change)
+        if counts.total() >= MOST_COUNTED:
+            break
     return found, counts
 
 
