@@ -163,7 +163,7 @@ def test_times_are_those_of_the_reader(browser: Any, served: Served, window: Wat
     far = Watched(browser, served.url, timezone_id="Asia/Tokyo", locale="en-GB")
     far.context.add_cookies(window.context.cookies())
     far.page.goto("/evaluations")
-    far.page.get_by_text("times of Asia/Tokyo").wait_for()
+    far.page.get_by_text("times in Asia/Tokyo").wait_for()
     time = far.page.locator("time").first
     moment = datetime.fromisoformat(time.get_attribute("datetime"))
     assert time.inner_text() == f"{moment + timedelta(hours=9):%Y-%m-%d %H:%M}"

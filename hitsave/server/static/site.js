@@ -16,7 +16,7 @@ function localTimes(root) {
 localTimes(document);
 const zone = document.getElementById("zone");
 if (zone) {
-  zone.textContent = ` · times of ${Intl.DateTimeFormat().resolvedOptions().timeZone}`;
+  zone.textContent = ` · times in ${Intl.DateTimeFormat().resolvedOptions().timeZone}`;
 }
 document.addEventListener("htmx:afterSettle", (event) => localTimes(event.target.isConnected ? event.target.parentElement || document : document));
 document.addEventListener("htmx:responseError", (event) => { location.href = event.detail.pathInfo.requestPath; });
