@@ -15,6 +15,8 @@ from hitsave.server.words import show_moment, show_number
 WIDTH, HEIGHT = 640, 310
 _LEFT, _RIGHT, _TOP, _BOTTOM = 78, 16, 12, 56
 _TICKS = 6
+#: What is shown on either side of a single moment, in microseconds.
+_AROUND_MOMENT = 3600e6
 #: There is room for so many letters along an axis.
 _LETTERS = 70
 _MARGIN = 0.04
@@ -113,6 +115,7 @@ class Axis:
         if high - low <= abs(high) * 1e-12:
             # One value alone stands in the middle.
             around = 0.5 if log else max(abs(high) * 0.1, 0.5 if high == int(high) else 0.0)
+            around = _AROUND_MOMENT if moments else around
             low, high = low - around, high + around
         margin = (high - low) * _MARGIN
         self._low, self._high = low - margin, high + margin

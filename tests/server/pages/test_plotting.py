@@ -10,7 +10,7 @@ import pytest
 from starlette.datastructures import QueryParams
 
 from hitsave.server.pages.catalogue.shown import Value
-from hitsave.server.pages.charts import curves
+from hitsave.server.pages.charts import Dot, curves, scatter
 from hitsave.server.pages.plotting import CODE, NOTHING, choices, parse_axes
 from hitsave.server.pages.tabulation import Sample, default_columns
 from tests.server.pages.exhibits import FUNCTION, HOSTILE, Visitor
@@ -110,3 +110,9 @@ def test_every_column_can_be_sorted_by(reader: Visitor, by: str) -> None:
 def test_whole_numbers_have_whole_numbers_beside_them() -> None:
     chart = curves([("a", [(0, 0.5), (1, 0.25), (2, 0.125)])], "t", ("index", "y"))
     assert [tick.text for tick in chart.x_ticks] == ["0", "1", "2"]
+
+
+def test_one_moment_stands_among_minutes_and_not_among_years() -> None:
+    chart = scatter([Dot(1_795_000_000e6, 1.0)], "t", ("when", "y"), moments=True)
+    assert len({tick.text[:8] for tick in chart.x_ticks}) <= 2
+    assert len(chart.marks) == 1
