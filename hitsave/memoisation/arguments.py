@@ -16,8 +16,8 @@ from blake3 import blake3
 from hitsave.errors import MemoError, Undigestable
 from hitsave.memoisation.code.dependency import Dependency
 from hitsave.memoisation.code.fingerprint import Fingerprint, Fingerprints
-from hitsave.memoisation.code.graph import unwrapped
 from hitsave.memoisation.code.ignoring import Ignored
+from hitsave.memoisation.code.kinds import unwrapped
 from hitsave.memoisation.code.watch import Aliases
 from hitsave.memoisation.values.digest import digest_value
 

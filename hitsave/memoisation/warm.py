@@ -9,7 +9,7 @@ import pickle
 import threading
 from collections import OrderedDict
 
-from hitsave.memoisation.code.graph import is_atom
+from hitsave.memoisation.code.kinds import is_atom
 from hitsave.objects.refs import RefName
 
 #: In bytes: the largest pickle that is kept, and how much is kept in all.

@@ -54,7 +54,7 @@ def depend_on_names(walk: Walk, expression: str, namespace: dict[str, Any]) -> N
     except (SyntaxError, ValueError):
         return
     known = tuple(chain for chain in found.globals if chain[0] in namespace)
-    walk.names(namespace, replace(found, globals=known))
+    walk.following.names(namespace, replace(found, globals=known))
 
 
 def _namespace_of(annotated: FunctionType | type) -> dict[str, Any]:

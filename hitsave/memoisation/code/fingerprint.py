@@ -15,8 +15,9 @@ from types import CodeType
 from hitsave.memoisation.code.definitions import Definitions
 from hitsave.memoisation.code.dependency import Dependency, digest_of
 from hitsave.memoisation.code.entered import reconsider
-from hitsave.memoisation.code.graph import Walk, unwrapped
+from hitsave.memoisation.code.graph import Walk
 from hitsave.memoisation.code.ignoring import Ignored
+from hitsave.memoisation.code.kinds import unwrapped
 from hitsave.memoisation.code.normal import Attention
 from hitsave.memoisation.code.origin import Origins
 from hitsave.memoisation.code.places import Places
@@ -61,7 +62,7 @@ class Fingerprint:
         self.walk.watch.note_changes(self._redigest, aliases)
 
     def _redigest(self, value: object) -> bytes:
-        return self.walk.digest(value, self._known_label)
+        return self.walk.holding.digest(value, self._known_label)
 
     def _known_label(self, value: object) -> str:
         return self.walk.labels[id(unwrapped(value))]

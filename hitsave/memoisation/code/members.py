@@ -232,9 +232,9 @@ def _files_of(cls: type, module: ModuleType | None) -> Iterator[str]:
 
 def _is_made_by_others(walk: Walk, cls: type) -> bool:
     """Whether code of a package was there when the class was made, and may have kept what it saw."""
-    if type(cls) not in _BLIND_METACLASSES and walk.is_external(type(cls)):
+    if type(cls) not in _BLIND_METACLASSES and walk.whose.is_external(type(cls)):
         return True
-    return any("__init_subclass__" in vars(base) and walk.is_external(base) for base in cls.__mro__[1:-1])
+    return any("__init_subclass__" in vars(base) and walk.whose.is_external(base) for base in cls.__mro__[1:-1])
 
 
 def _is_decorated(node: ast.ClassDef) -> bool:

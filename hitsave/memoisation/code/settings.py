@@ -54,7 +54,7 @@ def depend_on_settings(walk: Walk, namespace: dict[str, Any], package: str) -> N
 def packages_of(walk: Walk, namespace: dict[str, Any], chains: Iterable[Chain]) -> list[str]:
     """The packages of others that names of a module are from, as far as settings in them count."""
     found = dict.fromkeys(package_of_value(namespace.get(chain[0])) for chain in chains)
-    return [package for package in found if package not in _ENVIRONMENT and not walk.is_own_module(package)]
+    return [package for package in found if package not in _ENVIRONMENT and not walk.whose.is_own_module(package)]
 
 
 def package_of_value(value: object) -> str:
@@ -71,7 +71,7 @@ def package_of_value(value: object) -> str:
 def _modules_of(walk: Walk, namespace: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield namespace
     for value in list(namespace.values()):
-        if isinstance(value, ModuleType) and walk.is_own_module(value.__name__):
+        if isinstance(value, ModuleType) and walk.whose.is_own_module(value.__name__):
             yield vars(value)
 
 

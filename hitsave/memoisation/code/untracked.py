@@ -27,7 +27,7 @@ def depend_on_untracked(walk: Walk, dotted: str, value: object, definitions: Def
     """Depend on what is known of a value without a digest."""
     walk.add(text_dependency(DependencyKind.UNTRACKED, dotted, walk.refer(type(value))))
     if not _is_idle(value):
-        opaque = walk.parts(dotted, value)
+        opaque = walk.holding.parts(dotted, value)
         if not all(map(_is_idle, opaque)):
             _depend_on_statements(walk, dotted, definitions, Path(project or "."))
 
