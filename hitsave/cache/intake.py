@@ -14,39 +14,32 @@ but a folder, or nameless files, that the next collection removes.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
-import secrets
 import sqlite3
-import stat
-import threading
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
 
 from blake3 import blake3
 
 from hitsave.cache import holds, inbox
+from hitsave.cache.arriving import Arriving, BlobWriter
 from hitsave.cache.database import Database
 from hitsave.cache.evaluationrows import add_row, first_with
 from hitsave.cache.files import (
-    READ_ONLY,
-    LocksUnsupported,
     install,
-    remove_tree,
     sync_all,
-    try_lock,
     write_all,
 )
-from hitsave.cache.hashing import copy_and_hash, hash_descriptor, new_hasher
 from hitsave.cache.inbox import Boxed, Inbox
+from hitsave.cache.ownfolder import OwnFolder
 from hitsave.cache.packfile import verify_pack
 from hitsave.cache.packset import PackSet, index_file, pack_file
 from hitsave.cache.packwriter import PackWriter
 from hitsave.cache.refs import set_refs
-from hitsave.cache.wholefiles import WholeFiles, object_file
-from hitsave.errors import CacheError, CorruptObject, HitsaveError, MalformedObject, ReliedOnLost
+from hitsave.cache.stock import Stock
+from hitsave.cache.wholefiles import WholeFiles
+from hitsave.errors import CorruptObject, HitsaveError, MalformedObject, ReliedOnLost
 from hitsave.objects.digest import Digest, ObjectKind, object_digest
 from hitsave.objects.refs import Ref, RefName
 from hitsave.packing.blocks import EntryKindInPack
@@ -54,36 +47,8 @@ from hitsave.packing.index import IndexedPack, encode_index
 
 #: From this many bytes on a blob is a file of its own.
 WHOLE_FROM = 128 * 1024
-_LOCK_NAME = "lock"
 #: Of so many evaluations an intake makes the index at once; of more, it is made when somebody asks.
 _MOST_INDEXED = 1000
-
-
-class WholeFile(NamedTuple):
-    """A blob that has become a file in an intake's folder; size in bytes."""
-
-    digest: Digest
-    size: int
-    mtime_ns: int
-
-
-def _own_folder(parent: Path) -> tuple[Path, int | None]:
-    """A new folder, and the lock that keeps a collection from taking it for a dead process's."""
-    parent.mkdir(exist_ok=True)
-    while True:
-        folder = parent / secrets.token_hex(8)
-        folder.mkdir()
-        try:
-            lock = try_lock(os.fspath(folder / _LOCK_NAME))
-        except LocksUnsupported:
-            return folder, None
-        except FileNotFoundError:
-            continue
-        # A collection may have come by between the making and the locking, and taken the folder for a dead one's.
-        if lock is not None:
-            if (folder / _LOCK_NAME).exists():
-                return folder, lock
-            os.close(lock)
 
 
 class Intake:
@@ -102,23 +67,16 @@ class Intake:
         self._root = os.fspath(root)
         self._database = database
         self._packs = packs
-        self._whole = whole
-        self._inbox = box
         self._when_full = when_full
-        self._own: tuple[Path, int | None] | None = None
-        self._making = threading.Lock()
+        self._generation = database.setting("generation")  # Before anything is looked for.
+        self._stock = Stock(packs, whole, box)
+        self._folder = OwnFolder(Path(root, "tmp"))
+        self._arriving = Arriving(self._folder, database, whole, self._stock)
         self._writer: PackWriter | None = None
         self._boxed: list[Boxed] = []
         self._unboxed: list[Digest] = []
-        self._inbox_empty = box.empty
-        self._new: set[bytes] = set()
-        self._found: set[bytes] = set()
-        self._files: list[WholeFile] = []
         self._adopted: list[IndexedPack] = []
         self._evaluations: dict[bytes, bytes] = {}
-        self._generation = database.setting("generation")
-        self.new_bytes = 0
-        packs.refresh()
 
     def __enter__(self) -> Intake:
         return self
@@ -131,37 +89,23 @@ class Intake:
     @property
     def folder(self) -> Path:
         """This intake's own folder, where nobody else looks; made when it is first asked for."""
-        with self._making:
-            if self._own is None:
-                try:
-                    self._own = _own_folder(Path(self._root, "tmp"))
-                except OSError as error:
-                    if error.errno in (errno.EACCES, errno.EROFS):
-                        raise CacheError(f"{self._root}: the cache cannot be written ({error.strerror})") from None
-                    raise
-            return self._own[0]
+        return self._folder.path
 
     def close(self) -> None:
         """Remove this intake's folder, with what was not published."""
         if self._writer is not None:
             self._writer.abandon()
-        with self._making:
-            own, self._own = self._own, None
-        if own is None:
-            return
-        folder, lock = own
-        if lock is not None:
-            os.close(lock)
-        try:
-            remove_tree(os.fspath(folder))
-        except OSError as error:
-            if error.errno != errno.ENOTEMPTY:  # A collection has just locked it, and removes what is left.
-                raise
+        self._folder.remove()
 
     @property
     def new_objects(self) -> int:
         """How many objects came in that the cache did not have."""
-        return len(self._new)
+        return len(self._stock.new)
+
+    @property
+    def new_bytes(self) -> int:
+        """How many bytes they have."""
+        return self._stock.new_bytes
 
     # -- what comes in
 
@@ -171,14 +115,14 @@ class Intake:
         if expected is not None and digest != expected:
             raise CorruptObject(str(expected), "what was received")
         if kind is ObjectKind.BLOB and len(content) >= WHOLE_FROM:
-            if not self._known(digest):
-                self._write_whole(digest, content)
-        elif not self._kept_small(digest):
+            if not self._stock.known(digest):
+                self._arriving.write(digest, content)
+        elif not self._stock.kept_small(digest):
             if self._when_full is None:
                 self._pack(digest, kind, content)
             else:
                 self._boxed.append(Boxed(digest, kind, bytes(content)))
-            self._note(digest, len(content))
+            self._stock.note(digest, len(content))
         if kind is ObjectKind.EVALUATION and len(self._evaluations) < _MOST_INDEXED:
             self._evaluations[digest] = bytes(content)
         return digest
@@ -188,109 +132,17 @@ class Intake:
             self._writer = PackWriter(os.fspath(self.folder))
         self._writer.add(digest, kind, content)
 
-    def _kept_small(self, digest: bytes) -> bool:
-        if digest in self._new or digest in self._found:
-            return True
-        # An inbox that was empty at the beginning may hold it by now. To keep it twice does no harm.
-        if self._packs.known(digest) or (not self._inbox_empty and self._inbox.has(digest)):
-            self._found.add(digest)
-            return True
-        return False
-
-    def _known(self, digest: bytes) -> bool:
-        if self._kept_small(digest):
-            return True
-        if self._has_file(digest):
-            self._found.add(digest)
-            return True
-        return False
-
-    def _has_file(self, digest: bytes) -> bool:
-        # A file that was changed since is set aside here, so that a good one can take its place.
-        try:
-            return self._whole.find(Digest(digest)) is not None
-        except CorruptObject:
-            return False
-
-    def _note(self, digest: bytes, size: int) -> None:
-        self._new.add(digest)
-        self.new_bytes += size
-
-    def _write_whole(self, digest: Digest, content: bytes | memoryview) -> None:
-        with self.blob_writer(digest, len(content), checked=True) as writer:
-            writer.write(content)
-
     def add_file(self, source: int, size: int) -> Digest:
-        """Take a large file from a descriptor at its beginning; bytes are copied and hashed side by side.
-
-        What is hashed is the copy, so that the name fits what is kept, whatever happens to the source.
-        """
-        if digest := self._same_size_known(source, size):
-            return digest
-        temporary = self._temporary()
-        target = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o644)
-        try:
-            digest = copy_and_hash(source, target)
-            self._keep(temporary, target, digest)
-        finally:
-            os.close(target)
-        return digest
+        """Take a large file from a descriptor at its beginning."""
+        return self._arriving.add(source, size)
 
     def link_file(self, path: str) -> Digest | None:
-        """Take a large file that nobody may write to by a hard link; None where it cannot be linked, or changes.
+        """Take a large file that nobody may write to by a hard link; None where it cannot be linked, or changes."""
+        return self._arriving.link(path)
 
-        It stays one file under two names. A later write through the other one is noticed by its size or time, as any
-        change of a whole file is.
-        """
-        temporary = self._temporary()
-        try:
-            os.link(os.path.realpath(path), temporary)
-        except OSError as error:
-            if error.errno in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES):
-                return None
-            raise
-        fd = os.open(temporary, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        try:
-            before = os.fstat(fd)
-            digest = hash_descriptor(fd) if stat.S_IMODE(before.st_mode) == READ_ONLY else None
-            after = os.fstat(fd)
-            if digest is None or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-                os.unlink(temporary)
-                return None
-            self._keep(temporary, fd, digest)
-        finally:
-            os.close(fd)
-        return digest
-
-    def _same_size_known(self, source: int, size: int) -> Digest | None:
-        # Hashing is many times faster than copying: worth a try where a file of this very length is kept.
-        if not self._database.rows("SELECT 1 FROM files WHERE size = ? LIMIT 1", size):
-            return None
-        digest = hash_descriptor(source)
-        os.lseek(source, 0, os.SEEK_SET)
-        return digest if self._known(digest) else None
-
-    def _keep(self, temporary: str, fd: int, digest: Digest) -> None:
-        if self._known(digest):
-            os.unlink(temporary)
-            return
-        found = os.fstat(fd)
-        if stat.S_IMODE(found.st_mode) == READ_ONLY:  # It may be another's, who alone can change that.
-            pass
-        elif hasattr(os, "fchmod"):
-            os.fchmod(fd, READ_ONLY)
-        else:
-            os.chmod(temporary, READ_ONLY)
-        os.rename(temporary, self.folder / str(digest))
-        self._files.append(WholeFile(digest, found.st_size, found.st_mtime_ns))
-        self._note(digest, found.st_size)
-
-    def blob_writer(self, expected: Digest, size: int, checked: bool = False) -> BlobWriter:
-        """Take a blob in pieces, of which the digest is known. `checked` promises that they have that digest."""
-        return BlobWriter(self, expected, size, checked)
-
-    def _temporary(self) -> str:
-        return os.path.join(self.folder, f"blob-{secrets.token_hex(8)}")
+    def blob_writer(self, expected: Digest, size: int) -> BlobWriter:
+        """Take a blob in pieces, of which the digest is known."""
+        return self._arriving.writer(expected, size)
 
     def adopt_pack(self, path: Path, expected: Digest) -> IndexedPack:
         """Take a whole pack that lies in `folder`. Raises CorruptObject where anything in it is not as it should be."""
@@ -303,34 +155,23 @@ class Intake:
             raise CorruptObject(str(expected), os.fspath(path), "it holds a recipe, which no cache keeps")
         path.rename(self.folder / f"{expected}.pack")
         for entry in pack.table.entries():
-            if not self._known(entry.digest):
-                self._note(entry.digest, entry.length)
+            if not self._stock.known(entry.digest):
+                self._stock.note(entry.digest, entry.length)
         self._adopted.append(pack)
         return pack
 
     def rely_on(self, digest: bytes) -> bool:
         """Whether an object is here; `publish` then checks that it still is."""
-        if self._known(digest):
-            return True
-        if self._is_here(digest):  # It has come, or has moved from the inbox into a pack, since this intake began.
-            self._found.add(digest)
-            return True
-        return False
-
-    def _is_here(self, digest: bytes) -> bool:
-        if self._inbox.has(digest) or self._whole.recorded(digest):
-            return True
-        self._packs.refresh()
-        return self._packs.known(digest)
+        return self._stock.rely_on(digest)
 
     def unbox(self, objects: Iterable[Boxed]) -> None:
         """Take objects of the inbox into packs; `publish` takes them out of it. Damaged ones stay where they are."""
         for boxed in objects:
             if boxed.right:
                 self._unboxed.append(boxed.digest)
-                if boxed.digest not in self._new:
+                if boxed.digest not in self._stock.new:
                     self._pack(*boxed)
-                    self._new.add(boxed.digest)
+                    self._stock.new.add(boxed.digest)
 
     # -- publishing
 
@@ -385,7 +226,7 @@ class Intake:
         return None
 
     def _sync(self, packs: list[IndexedPack], index: bytes) -> None:
-        names = [f"{pack.digest}.pack" for pack in packs] + [str(file.digest) for file in self._files]
+        names = [f"{pack.digest}.pack" for pack in packs] + self._arriving.names
         if index:
             names.append("index")
         if names:
@@ -409,16 +250,11 @@ class Intake:
         return encoded
 
     def _check_relied_on(self, rely_on: Iterable[Digest]) -> None:
-        needed = self._found.union(rely_on)
-        if self._database.setting("generation") == self._generation and not needed - self._found - self._new:
+        stock = self._stock
+        needed = stock.found.union(rely_on)
+        if self._database.setting("generation") == self._generation and not needed - stock.found - stock.new:
             return
-        self._packs.refresh()
-        lost = [
-            digest.hex()
-            for digest in needed - self._new
-            if not (self._packs.known(digest) or self._whole.recorded(digest) or self._inbox.has(digest))
-        ]
-        if lost:
+        if lost := stock.lost(needed):
             raise ReliedOnLost(lost)
 
     def _install(self, connection: sqlite3.Connection, packs: list[IndexedPack], index: bytes) -> set[str]:
@@ -427,12 +263,7 @@ class Intake:
         def place(name: str, target: str) -> None:
             folders.update(install(os.path.join(self.folder, name), os.path.join(self._root, target)))
 
-        for file in self._files:
-            # The file of an earlier writer of the same object stays. One without a row is a dead process's.
-            if not self._whole.recorded(file.digest):
-                place(str(file.digest), object_file(file.digest))
-                row = (bytes(file.digest), file.size, file.mtime_ns)
-                connection.execute("INSERT INTO files VALUES (?, ?, ?, 0)", row)
+        self._arriving.install(connection, place)
         for pack in packs:
             place(f"{pack.digest}.pack", pack_file(pack.digest))
         if index:
@@ -441,47 +272,3 @@ class Intake:
             entries = sum(len(pack.table.records) for pack in packs)
             connection.execute("INSERT OR IGNORE INTO indexes VALUES (?, ?)", (name, entries))
         return folders
-
-
-class BlobWriter:
-    """Receives one blob in pieces. Leaving the block without an error checks its digest and keeps it."""
-
-    def __init__(self, intake: Intake, expected: Digest, size: int, checked: bool) -> None:
-        self._intake = intake
-        self._expected = expected
-        self._size = size
-        self._hasher = None if checked else new_hasher()
-        self._temporary = intake._temporary()
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        self._fd = os.open(self._temporary, flags, 0o644)
-        self._written = 0
-
-    def write(self, content: bytes | memoryview) -> None:
-        """The next piece."""
-        if self._hasher is not None:
-            self._hasher.update(content)
-        write_all(self._fd, content)
-        self._written += len(content)
-
-    def __enter__(self) -> BlobWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if error is None:
-                self._finish()
-        finally:
-            os.close(self._fd)
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._temporary)
-
-    def _finish(self) -> None:
-        if self._written != self._size:
-            raise CorruptObject(
-                str(self._expected), "what was received", f"{self._written} bytes instead of {self._size}"
-            )
-        if self._hasher is not None and self._hasher.digest() != self._expected:
-            raise CorruptObject(str(self._expected), "what was received")
-        self._intake._keep(self._temporary, self._fd, self._expected)

@@ -18,7 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
-from hitsave.cache.intake import WHOLE_FROM, BlobWriter, Intake
+from hitsave.cache.arriving import BlobWriter
+from hitsave.cache.intake import WHOLE_FROM, Intake
 from hitsave.cache.overlap import Overlap
 from hitsave.errors import CorruptObject, MalformedObject, RemoteNotFound
 from hitsave.objects.digest import Digest, ObjectKind
