@@ -17,7 +17,14 @@ from hitsave.server.pages.catalogue.evaluations import EvaluationTables
 from hitsave.server.pages.catalogue.filling import Filling
 from hitsave.server.pages.catalogue.owners import Loss, OwnerTables
 from hitsave.server.pages.catalogue.tables import Tables
-from hitsave.server.pages.holdings import LARGEST_RECORD, Collected, Holdings, LocalHoldings, SharedHoldings
+from hitsave.server.pages.holdings import (
+    LARGEST_RECORD,
+    LARGEST_TREE,
+    Collected,
+    Holdings,
+    LocalHoldings,
+    SharedHoldings,
+)
 from hitsave.server.site import STORE, Site
 
 #: Rows on a page.
@@ -83,6 +90,13 @@ class Dashboard:
         if self.holdings.length(digest) > most:
             raise TooLarge(f"{digest.short} is too large to be read here")
         return self.holdings.contents.load(digest)
+
+    def extent(self, tree: Digest) -> tuple[int, int]:
+        """Bytes and number of files beneath a directory. Raises ObjectError, RemoteError."""
+        if self.holdings.length(tree) > LARGEST_TREE:
+            raise TooLarge(f"{tree.short} is too large to be read here")
+        entries = self.holdings.contents.children(tree).values()
+        return sum(entry.size for entry in entries), sum(entry.files for entry in entries)
 
     def collect(self, by: str, at_once: bool, patience: float, lost: Loss | None = None) -> None:
         """Begin a collection, of what was `lost` and else, unless one is under way, and wait a little for its end."""
