@@ -140,14 +140,24 @@ def _check_addable(workspace: Workspace, path: Path) -> None:
         raise WorkspaceError(f"{path}: holds the workspace itself; add folders within it")
     if above := workspace.dataset_above(path):
         raise WorkspaceError(f"{path}: lies in the dataset {above}; add that one")
-    if not pointer_path(path).is_file() and path.is_dir() and (inner := next(find_pointers(path), None)) is not None:
-        raise WorkspaceError(
-            f"{path}: holds the dataset {target_path(inner)}, which would become a part of it; "
-            f"remove {inner} first if that is meant, or add what lies beside it"
-        )
     if path.name == ".git":
         raise WorkspaceError(f"{path}: is git's own folder")
     check_pointer_name(path)
+    if path.is_dir() and not pointer_path(path).is_file():
+        _refuse_to_swallow(path)
+
+
+def _refuse_to_swallow(path: Path) -> None:
+    """Datasets within a folder that becomes one would be none any more."""
+    for place in find_pointers(path):
+        try:
+            load_pointer(place)
+        except (WorkspaceError, OSError):
+            continue  # A file that is only called like one.
+        raise WorkspaceError(
+            f"{path}: holds the dataset {target_path(place)}, which would become a part of it; "
+            f"remove {place} first if that is meant, or add what lies beside it"
+        )
 
 
 def _base_of(path: Path) -> Pointer | None:

@@ -133,7 +133,7 @@ def test_names_of_datasets(world: World) -> None:
     assert len(ben.do("show-ref").lines) == len(usable)
     digests, refs = zip(*(line.split(" ", 1) for line in ben.do("show-ref").lines), strict=True)
     assert ben.do("rev-parse", *refs).lines == list(digests)
-    ben.do("forget", *(os.path.join(b".", name) for name in usable))
+    ben.do("forget", "--all-versions", *(os.path.join(b".", name) for name in usable))
     assert ben.do("show-ref").lines == []
 
 

@@ -202,7 +202,7 @@ class _ByName:
         index = self._repository.cache.evaluations
         if not self._has_evaluations or not any(f".{each}".endswith(f".{name}") for each in index.names()):
             return None
-        return find_function(index, self._project, name)
+        return name if name in index.names() else find_function(index, self._project, name)
 
 
 def _of_function(repository: Repository, function: str, experiments: bool, project: str | None) -> list[RefName]:
