@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from hitsave.cache.store import Cache
-from hitsave.errors import ObjectError, ObjectNotFound
+from hitsave.errors import CorruptObject, ObjectError, ObjectNotFound
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.remotes.reading.stream import stream_blob
 from hitsave.remotes.reading.trees import Trees
@@ -30,10 +30,13 @@ def open_files(repository: Repository, words: Iterable[str]) -> list[Iterator[by
 
 
 def stream(cache: Cache, trees: Trees, digest: Digest) -> Iterator[bytes | memoryview]:
-    """The pieces of a blob, checked; nothing is kept. Raises ObjectNotFound, CorruptObject, RemoteError."""
+    """The pieces of a blob, checked; nothing is kept. What is damaged here comes from the remote.
+
+    Raises ObjectNotFound, CorruptObject, RemoteError.
+    """
     try:
         file = cache.open_blob(digest)
-    except ObjectNotFound:
+    except (ObjectNotFound, CorruptObject):
         if trees.shelf is None:
             raise
         yield from stream_blob(trees.shelf.reader, digest)

@@ -116,3 +116,16 @@ def test_hostile_names_are_quoted(world: World) -> None:
     ann.add()
     assert ann.do("ls", "data").lines == ['"bell\\007 and\\nbreak"']
     assert ann.do("cat", b"data/" + name).out == b"content"
+
+
+def test_what_is_damaged_here_is_printed_from_the_remote(world: World) -> None:
+    user = world.user(remote=True)
+    content = random.Random(1).randbytes(300_000)
+    user.write({"large": content})
+    digest = user.add()
+    user.do("push")
+    [file] = [path for path in (user.cache / "objects").rglob("*") if path.is_file()]
+    file.chmod(0o644)
+    file.write_bytes(content[:-1] + b"?")
+    assert user.do("cat", f"{digest}:large").out == content
+    assert user.do("cat", f"{digest}:large").out == content
