@@ -101,6 +101,8 @@ def test_runs_are_opened_without_scrolling_sideways(browser: Any, served: Served
         link = table.locator("tbody a").first
         box, frame = link.bounding_box(), table.bounding_box()
         assert frame["x"] <= box["x"] < box["x"] + box["width"] <= frame["x"] + frame["width"]
+        heights = "found => found.map(text => text.getBoundingClientRect().height).filter(height => height > 0)"
+        assert min(shown.page.locator("svg .grid text").evaluate_all(heights)) >= 10  # Large enough to be read.
         link.click()
         shown.page.wait_for_url("**/evaluations/*")
         shown.close()
