@@ -129,3 +129,17 @@ def test_what_is_damaged_here_is_printed_from_the_remote(world: World) -> None:
     file.write_bytes(content[:-1] + b"?")
     assert user.do("cat", f"{digest}:large").out == content
     assert user.do("cat", f"{digest}:large").out == content
+
+
+def test_a_directory_that_is_damaged_here_is_listed_from_the_remote(world: World) -> None:
+    user = world.user(remote=True)
+    user.write({"inner/a": b"1", "inner/b": b"2"})
+    digest = user.add()
+    user.do("push")
+    listed = user.do("ls", "-R", digest).lines
+    for pack in user.cache.rglob("*.pack"):
+        content = bytearray(pack.read_bytes())
+        content[40] ^= 1
+        pack.chmod(0o644)
+        pack.write_bytes(content)
+    assert user.do("ls", "-R", digest).lines == listed

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from hitsave.cache.store import Cache
-from hitsave.errors import ObjectNotFound, RemoteCorrupt
+from hitsave.errors import CorruptObject, ObjectNotFound, RemoteCorrupt
 from hitsave.objects.digest import Digest
 from hitsave.objects.encoding import decode_tree
 from hitsave.objects.model import EntryKind
@@ -38,12 +38,15 @@ class Trees:
         self._known.update(trees)
 
     def load(self, digest: Digest) -> bytes:
-        """The encoding of a tree. Raises ObjectNotFound, CorruptObject, RemoteError."""
+        """The encoding of a tree. What is damaged here comes from the remote.
+
+        Raises ObjectNotFound, CorruptObject, RemoteError.
+        """
         if digest in self._known:
             return self._known[digest]
         try:
             return self._cache.read(digest)
-        except ObjectNotFound:
+        except (ObjectNotFound, CorruptObject):
             if self.shelf is None:
                 raise
         self._known[digest] = self.shelf.reader.read(digest)
