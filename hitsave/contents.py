@@ -34,6 +34,7 @@ _MANY_ENTRIES = 20_000
 _LOADING = 64
 _ROOTS_KEPT = 4096
 _MOST_LINKS = 40
+_LONGEST_LINK = 64 << 10
 
 Answer = TypeVar("Answer")
 
@@ -130,7 +131,7 @@ class Contents:
                     return None
                 if inner.kind is EntryKind.SYMLINK:
                     links += 1
-                    target = self.load(inner.digest)
+                    target = self.link_target(inner.digest)
                     if links > _MOST_LINKS or target.startswith(b"/"):
                         return None
                     pending.extendleft(reversed(target.split(b"/")))
@@ -147,7 +148,18 @@ class Contents:
             return known
         with self._loading[hash(tree) % _LOADING]:  # Of those who want it at once, one loads it.
             known = self._kept(tree)
-            return self._keep(tree, self.load(tree)) if known is None else known
+            return self._keep(tree, self._load_tree(tree)) if known is None else known
+
+    def _load_tree(self, tree: Digest) -> bytes:
+        """What is a file, of any length, is not read to find that it is no tree. Raises as `load`."""
+        info = self._cache.info(tree)
+        if info is not None:
+            is_tree = info.kind is ObjectKind.TREE
+        else:
+            is_tree = self._remote() is None or self._there(lambda parts: parts.kind(tree)) is ObjectKind.TREE
+        if not is_tree:
+            raise ObjectError(f"{tree.short} is no directory")
+        return self.load(tree)
 
     def _kept(self, tree: Digest) -> Mapping[bytes, TreeEntry] | None:
         with self._lock:
@@ -183,6 +195,12 @@ class Contents:
     def load(self, digest: Digest) -> bytes:
         """A small object. Raises ObjectNotFound, CorruptObject, RemoteError."""
         return self._here_or_there(lambda: self._cache.read(digest), lambda parts: parts.reader.read(digest))
+
+    def link_target(self, blob: Digest) -> bytes:
+        """Where a symbolic link leads. Raises as `load`, and ObjectError for what is too long to be one."""
+        if self.size(blob) > _LONGEST_LINK:
+            raise ObjectError(f"{blob.short} is no symbolic link: no system has one that is so long")
+        return self.load(blob)
 
     # -- blobs
 

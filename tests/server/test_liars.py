@@ -29,6 +29,7 @@ from hitsave.server.public import archives
 from hitsave.server.public.archives import ARCHIVES, Content, archive_pieces
 from hitsave.server.settings import ServerLimits
 from hitsave.server.streaming import Torn
+from tests.remotes.content import noise
 from tests.server.inprocess import CREATE, Running, running
 from tests.server.pages.exhibits import Visitor, add_tree, put
 from tests.server.pages.places import Place
@@ -117,6 +118,35 @@ def test_a_file_of_another_size_than_its_entry_says(tmp_path: Path, size: int) -
 def forms_by_bytes(server: Running, digest: Digest) -> list[int]:
     """The statuses; what follows need not be what was said."""
     return [status(raw(server, head("GET", f"/public/{digest}{form}"))) for form in ("", "/", ".zip", ".tar.zst", "/a")]
+
+
+@pytest.mark.parametrize("kind", [EntryKind.TREE, EntryKind.SYMLINK])
+def test_a_file_that_is_said_to_be_small_is_not_read_whole(
+    tmp_path: Path, kind: EntryKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = noise(3 << 20)
+
+    def make(intake: Intake) -> list[Ref]:
+        entry = TreeEntry(b"a", kind, put(intake, large).digest, 5)
+        return shared(intake.add(ObjectKind.TREE, encode_tree(tree_from([entry]))))
+
+    with holding(tmp_path, make) as (server, digest), logged() as records:
+        contents, loaded = server.site.repository.contents, list[Digest]()
+        load = contents.load
+
+        def load_and_note(wanted: Digest) -> bytes:
+            loaded.append(wanted)
+            return load(wanted)
+
+        monkeypatch.setattr(contents, "load", load_and_note)
+        visitor = Visitor.with_role(server, Role.ADMIN)
+        for page in (*PAGES, f"/objects/{digest}", f"/objects/{digest}/a", f"/objects/{digest}/a/b"):
+            assert visitor.get(page).status in (200, 404)
+        for form in ("", "/", ".zip", ".tar.zst", "/a", "/a/b"):
+            assert status(raw(server, head("GET", f"/public/{digest}{form}"))) in (200, 404, 502)
+        assert loaded.count(digest) == 1
+        assert blob_digest(large) not in loaded
+    assert faults(records) == []
 
 
 def test_a_ref_of_another_kind_than_what_it_names(tmp_path: Path) -> None:
@@ -297,7 +327,7 @@ def test_many_small_files_are_sent_together(tmp_path: Path) -> None:
         source = server.site.repository.contents
         entries = list(source.children(digest).items())
         for kind in ARCHIVES:
-            pieces = list(archive_pieces(kind, entries, Content(source.open, source.load), "top", 5))
+            pieces = list(archive_pieces(kind, entries, Content(source.open, source.link_target), "top", 5))
             assert len(pieces) < 20
 
 

@@ -89,6 +89,11 @@ class Parts:
         self._outlines: OrderedDict[Digest, Outline] = OrderedDict()
         self._lock = threading.Lock()
 
+    def kind(self, digest: Digest) -> ObjectKind:
+        """What an object is. Raises ObjectNotFound, RemoteError."""
+        kind = self.reader.locate(digest).kind
+        return ObjectKind.BLOB if kind == EntryKindInPack.RECIPE else ObjectKind(kind)
+
     def size(self, blob: Digest) -> int:
         """The bytes of a blob. Raises ObjectNotFound, ObjectError where it is something else, RemoteError."""
         return self._outline(blob).size

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
@@ -12,14 +13,12 @@ from starlette.routing import BaseRoute, Route
 
 from hitsave.errors import MalformedObject, ObjectError
 from hitsave.objects.digest import Digest, ObjectKind
-from hitsave.objects.encoding import decode_tree
 from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.objects.refs import public_ref
 from hitsave.server.access import Role, requires
 from hitsave.server.pages.catalogue.owners import RefRow
 from hitsave.server.pages.dashboard import Dashboard, in_thread, not_found, page_number
 from hitsave.server.pages.experiments import digest_of
-from hitsave.server.pages.holdings import LARGEST_TREE
 from hitsave.server.pages.links import SHARED
 from hitsave.server.pages.previews import LARGEST_IMAGE, Preview, image_type, preview
 from hitsave.server.pages.rendering import INERT, render
@@ -27,6 +26,8 @@ from hitsave.server.paths import any_path
 from hitsave.server.streaming import stream
 
 _ENTRIES = 200
+#: Entries of a directory beyond which they stand in their own order.
+_MOST_SORTED = 20_000
 _PIECE = 1 << 20
 _OWNERS = 20
 _MOST_OWNERS = 1000
@@ -77,8 +78,7 @@ def _root_entry(dashboard: Dashboard, root: Digest) -> TreeEntry:
     contents = dashboard.holdings.contents
     if kind is ObjectKind.BLOB:
         return TreeEntry(b"", EntryKind.FILE, root, contents.size(root))
-    tree = decode_tree(dashboard.load(root, LARGEST_TREE))
-    return TreeEntry(b"", EntryKind.TREE, root, tree.size, tree.files)
+    return TreeEntry(b"", EntryKind.TREE, root, *dashboard.extent(root))
 
 
 @requires(Role.READ)
@@ -119,13 +119,14 @@ def _name_of(owners: list[RefRow], digest: Digest) -> bytes:
 
 def _directory(dashboard: Dashboard, found: Found, page: int) -> dict[str, Any]:
     try:
-        entries = list(dashboard.holdings.contents.children(found.entry.digest).values())
+        children = dashboard.holdings.contents.children(found.entry.digest)
     except ObjectError:
         raise not_found("directory here; perhaps only a part of it was fetched") from None
-    # Directories come first, as everywhere.
-    entries.sort(key=lambda entry: (entry.kind is not EntryKind.TREE, entry.name))
-    some = entries[(page - 1) * _ENTRIES : page * _ENTRIES]
-    return {"entries": some, "total": len(entries), "PAGE": _ENTRIES}
+    first, last = (page - 1) * _ENTRIES, page * _ENTRIES
+    entries: Iterable[TreeEntry] = children.values()
+    if len(children) <= _MOST_SORTED:  # Directories come first, as everywhere.
+        entries = sorted(entries, key=lambda entry: (entry.kind is not EntryKind.TREE, entry.name))
+    return {"entries": list(islice(entries, first, last)), "total": len(children), "PAGE": _ENTRIES}
 
 
 def _preview(dashboard: Dashboard, found: Found, name: bytes) -> Preview | None:

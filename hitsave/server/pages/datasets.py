@@ -12,7 +12,6 @@ from starlette.routing import BaseRoute, Route
 from hitsave.contents import Contents
 from hitsave.errors import ObjectError
 from hitsave.objects.digest import Digest, ObjectKind
-from hitsave.objects.encoding import decode_tree
 from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.objects.refs import Namespace
 from hitsave.server.access import Role, requires
@@ -21,7 +20,6 @@ from hitsave.server.pages.catalogue.evaluations import MOST_COUNTED
 from hitsave.server.pages.catalogue.owners import RefRow
 from hitsave.server.pages.dashboard import PAGE, Dashboard, in_thread, not_found, page_number
 from hitsave.server.pages.experiments import digest_of
-from hitsave.server.pages.holdings import LARGEST_TREE
 from hitsave.server.pages.rendering import render
 from hitsave.snapshots.diff import Change, ChangeKind, bring_differing, diff_trees
 
@@ -57,8 +55,7 @@ def _extent(dashboard: Dashboard, ref: RefRow) -> tuple[int | None, int | None]:
     """Bytes and number of files; None where the object cannot be read."""
     try:
         if ref.kind is ObjectKind.TREE:
-            tree = decode_tree(dashboard.load(ref.digest, LARGEST_TREE))
-            return tree.size, tree.files
+            return dashboard.extent(ref.digest)
         return (ref.size if ref.size is not None else dashboard.holdings.contents.size(ref.digest)), 1
     except dashboard.holdings.faults:
         return None, None
@@ -109,7 +106,7 @@ async def show_changes(request: Request) -> Response:
         contents = dashboard.holdings.contents
         try:
             for root in (old, new):
-                dashboard.load(root, LARGEST_TREE)
+                dashboard.extent(root)
             bring_differing(old, new, contents.load, contents.bring)
             changes, counts = differences(contents, old, new)
         except ObjectError:

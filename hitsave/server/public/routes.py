@@ -163,7 +163,7 @@ def _tree_list(request: Request, source: Published, digest: Digest) -> Response:
 
 
 def _archive(request: Request, source: Published, found: Found, kind: str) -> Response:
-    content = Content(source.contents.open, source.contents.load)
+    content = Content(source.contents.open, source.contents.link_target)
     pieces = archive_pieces(kind, source.walk(found.entry.digest), content, found.name, found.ref.created)
     headers = {**_OPEN, **INERT, "Content-Disposition": disposition(f"{found.name}.{kind}", shown=False)}
     return stream(request, pieces, 200, headers, MEDIA_TYPES[kind])
