@@ -71,10 +71,6 @@ def test_what_is_accepted_is_told_to_programs(tom: User) -> None:
     assert tom.do("accept", "fit", "--json").json["from"] == done["code"]
 
 
-def test_a_merge_that_needs_somebody_is_told_to_programs(tom: User) -> None:
-    assert tom.do("resolve", "--json").json == []
-
-
 def test_a_hook_of_ones_own_is_told_and_an_error(tom: User) -> None:
     hook = tom.workspace / ".git" / "hooks" / "pre-push"
     hook.parent.mkdir(exist_ok=True)

@@ -92,6 +92,7 @@ def test_a_file_that_both_sides_changed_is_a_conflict(ann: User) -> None:
         assert f"data.hitsave: holds a merge conflict (ours is {ours[:12]}, theirs {theirs[:12]})" in said
     assert "holds a merge conflict" in ann.refused("add", "data")
     assert ann.run("resolve").code == 1
+    assert ann.run("resolve", "--json").json == [{"path": str(ann.data), "digest": None, "conflicts": ["a"]}]
     assert "holds a merge conflict" in ann.run("status").said
     assert "one of --ours and --theirs" in ann.refused("resolve", "--ours", "--theirs", code=2)
     assert "our version of 1 path; 'git add data.hitsave'" in ann.do("resolve", "--ours").said
