@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from hitsave.errors import WorkspaceError
 from hitsave.exchange import repairing
 from hitsave.objects.refs import Ref
 from hitsave.remotes.reading.fetch import Fetched
@@ -68,8 +69,20 @@ def pointers_at(repository: Repository, revision: str, paths: Iterable[Path]) ->
         if absolute == root or beneath:
             places.update(dict.fromkeys(beneath))
         else:
+            _refuse_inside(repository, revision, absolute)
             places[pointer] = None
     return {target_path(place): _pointer_at(root, revision, place) for place in places}
+
+
+def _refuse_inside(repository: Repository, revision: str, path: Path) -> None:
+    """Datasets go back as a whole, or by patterns, since their pointer files do."""
+    above = None if is_pointer(path) else repository.workspace.dataset_above(path)
+    if above is not None and not pointer_path(path).is_file():
+        place, inner = os.path.relpath(above), path.relative_to(above).as_posix()
+        raise WorkspaceError(
+            f"{path}: lies in the dataset {place}; "
+            f"'hitsave checkout {revision} --include /{inner} {place}' brings that part of it"
+        )
 
 
 def _pointer_at(root: Path, revision: str, place: Path) -> Pointer:
