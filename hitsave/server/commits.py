@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -39,10 +40,11 @@ from hitsave.server.admission import (
     may_be_dropped,
     may_be_given_back,
 )
-from hitsave.server.refchanges import changed_names
+from hitsave.server.refchanges import ChangedRef, Records, changed_refs
 
-#: So many refs are looked up at once; of so few, no others are decoded.
+#: So many refs are judged at once; and of so few, no others are decoded.
 _REFS_AT_ONCE = 500
+_FEW_REFS = 1000
 
 
 class Admitted(NamedTuple):
@@ -211,7 +213,7 @@ class _Judged:
             for before, after in was:
                 if after is not None and may_be_given_back(before, after, before.digest in there):
                     self._check_own_there([after])
-                    changed.remove((before, after))  # Nobody needs to ask about that.
+                    changed.remove(ChangedRef(before, after))  # Nobody needs to ask about that.
                     continue
                 own = owned.get(snapshot_ref(before.digest))
                 if after is not None or not may_be_dropped(before.name, before, own):
@@ -219,7 +221,7 @@ class _Judged:
                     raise Inadmissible(f"to {what} the ref {before.name}", needs_admin=True)
             self._note(changed)
 
-    def _note(self, changed: Iterable[tuple[Ref | None, Ref | None]]) -> None:
+    def _note(self, changed: Iterable[ChangedRef]) -> None:
         """Keep in mind what is made public or private, and what is dropped."""
         for before, after in changed:
             if before is None:
@@ -244,14 +246,20 @@ class _Judged:
         except (RemoteCorrupt, MalformedObject):
             self.dropped = None
 
-    def _changed(self) -> Iterator[list[tuple[Ref | None, Ref | None]]]:
-        """The refs of which changed segments tell something else, as they are and as they will be, some at a time."""
+    def _changed(self) -> Iterator[list[ChangedRef]]:
+        """The refs that changed segments hold otherwise, as they are and as they will be, some at a time."""
         self._load_new_refs()
         old, new = changed_files(self._newest.ref_files, self._commit.refs)
-        names = changed_names(*([self._records(file) for file in files] for files in (old, new)))
-        while some := [*islice(names, _REFS_AT_ONCE)]:
-            before, after = self._newest.held_of(some), self._after.held_of(some)
-            yield [(before.get(name), after.get(name)) for name in some]
+        same = self._commit.refs[: len(self._commit.refs) - len(new)]
+        if sum(file.entries for file in (*old, *new)) <= _FEW_REFS:
+            names = {name for file in (*old, *new) for name, _ in self._records(file)}
+            held = View(self._remote.files, replace(self._commit, refs=same), None).held_of(names)
+            common: list[Records] = [sorted(held.items())]
+        else:  # To look them up one by one would take longer than to go through all.
+            common = [self._records(file) for file in same]
+        changed = changed_refs(common, *([self._records(file) for file in files] for files in (old, new)))
+        while some := [*islice(changed, _REFS_AT_ONCE)]:
+            yield some
 
     def _records(self, file: StoredFile) -> Iterator[tuple[RefName, Ref | None]]:
         return self._remote.files.ref_table(file).records()

@@ -1,4 +1,4 @@
-"""Which refs two lists of ref segments may disagree about: record by record, so that memory does not grow with them."""
+"""Which refs two lists of ref segments disagree about: record by record, so that memory does not grow with them."""
 
 from __future__ import annotations
 
@@ -6,25 +6,39 @@ import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
+from typing import NamedTuple
 
 from hitsave.objects.refs import Ref, RefName
 
 #: The records of one segment, ascending by name.
 Records = Iterable[tuple[RefName, Ref | None]]
-_Told = tuple[str, int, int, RefName, Ref | None]
+#: Those sides that a record is told on, and where its segment stands there.
+_Told = tuple[str, int, tuple[int, ...], RefName, Ref | None]
 
 
-def changed_names(before: Sequence[Records], after: Sequence[Records]) -> Iterator[RefName]:
-    """The names, ascending, of which the last record in `before` is not that in `after`, or is in one of them only."""
-    told = [_told(side, at, records) for side, lists in enumerate((before, after)) for at, records in enumerate(lists)]
+class ChangedRef(NamedTuple):
+    """A ref as it was and as it is; None where there was or is none."""
+
+    before: Ref | None
+    after: Ref | None
+
+
+def changed_refs(
+    common: Sequence[Records], before: Sequence[Records], after: Sequence[Records]
+) -> Iterator[ChangedRef]:
+    """The refs, ascending by name, that `common` and then `before` hold otherwise than `common` and then `after`."""
+    told = [_told((0, 1), at, records) for at, records in enumerate(common)]
+    for side, segments in enumerate((before, after)):
+        told += [_told((side,), len(common) + at, records) for at, records in enumerate(segments)]
     for _, group in groupby(heapq.merge(*told), itemgetter(0)):
-        last: list[tuple[Ref | None] | None] = [None, None]
-        for _, side, _, changed, ref in group:  # Later segments come later, and overrule.
-            name, last[side] = changed, (ref,)
-        if last[0] != last[1]:
-            yield name
+        held: list[Ref | None] = [None, None]
+        for _, _, sides, _, ref in group:  # Later segments come later, and overrule.
+            for side in sides:
+                held[side] = ref
+        if held[0] != held[1]:
+            yield ChangedRef(*held)
 
 
-def _told(side: int, at: int, records: Records) -> Iterator[_Told]:
+def _told(sides: tuple[int, ...], at: int, records: Records) -> Iterator[_Told]:
     for name, ref in records:
-        yield str(name), side, at, name, ref
+        yield str(name), at, sides, name, ref

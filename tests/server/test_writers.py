@@ -18,8 +18,9 @@ from hitsave.remotes.commits.keys import commit_key, index_key, pack_key, refs_k
 from hitsave.remotes.commits.log import Remote
 from hitsave.remotes.commits.sessions import Session
 from hitsave.remotes.commits.view import View
+from hitsave.server import commits
 from hitsave.server.access import Role
-from hitsave.server.refchanges import changed_names
+from hitsave.server.refchanges import changed_refs
 from hitsave.server.settings import ServerLimits
 from tests.remotes.content import format_record
 from tests.server.inprocess import Running, running
@@ -147,7 +148,7 @@ def test_a_dropped_ref_that_is_named_again_holds_what_is_there(setting_of_two: S
     assert held(setting_of_two) == [ref]
 
 
-def test_which_names_two_lists_of_segments_tell_apart() -> None:
+def test_which_refs_two_lists_of_segments_tell_apart() -> None:
     one, two, three = (
         Ref(snapshot_ref(blob_digest(text)), blob_digest(text), ObjectKind.BLOB) for text in (b"1", b"2", b"3")
     )
@@ -157,17 +158,39 @@ def test_which_names_two_lists_of_segments_tell_apart() -> None:
         records: list[tuple[RefName, Ref | None]] = [(ref.name, ref) for ref in refs]
         return sorted(records + [(ref.name, None) for ref in dropped], key=lambda record: record[0])
 
-    def told(
-        before: list[list[tuple[RefName, Ref | None]]], after: list[list[tuple[RefName, Ref | None]]]
-    ) -> set[RefName]:
-        return set(changed_names(before, after))
+    gone = segment(dropped=(one,))
+    both = segment(one, two)
+    for common in ([], [segment(three)], [segment(three), segment(dropped=(three,))]):
+        assert list(changed_refs(common, [segment(one), segment(two)], [both])) == []
+        assert list(changed_refs(common, [segment(one), segment(changed)], [segment(changed)])) == []
+        assert list(changed_refs(common, [segment(one), gone], [gone])) == []
+        assert list(changed_refs(common, [segment(one), gone], [])) == []
+        assert list(changed_refs(common, [segment(changed)], [segment(changed), segment(one)])) == [(changed, one)]
+        assert list(changed_refs(common, [segment(one)], [segment(one), gone])) == [(one, None)]
+        assert set(changed_refs(common, [both], [segment(two)])) == {(one, None)}
+    assert list(changed_refs([segment(one)], [], [segment(changed)])) == [(one, changed)]
+    assert list(changed_refs([segment(one)], [gone], [])) == [(None, one)]
+    assert list(changed_refs([both], [], [gone, segment(one)])) == []
+    assert list(changed_refs([], [], [both])) == [(None, ref) for ref in sorted((one, two), key=lambda ref: ref.name)]
 
-    assert told([segment(one), segment(two)], [segment(one, two)]) == set()
-    assert told([segment(one), segment(changed)], [segment(changed)]) == set()
-    assert told([segment(one), segment(changed)], [segment(changed), segment(one)]) == {one.name}
-    assert told([segment(one)], [segment(one), segment(dropped=(one,))]) == {one.name}
-    assert told([segment(one), segment(dropped=(one,))], [segment(dropped=(one,))]) == set()
-    assert told([segment(one, two)], [segment(two, three)]) == {one.name, three.name}
+
+@pytest.mark.parametrize("few", [0, 1000])
+def test_few_and_many_refs_are_judged_alike(
+    server: Running, tmp_path_factory: pytest.TempPathFactory, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commits, "_FEW_REFS", few)
+    setting = Setting(server, tmp_path_factory.mktemp("alike"))
+    refs = setting.push(b"one", b"two", b"three")
+    for ref in refs:
+        with pytest.raises(RemoteRefused, match="drop the ref"):
+            with_refs(setting, {ref.name: None})
+        with pytest.raises(RemoteRefused, match="change the ref"):
+            with_refs(setting, {ref.name: replace(ref, by="mallory")})
+        with pytest.raises(RemoteRefused, match="drop the ref"):
+            with_refs(setting, {other.name: other for other in refs if other != ref}, instead=3)
+    with_refs(setting, {ref.name: ref for ref in refs}, instead=3)
+    assert {*held(setting)} == {*refs}
+    setting.machine.cache.close()
 
 
 # -- commits
