@@ -61,7 +61,7 @@ def test_paths_at_a_revision_are_seen_from_the_top(history: User) -> None:
 
 def test_a_part_goes_back_by_a_pattern(history: User) -> None:
     said = history.refused("checkout", "HEAD~2", "data/sub")
-    assert "data/sub: lies in the dataset data; 'hitsave checkout HEAD~2 --include /sub'" in said
+    assert "data/sub: lies in the dataset data; 'hitsave checkout HEAD~2 --include /sub data'" in said
     history.do("checkout", "HEAD~2", "--include", "/a.txt", "data")
     assert (history.data / "a.txt").read_bytes() == b"first\n"
 
