@@ -96,20 +96,12 @@ def command(
     if remote is not None and _REF_PART.search(remote):  # `--remote NAME`: the name of a ref, of the default remote.
         names, remote = (remote, *names), DEFAULT_REMOTE
     policy = _Policy(last, within, in_git)
-    if policy and experiments:
-        raise click.UsageError("no policy forgets experiments; name their function without one")
-    if policy and all_versions:
-        raise click.UsageError("a policy chooses among versions, and --all-versions takes all; give one of them")
-    if snapshots and not policy:
-        raise click.UsageError(f"--snapshots goes with a policy ({_ALL})")
-    if not names and not policy:
-        raise click.UsageError(f"Missing argument: name what to forget, or give a policy ({_ALL})")
+    _check_usage(policy, names, experiments, all_versions, snapshots)
     repository = session.repository
-    upkeep = None if remote is None else repository.upkeep(remote)
+    upkeep = repository.upkeep(remote) if remote is not None else None
     judged = _judge(repository, upkeep, names, (snapshots, everything), policy) if policy else []
     going = [each.verdict.version.name for each in judged if not each.verdict.stays]
-    by_name = _ByName(repository, upkeep, experiments, everything, all_versions)
-    wanted = going if policy else list(dict.fromkeys(ref for name in names for ref in by_name.find(name)))
+    wanted = going or _ByName(repository, upkeep, experiments, everything, all_versions).all(() if policy else names)
     freed = _freed(repository, wanted) if dry_run and policy and upkeep is None else None
     if not dry_run:
         wanted = _forget(repository, upkeep, wanted)
@@ -137,6 +129,19 @@ class _Policy(NamedTuple):
         return self != (None, None, False)
 
 
+def _check_usage(
+    policy: _Policy, names: tuple[str, ...], experiments: bool, all_versions: bool, snapshots: bool
+) -> None:
+    if policy and experiments:
+        raise click.UsageError("no policy forgets experiments; name their function without one")
+    if policy and all_versions:
+        raise click.UsageError("a policy chooses among versions, and --all-versions takes all; give one of them")
+    if snapshots and not policy:
+        raise click.UsageError(f"--snapshots goes with a policy ({_ALL})")
+    if not names and not policy:
+        raise click.UsageError(f"Missing argument: name what to forget, or give a policy ({_ALL})")
+
+
 def _summary(number: int, stay: str, dry_run: bool, freed: int | None, there: str) -> str:
     refs = count(number, "ref")
     if dry_run:
@@ -159,6 +164,10 @@ class _ByName:
         self._experiments = experiments
         self._project = None if everything else repository.project.quoted
         self._all_versions = all_versions
+
+    def all(self, names: Iterable[str]) -> list[RefName]:
+        """The refs of all these names, each once. Raises RefError."""
+        return list(dict.fromkeys(ref for name in names for ref in self.find(name)))
 
     def find(self, name: str) -> list[RefName]:
         """The refs of one name. Raises RefError."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +12,11 @@ from hitsave.cli.output import emit_json, json_option, named_remote_option, part
 from hitsave.cli.parts import find_completing, find_unmatched, tell_left_alone
 from hitsave.cli.session import Session, pass_session
 from hitsave.cli.shortfalls import describe_failures, failures_as_json, raise_only_one
+
+if TYPE_CHECKING:
+    from hitsave.exchange import PulledEvaluations
+    from hitsave.repository import Pulled
+    from hitsave.snapshots.checkout import CheckedOut
 
 
 @click.command("pull")
@@ -57,31 +63,13 @@ def command(
     unmatched = find_unmatched(repository, chosen, done.checked_out)
     failed = describe_failures(done.failed) + [text for text, is_named in unmatched.values() if is_named]
     if as_json:
-        checked_out = [
-            {"path": str(item.path), "digest": str(item.digest), "written": item.written, "removed": item.removed}
-            for item in done.checked_out
-        ]
-        emit_json(
-            {
-                "fetched": done.fetched._asdict(),
-                "checked_out": checked_out,
-                "evaluations": evaluations._asdict(),
-                **failures_as_json(done.failed),
-            }
-        )
+        emit_json(_as_json(done, evaluations))
         return session.fail(failed)
     tell_left_alone(session, chosen)
     for item in done.checked_out:
-        if item.path in unmatched:
-            text, is_named = unmatched[item.path]
-            if not is_named:
-                session.say(text)
-            continue
-        written = f"{count(item.written, 'file')} written, {show_size(item.size)}"
-        removed = f", {count(item.removed, 'file')} removed" if item.removed else ""
-        changed = item.written or item.removed
-        more = "; all of it is here now, and '--include' keeps to a part" if item.path in completing else ""
-        session.say(f"{show_path(item.path)}: {written + removed + more if changed else 'as it should be'}")
+        text, is_named = unmatched.get(item.path, (_describe(item, item.path in completing), False))
+        if not is_named:
+            session.say(text)
     fetched = done.fetched
     if fetched.received:
         session.say(
@@ -90,3 +78,25 @@ def command(
     if evaluations.new:
         session.say(f"{count(evaluations.new, 'evaluation')}: {show_size(evaluations.received)} received")
     return session.fail(failed)
+
+
+def _as_json(done: Pulled, evaluations: PulledEvaluations) -> dict[str, Any]:
+    checked_out = [
+        {"path": str(item.path), "digest": str(item.digest), "written": item.written, "removed": item.removed}
+        for item in done.checked_out
+    ]
+    return {
+        "fetched": done.fetched._asdict(),
+        "checked_out": checked_out,
+        "evaluations": evaluations._asdict(),
+        **failures_as_json(done.failed),
+    }
+
+
+def _describe(item: CheckedOut, is_completed: bool) -> str:
+    """What was written and removed; `is_completed`: it was a part, and is no more."""
+    if not (item.written or item.removed):
+        return f"{show_path(item.path)}: as it should be"
+    removed = f", {count(item.removed, 'file')} removed" if item.removed else ""
+    more = "; all of it is here now, and '--include' keeps to a part" if is_completed else ""
+    return f"{show_path(item.path)}: {count(item.written, 'file')} written, {show_size(item.size)}{removed}{more}"
