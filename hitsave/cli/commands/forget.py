@@ -73,9 +73,9 @@ def command(
     """Drop refs by name or by policy, so that 'hitsave gc' may collect what nobody else owns.
 
     NAME is a ref as 'hitsave show-ref' prints it, whose digest may be abbreviated; or PATH@DIGEST, one version of a
-    dataset; or a digest that one ref alone holds; or PATH, a dataset that has one version, which its pointer file does
-    not name; or, where no ref is called so, the name of a function, as in train.fit or fit: then all that this project
-    keeps of it, except experiments. 'hitsave undo' brings them back.
+    dataset; or a digest that one ref alone holds; or PATH, a dataset that has one version; or, where
+    no ref is called so, the name of a function, as in train.fit or fit: then all that this project keeps of it, except
+    experiments. 'hitsave undo' brings them back.
 
     With a policy, a version stays that any of the policies keeps, and what is left goes. PATH is a dataset, its pointer
     file, or a folder with datasets; without one, all datasets of this project are meant, and never those of others.
@@ -184,7 +184,7 @@ class _ByName:
             more = ", ..." if len(versions) > 5 else ""
             raise RefError(f"{name} could be {shown}{more}; name one of them, or --all-versions forgets them all")
         if versions:
-            self._refuse_present(name, versions[0].digest)
+            self._note_present(name, versions[0].digest)
         try:
             return [self._repository.names.ref_named(name, self._held)]
         except RefError:
@@ -193,18 +193,14 @@ class _ByName:
                 raise
         return _of_function(self._repository, function, self._experiments, self._project)
 
-    def _refuse_present(self, name: str, digest: Digest) -> None:
-        """What a pointer file names is not forgotten by the mere name of its dataset. Raises RefError."""
-        from hitsave.errors import RefError
+    def _note_present(self, name: str, digest: Digest) -> None:
+        """Who forgets a dataset by its mere name may not have thought of the pointer file that names it."""
         from hitsave.snapshots.pointer import load_pointer, pointer_path, target_path
 
         path = Path(os.path.abspath(name))
         place = path if path.is_file() and target_path(path) != path else pointer_path(path)
         if place.is_file() and load_pointer(place).digest == digest:
-            raise RefError(
-                f"{name}: its pointer file names this version; "
-                f"'hitsave forget {show_path(target_path(place))}@{digest.short}' forgets it all the same"
-            )
+            self._repository.progress.note(f"{name}: its pointer file still names what is forgotten")
 
     def _function(self, name: str) -> str | None:
         """The function that is called so; None where there is none. Raises RefError where it could be several."""
