@@ -1,7 +1,7 @@
 """Empties the cache of what a remote has as well: this machine forgets it, and nobody else does.
 
-A remote that holds a ref has all that it needs, so a ref goes from here where some remote holds the same one. The others
-stay, unless they are given up. What was cleared does not count as forgotten: no `gc --remote` drops it there.
+A remote that holds a ref has all that it needs, so a ref goes from here where some remote holds the same one. The
+others stay, unless they are given up. What was cleared does not count as forgotten: no `gc --remote` drops it there.
 """
 
 from __future__ import annotations

@@ -36,7 +36,6 @@ def test_that_a_pointer_file_names_what_is_forgotten_is_noted(ann: User) -> None
     assert "pointer file" not in ann.do("forget", "data").said
 
 
-
 def test_undo_says_whose_it_is(world: World, ann: User) -> None:
     ann.add()
     other = world.user("ben", git=False)

@@ -152,7 +152,7 @@ def test_a_host_that_stumbles_is_asked_again(world: World, host: StaticHost, ann
 def test_who_publishes_is_asked_about_rights(world: World, host: StaticHost, ann: User) -> None:
     assert "--yes" in ann.refused("snapshot", "--public", "data", code=2)
     assert keys(world) == []
-    for word, code in (("n\n", 130), ("y\n", 0)):
+    for word, code in (("n\n", 1), ("y\n", 0)):
         master, slave = pty.openpty()
         command = [sys.executable, "-m", "hitsave", "snapshot", "--public", "data/big"]
         with subprocess.Popen(

@@ -185,6 +185,7 @@ class _ByName:
             raise RefError(f"{name} could be {shown}{more}; name one of them, or --all-versions forgets them all")
         if versions:
             self._note_present(name, versions[0].digest)
+            return [versions[0].name]
         try:
             return [self._repository.names.ref_named(name, self._held)]
         except RefError:

@@ -41,9 +41,15 @@ def test_a_session_is_good_at_both_until_it_ends(servers: tuple[Running, Running
     one, two = servers
     here = Visitor.with_role(one, Role.ADMIN)
     there = at(two, here)
-    csrf = there.get("/keys").field("csrf")
+    page = there.get("/keys")
+    csrf = page.field("csrf")
     assert here.get("/keys").field("csrf") == csrf
-    assert there.post("/keys", {"csrf": csrf, "label": "made there", "role": "read", "days": ""}).status == 201
+    assert (
+        there.post(
+            "/keys", {"csrf": csrf, "id": page.field("id"), "label": "made there", "role": "read", "days": ""}
+        ).status
+        == 201
+    )
     assert "made there" in here.get("/keys").text
     assert there.post("/logout", {"csrf": csrf}).status == 303
     assert here.get("/keys").status == 303
