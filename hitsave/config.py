@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import platformdirs
 
 from hitsave.errors import ConfigError, suggest
+from hitsave.gitnames import repository_name
 from hitsave.limits import Limits, parse_age, parse_count, parse_limits, parse_size
 
 SYMLINKS = ("ignore", "store", "follow")
@@ -293,22 +294,7 @@ def _project_name(workspace: Path) -> str:
     named = project.get("name") if isinstance(project, dict) else None
     if isinstance(named, str) and named:
         return named
-    return _origin_name(workspace) or workspace.name.encode("utf-8", "replace").decode() or "root"
-
-
-def _origin_name(workspace: Path) -> str:
-    try:
-        lines = (workspace / ".git" / "config").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
-    section = ""
-    for line in map(str.strip, lines):
-        if line.startswith("["):
-            section = line
-        elif section == '[remote "origin"]' and line.partition("=")[0].strip() == "url":
-            url = line.partition("=")[2].strip().rstrip("/")
-            return url.replace("\\", "/").replace(":", "/").rpartition("/")[2].removesuffix(".git")
-    return ""
+    return repository_name(workspace)
 
 
 # -- changing them

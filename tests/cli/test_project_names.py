@@ -119,3 +119,25 @@ def test_push_says_what_is_neither_here_nor_there(world: World, ann: User) -> No
     pushed = ben.do("push")
     assert "data: what its pointer file names is neither wholly here nor in origin" in pushed.said
     assert pushed.said.endswith(f"\nnothing was sent to origin ({world.remote})\n")
+
+
+def test_work_trees_are_of_one_project(world: World) -> None:
+    """Beside the repository or elsewhere, with a remote of git's or without."""
+    ann = world.user()
+    ann.write({"a": b"a"})
+    ann.add()
+    git(ann.workspace, "add", "-A")
+    git(ann.workspace, "commit", "-qm", "data")
+    tree = world.root / "beside"
+    git(ann.workspace, "worktree", "add", "-q", str(tree))
+
+    def names() -> set[str]:
+        return {ann.do("config", "get", "project", folder=folder).text.strip() for folder in (ann.workspace, tree)}
+
+    assert names() == {"project"}
+    git(ann.workspace, "remote", "add", "origin", "git@example.org:team/cats.git")
+    assert names() == {"cats"}
+    git(ann.workspace, "config", "remote.origin.url", ".")
+    assert names() == {"project"}
+    ann.do("checkout", folder=tree)
+    assert (tree / "data/a").read_bytes() == b"a"
