@@ -21,6 +21,7 @@ from hitsave.server.headers import SECURITY_HEADERS, SecurityHeaders
 from hitsave.server.patience import Patience
 from hitsave.server.public.published import Published
 from hitsave.server.site import Site
+from hitsave.server.store.state import Store
 
 #: What a folder says that is full, or broken, and a system that can open no more files.
 _NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE))
@@ -75,7 +76,7 @@ def create_application(site: Site) -> Starlette:
     )
     application.state.site = site
     application.state.readiness = health.Readiness(site)
-    application.state.store = store.Store(site)
+    application.state.store = Store(site)
     application.state.published = Published(site.repository)
     return application
 

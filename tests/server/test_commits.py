@@ -23,7 +23,7 @@ from hitsave.remotes.commits.log import Author, Remote
 from hitsave.remotes.commits.sessions import Session
 from hitsave.remotes.commits.view import View
 from hitsave.server.access import Role
-from hitsave.server.admission import Inadmissible, check_keeps_objects
+from hitsave.server.store.admission import Inadmissible, check_keeps_objects
 from tests.remotes.content import Machine, check_remote, keep, noise, put_folder
 from tests.server.inprocess import Running
 from tests.server.test_admission import make_pack

@@ -18,10 +18,10 @@ from hitsave.remotes.commits.keys import commit_key, index_key, pack_key, refs_k
 from hitsave.remotes.commits.log import Remote
 from hitsave.remotes.commits.sessions import Session
 from hitsave.remotes.commits.view import View
-from hitsave.server import commits
 from hitsave.server.access import Role
-from hitsave.server.refchanges import changed_refs
 from hitsave.server.settings import ServerLimits
+from hitsave.server.store import commits
+from hitsave.server.store.refchanges import changed_refs
 from tests.remotes.content import format_record
 from tests.server.inprocess import Running, running
 from tests.server.test_admission import pack_named, refs_named

@@ -22,8 +22,8 @@ from hitsave.packing.pack import ENTRY_RECORD, HEADER_SIZE, NONCE_SIZE, TRAILER,
 from hitsave.packing.packreader import check_entry, read_table
 from hitsave.packing.refsegment import decode_records, record_lines
 from hitsave.remotes.commits.sessions import Session
-from hitsave.server.admission import KeyKind, StoreKey
 from hitsave.server.settings import ServerLimits
+from hitsave.server.store.admission import KeyKind, StoreKey
 
 #: What needs more memory than this when it is decoded is decoded one at a time.
 _LARGE = 16 << 20

@@ -1,4 +1,4 @@
-"""What a store takes from clients, and lets them remove. Pure: it decides; `commits` and `store` ask and carry out.
+"""What a store takes from clients, and lets them remove. Pure: it decides; `commits` and `writing` ask and carry out.
 
 Only the keys of objects_spec.md, section 9.2, exist. Files are named by their content and checked against that when
 they come (`content`). A commit may only follow the newest one, and name what is there. The role `write` may add: what

@@ -28,7 +28,7 @@ from hitsave.remotes.commits.view import View
 from hitsave.remotes.public.layout import snapshot_of
 from hitsave.remotes.transports.protocol import Transport
 from hitsave.server.access import Role
-from hitsave.server.admission import (
+from hitsave.server.store.admission import (
     Inadmissible,
     KeyKind,
     StoreKey,
@@ -40,7 +40,7 @@ from hitsave.server.admission import (
     may_be_dropped,
     may_be_given_back,
 )
-from hitsave.server.refchanges import ChangedRef, Records, changed_refs
+from hitsave.server.store.refchanges import ChangedRef, Records, changed_refs
 
 #: So many refs are judged at once; and of so few, no others are decoded.
 _REFS_AT_ONCE = 500
