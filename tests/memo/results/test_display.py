@@ -482,7 +482,7 @@ def test_a_display_is_owned_travels_and_goes_with_its_evaluation(tmp_path: Path)
         for rate, layers in ((0.5, 4), (0.25, 3))
     ]
     lines = ben.do("evals", "fit", "--metrics").lines
-    assert [line.rpartition("  ")[2] for line in lines] == ["METRICS", "loss=1, val.loss=nan", "loss=0.5, val.loss=nan"]
+    assert [line.rpartition("  ")[2] for line in lines] == ["loss=1, val.loss=nan", "loss=0.5, val.loss=nan"]
 
     name = ann.do("evals", "fit", "--json").json[0]["name"]
     ann.do("forget", name)
