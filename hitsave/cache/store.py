@@ -17,6 +17,7 @@ import errno
 import io
 import os
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, NamedTuple
@@ -313,13 +314,14 @@ class Cache:
         self,
         roots: Iterable[tuple[Digest, ObjectKind]],
         seen: dict[Digest, ObjectKind] | None = None,
-        partly: bool = False,
+        absent: set[Digest] | None = None,
     ) -> dict[Digest, ObjectKind]:
         """Everything that `roots` need. Raises ObjectNotFound, CorruptObject where a tree cannot be read.
 
-        With `partly`, what lies beneath trees that are not here is left out: of a partial ref, they were never fetched.
+        With `absent`, what lies beneath trees that are not here is left out, and those are added to that set: of a
+        partial ref, they were never fetched.
         """
-        return reachable(roots, self._read_if_here if partly else self.read, seen)
+        return reachable(roots, self.read if absent is None else partial(self._read_if_here, absent=absent), seen)
 
     def held(self) -> list[tuple[Digest, ObjectKind]]:
         """What running calls hold: roots, as what refs own."""
@@ -341,10 +343,11 @@ class Cache:
             with contextlib.suppress(ObjectError):
                 yield digest, self.read(digest)
 
-    def _read_if_here(self, tree: Digest) -> bytes:
+    def _read_if_here(self, tree: Digest, absent: set[Digest]) -> bytes:
         try:
             return self.read(tree)
         except ObjectNotFound:
+            absent.add(tree)
             return encode_tree(Tree())
 
     # -- writing

@@ -2,7 +2,9 @@
 
 Invariants: nothing that a ref needs is ever taken; a mark that failed forbids the sweep. The mark runs beside other
 processes. Under the write lock it is extended by the refs that came meanwhile, and where one of those needs something
-that was about to go, everything is decided anew: no ref can be published between that look and the deed.
+that was about to go, everything is decided anew: no ref can be published between that look and the deed. What was
+needed at any moment of a collection is spared by its later attempts, so that those who add and forget the same things
+again and again cannot keep it from its end.
 
 What goes lies in the trash, from where `undo` brings it back, until a later collection finds it older than `keep`.
 """
@@ -42,7 +44,14 @@ FORGOTTEN, CLEARED = "forget", "clear"
 DEFAULT_KEEP_SECONDS = 14 * 24 * 3600
 _TRIES = 20
 
-Marked = dict[Digest, ObjectKind]
+
+class Live(NamedTuple):
+    """What is needed, with its kind; and those trees beneath partial refs that are not here, so that nobody knows yet
+    what is beneath them.
+    """
+
+    objects: dict[Digest, ObjectKind]
+    absent: set[Digest]
 
 
 class Dead(NamedTuple):
@@ -92,7 +101,7 @@ def forget(cache: Cache, names: Iterable[RefName], now: int, why: str = FORGOTTE
     return dropped
 
 
-def mark(cache: Cache, seen: Marked | None = None) -> Marked:
+def mark(cache: Cache, seen: Live | None = None) -> Live:
     """Everything that any ref or running call needs. Raises CorruptObject where a tree that is owned cannot be read.
 
     `seen`, which is extended, is for a caller that holds the write lock.
@@ -101,10 +110,12 @@ def mark(cache: Cache, seen: Marked | None = None) -> Marked:
         held = cache.held()  # First: what is published meanwhile is then either held or owned.
         refs = cache.refs()
         partial = cache.partial_refs()
+        live = Live({}, set()) if seen is None else seen
         try:
-            whole = cache.reachable([(ref.digest, ref.kind) for ref in refs if ref.name not in partial], seen)
+            cache.reachable([(ref.digest, ref.kind) for ref in refs if ref.name not in partial], live.objects)
             some = [(ref.digest, ref.kind) for ref in refs if ref.name in partial]
-            return cache.reachable([*some, *held], whole, partly=True)
+            cache.reachable([*some, *held], live.objects, live.absent)
+            return live
         except ObjectError as error:
             if seen is None and not last and cache.refs() != refs:
                 continue  # What was not found may have been forgotten and collected since the refs were read.
@@ -116,7 +127,7 @@ def mark(cache: Cache, seen: Marked | None = None) -> Marked:
     raise AssertionError("the last attempt returns or raises")
 
 
-def find_dead(cache: Cache, live: Marked, boxed: bool = False) -> list[Dead]:
+def find_dead(cache: Cache, live: Live, boxed: bool = False) -> list[Dead]:
     """Every object that is not marked, by ascending digest, each once; those in the inbox only with `boxed`."""
     owners = _former_owners(cache)
     found: dict[Digest, Dead] = {}
@@ -125,14 +136,14 @@ def find_dead(cache: Cache, live: Marked, boxed: bool = False) -> list[Dead]:
     for index in cache.packset.indexes().values():
         for location in index.locations():
             digest = location.digest
-            if digest not in live:
+            if digest not in live.objects:
                 found[digest] = Dead(digest, ObjectKind(location.kind), location.length, *owners.get(digest, ()))
     for digest, kind, size in cache.inbox.rows() if boxed else ():
-        if digest not in live:
+        if digest not in live.objects:
             found[digest] = Dead(digest, kind, size, *owners.get(digest, ()))
     for raw, size in cache.database.rows("SELECT digest, size FROM files"):
         digest = Digest(raw)
-        if digest not in live and digest not in found:
+        if digest not in live.objects and digest not in found:
             found[digest] = Dead(digest, ObjectKind.BLOB, size, *owners.get(digest, ()))
     return [found[digest] for digest in sorted(found)]
 
@@ -178,8 +189,9 @@ def collect(cache: Cache, now: int, keep_seconds: int = DEFAULT_KEEP_SECONDS, dr
         dead = find_dead(cache, mark(cache), boxed=True)
         return Collected(tuple(dead), sum(item.size for item in dead), None)
     cache.pack_inbox()  # What goes is moved, and rows cannot be. What comes later is the next collection's.
+    spared = Live({}, set())
     for _ in range(_TRIES):
-        done = _collect_once(cache, now)
+        done = _collect_once(cache, now, spared)
         if done is not None:
             return replace(done, purged_bytes=_purge(cache, now - keep_seconds))
     raise CacheError(
@@ -187,9 +199,10 @@ def collect(cache: Cache, now: int, keep_seconds: int = DEFAULT_KEEP_SECONDS, dr
     )
 
 
-def _collect_once(cache: Cache, now: int) -> Collected | None:
-    """One attempt; None where a new ref came in between and needs what was about to go."""
-    live = mark(cache)
+def _collect_once(cache: Cache, now: int, spared: Live) -> Collected | None:
+    """One attempt; None where a new ref came in between and needs what was about to go: `spared` then has it too."""
+    now_live = mark(cache)
+    live = Live({**spared.objects, **now_live.objects}, spared.absent | now_live.absent)
     dead = find_dead(cache, live)
     doomed = {item.digest for item in dead}
     with cache.intake() as workshop:
@@ -197,7 +210,7 @@ def _collect_once(cache: Cache, now: int) -> Collected | None:
         if sweep is None:
             return None
         with cache.database.writing() as connection:
-            if not doomed.isdisjoint(mark(cache, live)) or not _still_fits(cache, sweep, doomed):
+            if not _still_dead(cache, doomed, live, spared) or not _still_fits(cache, sweep, doomed):
                 return None
             cache.sweeper.remove_leftovers(connection)
             if sweep.empty:
@@ -206,6 +219,18 @@ def _collect_once(cache: Cache, now: int) -> Collected | None:
             cache.sweeper.carry_out(connection, sweep, workshop.folder, operation)
         cache.sweeper.settle(operation)
     return Collected(tuple(dead), sum(item.size for item in dead), operation)
+
+
+def _still_dead(cache: Cache, doomed: set[Digest], live: Live, spared: Live) -> bool:
+    """Under the write lock: whether nothing needs what is about to go; `spared` then has what was needed meanwhile."""
+    if cache.missing(live.absent) != live.absent:  # What is beneath those that came is in nobody's mark.
+        spared.objects.clear()
+        spared.absent.clear()
+        return False
+    mark(cache, live)
+    spared.objects.update(live.objects)
+    spared.absent.update(live.absent)
+    return doomed.isdisjoint(live.objects)
 
 
 def _prepare(cache: Cache, doomed: set[Digest], folder: Path) -> Sweep | None:

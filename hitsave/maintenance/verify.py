@@ -236,7 +236,7 @@ def verify_refs(cache: Cache, refs: Iterable[Ref], wrong: set[Digest]) -> tuple[
     owners: Owners = {}
     for ref in refs:
         try:
-            needed = cache.reachable([(ref.digest, ref.kind)], partly=cache.is_partial(ref.name))
+            needed = cache.reachable([(ref.digest, ref.kind)], absent=set() if cache.is_partial(ref.name) else None)
         except ObjectError as error:
             if cache.ref(ref.name) == ref:  # Otherwise it was forgotten meanwhile, and perhaps collected.
                 lost = _lost_in(error, ref)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from hitsave.cache.intake import WHOLE_FROM
 from hitsave.cache.store import Cache
 from hitsave.errors import CorruptObject, RefError, ReliedOnLost
+from hitsave.maintenance import collect as collecting
 from hitsave.maintenance.collect import collect, forget, undo
 from hitsave.maintenance.verify import verify
-from hitsave.objects.digest import Digest, blob_digest
+from hitsave.objects.digest import Digest, ObjectKind, blob_digest
+from hitsave.objects.encoding import encode_tree, tree_from
+from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.objects.refs import snapshot_ref
-from tests.cache.content import add_tree, files_of, ref_to, store
+from tests.cache.content import add_tree, all_files_of, files_of, ref_to, store
 
 DAY = 24 * 3600
 
@@ -156,3 +161,54 @@ def test_leftovers_of_dead_processes_are_removed(cache: Cache) -> None:
     collect(cache, now=1000)
     assert not dead.exists()
     assert len(list((cache.path / "packs").iterdir())) == 1
+
+
+def test_what_was_fetched_beneath_a_partial_ref_meanwhile_stays(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Cache.open(cache.path.parent / "elsewhere") as elsewhere, elsewhere.intake() as intake:
+        inner = add_tree(intake, {b"file": b"content"})
+        content = encode_tree(tree_from([TreeEntry(b"inner", EntryKind.TREE, inner, len(b"content"))]))
+        outer = intake.add(ObjectKind.TREE, content)
+        intake.publish([ref_to(outer)])
+    with cache.intake() as intake:
+        intake.add(ObjectKind.TREE, content)
+        intake.publish([ref_to(outer)], partial=True)
+
+    def fetch_the_rest() -> None:
+        with cache.intake() as intake:
+            add_tree(intake, {b"file": b"content"})
+            intake.publish([ref_to(outer)], [outer])
+
+    _before_finding_dead(monkeypatch, fetch_the_rest)
+    collect(cache, now=1000)
+    assert all_files_of(cache, outer, ObjectKind.TREE) == {b"inner/file": b"content"}
+    assert verify(cache).faults == ()
+
+
+def test_the_same_things_added_and_forgotten_without_end_do_not_keep_it_from_its_end(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(cache, store(cache, numbered(0, 10)))
+    other = store(cache, numbered(10, 20))
+    drop(cache, other)
+    marked = collecting.mark
+
+    def forget_and_mark(cache: Cache, seen: collecting.Live | None = None) -> collecting.Live:
+        if seen is None and cache.ref(snapshot_ref(other)) is not None:
+            drop(cache, other)
+        return marked(cache, seen)
+
+    monkeypatch.setattr(collecting, "mark", forget_and_mark)
+    _before_finding_dead(monkeypatch, lambda: store(cache, numbered(10, 20)))
+    assert len(collect(cache, now=1000).objects) == 10 + 1
+    assert files_of(cache, other) == numbered(10, 20)
+
+
+def _before_finding_dead(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Let something else happen in each attempt of a collection, between its two looks."""
+    find_dead = collecting.find_dead
+
+    def act_and_find(*arguments: Any) -> list[collecting.Dead]:
+        act()
+        return find_dead(*arguments)
+
+    monkeypatch.setattr(collecting, "find_dead", act_and_find)
