@@ -18,6 +18,8 @@ MOST_ROWS = 20
 MOST_CORNER = 12
 #: A series with no more points than this can be read at a glance.
 FEW_POINTS = 8
+#: The names of types that have two values, whatever library they are of.
+_TRUTHS = ("bool", "bool_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,11 @@ class Number:
 
     type: str
     value: int | float
+
+    @property
+    def truth(self) -> bool | None:
+        """Whether it is true; None for what is a number indeed."""
+        return bool(self.value) if self.type.rpartition(".")[2] in _TRUTHS else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +141,12 @@ class Group:
     metrics: tuple[tuple[str, int | float], ...] = ()
     parts: tuple[tuple[str, Part], ...] = ()
 
+    @property
+    def truths(self) -> list[tuple[str, bool]]:
+        """What in it is true or false."""
+        numbers = [(path, part) for path, part in self.parts if isinstance(part, Number)]
+        return [(path, part.truth) for path, part in numbers if part.truth is not None]
+
 
 Shape: TypeAlias = Part | Group
 
@@ -148,15 +161,19 @@ class Display:
     @property
     def shapes(self) -> list[Shape]:
         """What stands for the arguments and for the result."""
-        return [*(shape for _, shape in self.arguments), self.result]
+        return [shape for _, shape in self.named]
+
+    @property
+    def named(self) -> list[tuple[str, Shape]]:
+        """The same, each by its path: `arguments.` and a name, or `result`."""
+        return [*((f"arguments.{name}", shape) for name, shape in self.arguments), ("result", self.result)]
 
     @property
     def metrics(self) -> dict[str, int | float]:
         """Every number by its path, which begins with `arguments.` and a name, or with `result`."""
         found: dict[str, int | float] = {}
-        for name, shape in self.arguments:
-            found.update(_metrics(f"arguments.{name}", shape))
-        found.update(_metrics("result", self.result))
+        for path, shape in self.named:
+            found.update(_metrics(path, shape))
         return found
 
 

@@ -63,6 +63,18 @@ def test_a_run_its_plot_and_what_changed(window: Watched) -> None:
     assert window.faults == []
 
 
+def test_what_is_true_or_false_is_no_number(window: Watched) -> None:
+    page = window.page
+    page.goto("/function?name=training.train")
+    assert sorted(page.locator("td", has_text="True").all_inner_texts()) == ["True", "True"]
+    assert "converged" not in page.locator("#y option").all_inner_texts()
+    page.goto("/function?name=training.train&where=converged+%3D+true")
+    page.get_by_text("2 evaluations", exact=True).wait_for()
+    page.locator("tbody a[href^='/evaluations/']").first.click()
+    assert page.locator(".metrics div", has_text="converged").inner_text().split() == ["converged", "True"]
+    assert window.faults == []
+
+
 def test_a_figure_is_drawn_where_it_can_reach_nothing(window: Watched) -> None:
     pytest.importorskip("plotly")
     page = window.page

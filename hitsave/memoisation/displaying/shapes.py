@@ -138,7 +138,11 @@ def _group(value: object, kind: type, text: str, room: Room, several: bool) -> G
             if visited > _MOST_VISITED or len(path) > LONGEST_NAME or path in metrics or path in parts:
                 continue
             part = _guarded(each, inner)
-            if isinstance(part, Number):
+            if isinstance(part, Number) and part.truth is not None:
+                # It is no metric. All that are true are one object: each is another part.
+                if named and len(parts) < _MOST_PARTS and inner.fit(path, part) is not None:
+                    parts[path] = part
+            elif isinstance(part, Number):
                 if named and len(metrics) < _MOST_METRICS and inner.take(path, _SIZE_OF_NUMBER):
                     metrics[path] = part.value
             elif part is None:

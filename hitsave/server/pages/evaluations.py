@@ -112,11 +112,11 @@ def shown_shapes(display: Display) -> list[ShownShape]:
 
 
 def _all_shapes(display: Display) -> Iterator[tuple[str, Shape]]:
-    named = [*((f"arguments.{name}", shape) for name, shape in display.arguments), ("result", display.result)]
-    for path, shape in named:
+    for path, shape in display.named:
         yield path, shape
         if isinstance(shape, Group):
-            yield from ((f"{path}.{inner}", part) for inner, part in shape.parts)
+            truths = dict(shape.truths)  # They are shown with its numbers.
+            yield from ((f"{path}.{inner}", part) for inner, part in shape.parts if inner not in truths)
 
 
 @requires(Role.READ)

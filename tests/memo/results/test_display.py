@@ -222,6 +222,15 @@ def test_numbers_within_values(value: object, found: dict[str, float]) -> None:
     assert {path: number for path, number in metrics(value).items() if number == number} == found
 
 
+def test_what_is_true_or_false_is_no_metric() -> None:
+    found = shown(
+        {"score": 1, "converged": True, "best": True, "deep": {"over": np.bool_(False)}, "flags": [True, "a"]}
+    )
+    assert isinstance(found, Group)
+    assert found.metrics == (("score", 1),)
+    assert found.truths == [("converged", True), ("best", True), ("deep.over", False)]
+
+
 def test_images_in_a_list_are_told_by_their_sizes() -> None:
     images = [PIL.Image.new("RGB", (64, 32)), PIL.Image.new("L", (30, 30))]
     found = shown(images)

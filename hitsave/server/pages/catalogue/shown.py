@@ -6,6 +6,7 @@ Where it has a display, that has the numbers; where it has none, the short texts
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from hitsave.errors import MalformedObject
@@ -14,6 +15,7 @@ from hitsave.objects.display import decode_display
 from hitsave.objects.evaluation import Evaluation
 from hitsave.objects.shapes import (
     Array,
+    Display,
     Group,
     Image,
     Nothing,
@@ -53,9 +55,17 @@ def values_of(evaluation: Evaluation, display: bytes | None) -> dict[str, Value]
         for name, shape in decoded.arguments:
             found[f"{ARGUMENTS}{name}"] = value_of(shape)
         found[RESULT] = value_of(decoded.result)
-        for path, number in decoded.metrics.items():
-            found.setdefault(path, of_number(number))
+        for path, value in _inner_values(decoded):
+            found.setdefault(path, value)
     return dict(list(found.items())[:_MOST_FIELDS])
+
+
+def _inner_values(display: Display) -> Iterator[tuple[str, Value]]:
+    """The numbers in groups, and what is true or false there."""
+    for above, shape in display.named:
+        if isinstance(shape, Group):
+            yield from ((f"{above}.{path}", of_number(number)) for path, number in shape.metrics)
+            yield from ((f"{above}.{path}", value_of(part)) for path, part in shape.parts if isinstance(part, Number))
 
 
 def of_number(number: int | float) -> Value:
@@ -73,8 +83,8 @@ def parse_value(text: str) -> Value:
 
 
 def value_of(shape: Shape) -> Value:
-    """A shape as one value."""
-    if isinstance(shape, Number):
+    """A shape as one value. What is true or false has a text alone."""
+    if isinstance(shape, Number) and shape.truth is None:
         return of_number(shape.value)
     return Value(summary(shape)[:_LONGEST])
 
@@ -85,7 +95,7 @@ def summary(shape: Shape) -> str:
         case Nothing():
             return "None"
         case Number(_, value):
-            return repr(value)
+            return repr(value if shape.truth is None else shape.truth)
         case Text(text, _):
             return text
         case Series(type, _, points) if shape.is_short:

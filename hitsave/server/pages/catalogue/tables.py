@@ -14,7 +14,7 @@ from pathlib import Path
 from hitsave.errors import CacheError
 
 #: A file with other tables is made anew.
-_VERSION = 2
+_VERSION = 3
 _WAIT_SECONDS = 60.0
 
 _TABLES = """

@@ -117,7 +117,8 @@ def _compare(number: str, text: str, condition: Condition) -> tuple[str, list[ob
     operator = "<>" if condition.operator == "!=" else condition.operator
     textual = condition.name in _TEXTS and condition.on_column
     if condition.number is None or textual:
-        # A text is shown in quotes where it is an argument, and people leave them out.
-        values: list[object] = [condition.text, f"'{condition.text}'"]
+        # A text is shown in quotes where it is an argument, and people leave them out; they write true for True.
+        word = condition.text.capitalize() if condition.text in ("true", "false") else condition.text
+        values: list[object] = [word, f"'{condition.text}'"]
         return f"{text} {'NOT ' if operator == '<>' else ''}IN (?, ?)", values
     return f"{number} {operator} ?", [condition.number]
