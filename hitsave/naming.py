@@ -17,7 +17,7 @@ from hitsave.objects.digest import Digest, ObjectKind, is_abbreviation
 from hitsave.objects.model import EntryKind
 from hitsave.objects.refs import Ref, RefName, parse_ref_name
 from hitsave.remotes.public.layout import parse_public_url
-from hitsave.snapshots.git import file_at, is_revision, path_at
+from hitsave.snapshots.git import file_at, is_revision, path_at, seen_otherwise
 from hitsave.snapshots.names import entry_at
 from hitsave.snapshots.pointer import Pointer, is_pointer, load_pointer, parse_pointer, pointer_path, target_path
 from hitsave.snapshots.workspace import Workspace
@@ -56,8 +56,8 @@ class Names:
             found = self._by_digest(text)
             if found is not None:
                 return found
-        if text and (pointer := self._by_path(Path(os.path.abspath(text)))) is not None:
-            return pointer
+        if text and not self._is_foreign(text) and (found := self._by_path(Path(os.path.abspath(text)))) is not None:
+            return found
         if "/" in text and (ref := self._by_ref(text)) is not None:
             return ref
         if "://" in text:
@@ -159,6 +159,22 @@ class Names:
             return self._inside(Named(pointer.digest, pointer.kind), Path(os.path.abspath(path)).relative_to(above))
         return None
 
+    def _is_foreign(self, text: str) -> bool:
+        """Whether a word looks like a path in the dataset that we are in, and is DIGEST:PATH, DATASET:PATH or REV:PATH.
+
+        A path that is there, or has a pointer file, is a path.
+        """
+        before, colon, _ = text.partition(":")
+        path = Path(os.path.abspath(text))
+        if not colon or os.path.lexists(path) or pointer_path(path).is_file():
+            return False
+        if self.workspace.dataset_above(path) is None:
+            return False
+        if is_abbreviation(before) or self.part_of_dataset(text) is not None:
+            return True
+        root = self.workspace.root
+        return before != "" and (pointer_path(root / before).is_file() or is_revision(root, before))
+
     def _by_parts(self, text: str) -> Named:
         """`DIGEST:PATH` inside a tree, `DATASET:PATH`, or `REV:PATH` in git."""
         before, _, after = text.partition(":")
@@ -166,21 +182,45 @@ class Names:
             return self._inside(found, after)
         if (place := self.part_of_dataset(text)) is not None and (named := self._by_path(place)) is not None:
             return named
-        return self._at_revision(before, path_at(self.workspace.root, after))
+        if not after and is_revision(self.workspace.root, before):
+            raise WorkspaceError(f"{text} names no path; {before}:PATH is what stood at PATH then")
+        path = path_at(self.workspace.root, after)
+        try:
+            return self._at_revision(before, path)
+        except WorkspaceError as error:
+            if hint := self._hint(before, path, after):
+                raise WorkspaceError(f"{error}; {hint}") from None
+            raise
+
+    def _hint(self, before: str, path: Path, after: str) -> str:
+        """What may have been meant by `before:after`, which stands for nothing; empty where that cannot be told."""
+        root = self.workspace.root
+        if not is_revision(root, before):
+            place = root / before
+            meant = before and after and pointer_path(place).is_file()
+            return f"did you mean '{os.path.relpath(place)}:{after}'?" if meant else ""
+        for other, written in seen_otherwise(root, path):
+            with contextlib.suppress(WorkspaceError):
+                self._at_revision(before, other)
+                return f"did you mean '{before}:{written}'?"
+        return ""
 
     def _at_revision(self, revision: str, path: Path) -> Named:
         """A dataset as a commit of git had it, or what lay in one."""
-        pointer = path if is_pointer(path) else pointer_path(path)
-        try:
-            content = file_at(self.workspace.root, revision, pointer)
-        except WorkspaceError:
-            if path == pointer or self.workspace.root not in path.parent.parents:
-                raise
-            with contextlib.suppress(WorkspaceError):
-                return self._inside(self._at_revision(revision, path.parent), path.name)
-            raise
-        where = f"{revision}:{os.path.relpath(pointer)}"
-        return _named(parse_pointer(content.decode("utf-8", errors="replace"), where))
+        root = self.workspace.root
+        missing: WorkspaceError | None = None
+        for above in (path, *(folder for folder in path.parents if root in folder.parents)):
+            pointer = path if above == path and is_pointer(path) else pointer_path(above)
+            try:
+                content = file_at(root, revision, pointer)
+            except WorkspaceError as error:
+                missing = missing or error
+                continue
+            where = f"{revision}:{os.path.relpath(pointer)}"
+            named = _named(parse_pointer(content.decode("utf-8", errors="replace"), where))
+            return named if above == path else self._inside(named, path.relative_to(above))
+        assert missing is not None
+        raise missing
 
     def _inside(self, root: Named, path: Path | str) -> Named:
         if root.kind is not ObjectKind.TREE:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from hitsave.objects.refs import Ref
 from hitsave.remotes.reading.fetch import Fetched
 from hitsave.repository import Repository
 from hitsave.snapshots.checkout import CheckedOut
-from hitsave.snapshots.git import file_at, files_at, is_revision, path_at
+from hitsave.snapshots.git import file_at, files_at, is_revision, path_at, seen_otherwise
 from hitsave.snapshots.gitignore import add_to_gitignore
 from hitsave.snapshots.layout import Include
 from hitsave.snapshots.pointer import (
@@ -86,8 +87,20 @@ def _refuse_inside(repository: Repository, revision: str, path: Path) -> None:
 
 
 def _pointer_at(root: Path, revision: str, place: Path) -> Pointer:
-    content = file_at(root, revision, place).decode("utf-8", errors="replace")
+    try:
+        content = file_at(root, revision, place).decode("utf-8", errors="replace")
+    except WorkspaceError as error:
+        raise WorkspaceError(f"{error}{_hint(root, revision, place)}") from None
     return parse_pointer(content, f"{revision}:{place}")
+
+
+def _hint(root: Path, revision: str, place: Path) -> str:
+    """What may have been meant by a path with no pointer file at `place`: one that is seen from another folder."""
+    for other, written in seen_otherwise(root, target_path(place)):
+        with suppress(WorkspaceError):
+            if files_at(root, revision, other, SUFFIX) or file_at(root, revision, pointer_path(other)):
+                return f"; did you mean '{revision}:{written}'?"
+    return ""
 
 
 def go_back(

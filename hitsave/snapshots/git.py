@@ -89,6 +89,24 @@ def path_at(folder: Path, text: str) -> Path:
     return Path(os.path.abspath(top / text))
 
 
+def seen_otherwise(folder: Path, path: Path) -> list[tuple[Path, str]]:
+    """Where a path of `path_at` would lead if it was seen from here and not from the top, or the other way round.
+
+    Each with how it is written, so that it leads there.
+    """
+    here, top = Path.cwd(), path_at(folder, "")
+    found: list[tuple[Path, str]] = []
+    if here == top:
+        return found
+    if path.is_relative_to(top):
+        inside = path.relative_to(top)
+        found.append((here / inside, f"./{inside.as_posix()}"))
+    if path.is_relative_to(here):
+        inside = path.relative_to(here)
+        found.append((top / inside, inside.as_posix()))
+    return found
+
+
 def files_at(root: Path, revision: str, folder: Path, suffix: str) -> list[Path]:
     """The files beneath a folder, at a revision, whose names end so, by name. Raises WorkspaceError.
 

@@ -52,11 +52,53 @@ def test_paths_at_a_revision_are_seen_from_the_top(history: User) -> None:
     assert history.do("cat", "HEAD~2:data/a.txt", "HEAD:./here/x", "HEAD:../data/a.txt", folder=sub).out == (
         b"first\nxchanged"
     )
-    assert "has no file" in history.refused("ls", "HEAD:here", folder=sub)
+    for command in ("ls", "diff", "checkout"):
+        said = history.refused(command, "HEAD:here", folder=sub)
+        assert said == "hitsave: HEAD: has no file here.hitsave; did you mean 'HEAD:./here'?", command
     assert history.do("diff", "HEAD~2:data", folder=sub).lines == ["changed  ../data/a.txt"]
     assert history.do("diff", "HEAD:./here", folder=sub).out == b""
     history.do("checkout", "HEAD~2:data", folder=sub)
     assert (history.data / "a.txt").read_bytes() == b"first\n"
+
+
+def test_what_is_seen_from_the_wrong_folder_is_said_how_to_write(history: User) -> None:
+    sub = history.workspace / "s"
+    for command, written, meant in (
+        ("cat", "HEAD:here/x", "HEAD:./here/x"),
+        ("cat", "HEAD:./s/here/x", "HEAD:s/here/x"),
+        ("ls", "data:sub", "../data:sub"),
+        ("ls", "s/here:x", "here:x"),
+        ("checkout", "HEAD:./data", "HEAD:data"),
+    ):
+        assert history.refused(command, written, folder=sub).endswith(f"; did you mean '{meant}'?"), written
+        history.do(command, meant, folder=sub)
+    for written in ("HEAD:none", "HEAD:./none", "none:data", "none:sub"):
+        assert "did you mean" not in history.refused("ls", written, folder=sub)
+    assert "HEAD: names no path; HEAD:PATH is what stood" in history.refused("ls", "HEAD:", folder=sub)
+
+
+def test_revisions_are_understood_in_a_datasets_own_folder(history: User) -> None:
+    digest = history.do("rev-parse", "HEAD:data").text.strip()
+    for folder, written in (
+        ("data", "HEAD:data/sub"),
+        ("data", "HEAD:./sub"),
+        ("data", "../data:sub"),
+        ("data", f"{digest[:12]}:sub"),
+        ("data/sub", "HEAD:."),
+        ("data/sub", "HEAD:data/sub"),
+    ):
+        assert history.do("ls", written, folder=history.workspace / folder).lines == ["b.txt", "c.bin"], written
+    for folder, written in (("data", "data:sub"), ("data/sub", "data:sub"), ("data", "HEAD:sub")):
+        assert "; did you mean '" in history.refused("ls", written, folder=history.workspace / folder), written
+    assert "has no none" in history.refused("ls", "HEAD:./none", folder=history.data)
+
+
+def test_a_file_that_is_called_like_a_revision_is_that_file(history: User) -> None:
+    history.write({"HEAD:a.txt": b"mine"})
+    history.add()
+    assert history.do("cat", "HEAD:a.txt", folder=history.data).out == b"mine"
+    (history.data / "HEAD:a.txt").unlink()
+    assert history.do("cat", "HEAD:./a.txt", folder=history.data).out == b"changed"
 
 
 def test_a_part_goes_back_by_a_pattern(history: User) -> None:
