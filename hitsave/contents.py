@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeVar
@@ -20,6 +20,7 @@ from hitsave.exchange import Exchange
 from hitsave.naming import Named, Names
 from hitsave.objects.digest import Digest, ObjectKind, is_abbreviation
 from hitsave.objects.encoding import decode_tree, entry_count
+from hitsave.objects.following import LONGEST_LINK, Followed, follow
 from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.objects.treetable import TreeTable
 from hitsave.remotes.reading.partfile import PartFile
@@ -33,8 +34,6 @@ _MANY_ENTRIES = 20_000
 #: So many trees are loaded at once, none of them twice.
 _LOADING = 64
 _ROOTS_KEPT = 4096
-_MOST_LINKS = 40
-_LONGEST_LINK = 64 << 10
 
 Answer = TypeVar("Answer")
 
@@ -115,30 +114,16 @@ class Contents:
 
         None where there is none, also where a link leads nowhere or out of the tree. An empty path gives the tree.
         """
-        pending = deque(path.split(b"/"))
-        if b".." in pending:
-            return None
-        above: list[TreeEntry] = []
-        found = TreeEntry(b"", EntryKind.TREE, tree, 0, 0)
-        links = 0
-        while pending:
-            name = pending.popleft()
-            if name == b".." and above:
-                found = above.pop()
-            elif name not in (b"", b"."):
-                inner = self.children(found.digest).get(name) if found.kind is EntryKind.TREE else None
-                if inner is None:
-                    return None
-                if inner.kind is EntryKind.SYMLINK:
-                    links += 1
-                    target = self.link_target(inner.digest)
-                    if links > _MOST_LINKS or target.startswith(b"/"):
-                        return None
-                    pending.extendleft(reversed(target.split(b"/")))
-                else:
-                    above.append(found)
-                    found = inner
-        return found
+        found = self.follow(tree, path)
+        return None if found is None else found.entry
+
+    def follow(self, tree: Digest, path: bytes, last: bool = True) -> Followed | None:
+        """The same, with the path at which it lies. Without `last`, a link at the end of the path is what it is."""
+
+        def child(above: Digest, name: bytes) -> TreeEntry | None:
+            return self.children(above).get(name)
+
+        return follow(tree, path, child, lambda _, link: self.link_target(link.digest), last)
 
     # -- trees
 
@@ -198,7 +183,7 @@ class Contents:
 
     def link_target(self, blob: Digest) -> bytes:
         """Where a symbolic link leads. Raises as `load`, and ObjectError for what is too long to be one."""
-        if self.size(blob) > _LONGEST_LINK:
+        if self.size(blob) > LONGEST_LINK:
             raise ObjectError(f"{blob.short} is no symbolic link: no system has one that is so long")
         return self.load(blob)
 

@@ -14,6 +14,7 @@ from urllib3.response import BaseHTTPResponse
 
 from hitsave._version import __version__
 from hitsave.errors import RemoteNotFound, RemoteRefused, RemoteUnavailable, RemoteUnsuitable
+from hitsave.remotes.public.layout import LINK_TYPE
 from hitsave.remotes.transports.retrying import BackOff
 from hitsave.remotes.transports.webfaults import no_answer
 from hitsave.remotes.transports.webpool import open_pool
@@ -21,6 +22,7 @@ from hitsave.remotes.transports.webpool import open_pool
 _Answer = TypeVar("_Answer")
 _PIECE = 1 << 20
 _MOST_REDIRECTS = 5
+_LINKS = f"{LINK_TYPE}, */*;q=0.5"
 _PASSING = frozenset((408, 425, 429, 500, 502, 503, 504))
 
 
@@ -41,15 +43,16 @@ class PublicHost:
         self._back_off = back_off or BackOff()
         self._sleep = sleep
 
-    def read(self, path: str, use: Callable[[Iterator[bytes], int | None], _Answer]) -> _Answer:
+    def read(self, path: str, use: Callable[[Iterator[bytes], int | None], _Answer], link: bool = False) -> _Answer:
         """What `use` makes of a value, given in pieces, and its length in bytes where the host says it.
 
-        What fails on the way begins anew. Raises RemoteNotFound, RemoteRefused, RemoteUnavailable, RemoteUnsuitable.
+        With `link`, that of a symbolic link is where it leads, and not what is there. What fails on the way begins
+        anew. Raises RemoteNotFound, RemoteRefused, RemoteUnavailable, RemoteUnsuitable.
         """
         waits = self._back_off.waits(lambda: 0.5)
         while True:
             try:
-                return self._read(path, use)
+                return self._read(path, use, link)
             except RemoteUnavailable:
                 wait = next(waits, None)
                 if wait is None:
@@ -59,17 +62,21 @@ class PublicHost:
     def answers(self, path: str) -> bool:
         """Whether there is a value, and everybody may read it; nothing of it is read. Raises RemoteUnavailable."""
         try:
-            self._read(path, lambda pieces, length: None)
+            self._read(path, lambda pieces, length: None, link=False)
         except (RemoteNotFound, RemoteRefused):
             return False
         return True
 
-    def _read(self, path: str, use: Callable[[Iterator[bytes], int | None], _Answer]) -> _Answer:
+    def _read(self, path: str, use: Callable[[Iterator[bytes], int | None], _Answer], link: bool) -> _Answer:
         with self._faults(path):
             answer = self._pool.request(
                 "GET",
                 self.url + path,
-                headers={"Accept-Encoding": "identity", "User-Agent": f"hitsave/{__version__}"},
+                headers={
+                    "Accept": _LINKS if link else "*/*",
+                    "Accept-Encoding": "identity",
+                    "User-Agent": f"hitsave/{__version__}",
+                },
                 preload_content=False,
                 decode_content=False,
                 retries=urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=_MOST_REDIRECTS),

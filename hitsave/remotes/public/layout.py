@@ -9,6 +9,9 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes, urlsplit, urlunspli
 from hitsave.objects.digest import Digest, parse_digest
 
 PUBLIC = "public/"
+#: Who asks for it where there is a symbolic link wants where that leads; a server would give what it leads to. Hosts of
+#: static files give the former to everybody.
+LINK_TYPE = "inode/symlink"
 _KEY = re.compile(rf"{PUBLIC}([0-9a-f]{{64}})(?:\.trees|/(.+))?", re.DOTALL)
 _URL_PATH = re.compile(rf"(?P<base>.*/){PUBLIC}(?P<digest>[0-9a-f]{{64}})(?:/(?P<inside>.*))?")
 #: Of names that trees can have, what stores and browsers turn into something else.

@@ -6,12 +6,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from hitsave.cache.intake import WHOLE_FROM, Intake
 from hitsave.cache.store import Cache
 from hitsave.errors import CorruptObject, MalformedObject, RemoteCorrupt, RemoteNotFound, RemoteRefused
-from hitsave.objects.digest import Digest, ObjectKind
+from hitsave.objects.digest import Digest, ObjectKind, blob_digest
 from hitsave.objects.encoding import decode_tree
+from hitsave.objects.following import LONGEST_LINK, Followed, follow
 from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.objects.refs import Ref
 from hitsave.packing.treelist import TreeListReader
@@ -24,12 +26,27 @@ from hitsave.remotes.public.layout import PublicUrl, file_key, list_key, quote_p
 _LARGE = 1 << 20
 
 
+class _Place(NamedTuple):
+    """A blob's size in bytes, the path at which it can be read, and whether a symbolic link stands there."""
+
+    size: int
+    path: bytes
+    link: bool
+
+
 @dataclass(slots=True)
 class _Wanted:
-    """What a snapshot needs: trees, and blobs with the paths at which they can be read."""
+    """What a snapshot needs: trees, and blobs with the places at which they can be read."""
 
     trees: dict[Digest, bytes] = field(default_factory=dict)
-    blobs: dict[Digest, tuple[int, bytes]] = field(default_factory=dict)
+    blobs: dict[Digest, _Place] = field(default_factory=dict)
+
+    def add_blob(self, entry: TreeEntry, path: bytes) -> None:
+        """Want a file or link. Where a file has the same content as a link, it is read there: any host gives that."""
+        place = _Place(entry.size, path, entry.kind is EntryKind.SYMLINK)
+        known = self.blobs.setdefault(entry.digest, place)
+        if known.link and not place.link:
+            self.blobs[entry.digest] = place
 
 
 def receive(
@@ -42,16 +59,15 @@ def receive(
     trees = _read_trees(host, link)
     if trees is None:
         return _receive_file(host, cache, link, own, progress)
-    top = _entry_at(trees, link)
-    path = link.inside
+    path, top = _find(host, trees, link)
     wanted = _Wanted()
     if top.kind is EntryKind.TREE:
         _collect(trees, top.digest, path + b"/" if path else b"", wanted)
     else:
-        wanted.blobs[top.digest] = top.size, path
+        wanted.add_blob(top, path)
     kind = ObjectKind.TREE if top.kind is EntryKind.TREE else ObjectKind.BLOB
     missing = cache.missing(wanted.blobs)
-    progress.start("fetching", sum(wanted.blobs[blob][0] for blob in missing))
+    progress.start("fetching", sum(wanted.blobs[blob].size for blob in missing))
     with cache.intake() as intake:
         for digest, content in wanted.trees.items():
             intake.add(ObjectKind.TREE, content, digest)
@@ -81,14 +97,27 @@ def _read_trees(host: PublicHost, link: PublicUrl) -> dict[Digest, bytes] | None
         raise RemoteCorrupt(host.url, key, str(error)) from None
 
 
-def _entry_at(trees: dict[Digest, bytes], link: PublicUrl) -> TreeEntry:
-    found = TreeEntry(b"", EntryKind.TREE, link.digest, 0, 0)
-    for name in link.inside.split(b"/") if link.inside else ():
-        inner = decode_tree(trees[found.digest]).get(name) if found.kind is EntryKind.TREE else None
-        if inner is None:
-            raise RemoteNotFound(link.base, f"{file_key(link.digest)}/{quote_path(link.inside)}")
-        found = inner
+def _find(host: PublicHost, trees: dict[Digest, bytes], link: PublicUrl) -> Followed:
+    """What a link names; symbolic links on the way to it are followed. Raises RemoteNotFound, RemoteCorrupt."""
+
+    def child(tree: Digest, name: bytes) -> TreeEntry | None:
+        return decode_tree(trees[tree]).get(name)
+
+    def target(path: bytes, entry: TreeEntry) -> bytes:
+        key = _key(link, path)
+        content = _get(host, key, _Place(min(entry.size, LONGEST_LINK), path, link=True))
+        if blob_digest(content) != entry.digest:
+            raise RemoteCorrupt(host.url, key, "its content has another digest")
+        return content
+
+    found = follow(link.digest, link.inside, child, target)
+    if found is None:
+        raise RemoteNotFound(link.base, _key(link, link.inside))
     return found
+
+
+def _key(link: PublicUrl, path: bytes) -> str:
+    return f"{file_key(link.digest)}/{quote_path(path)}"
 
 
 def _collect(trees: dict[Digest, bytes], root: Digest, path: bytes, wanted: _Wanted) -> None:
@@ -102,28 +131,29 @@ def _collect(trees: dict[Digest, bytes], root: Digest, path: bytes, wanted: _Wan
             if entry.kind is EntryKind.TREE:
                 waiting.append((entry.digest, above + entry.name + b"/"))
             else:
-                wanted.blobs.setdefault(entry.digest, (entry.size, above + entry.name))
+                wanted.add_blob(entry, above + entry.name)
 
 
 def _receive_blobs(
-    host: PublicHost, link: PublicUrl, intake: Intake, blobs: dict[Digest, tuple[int, bytes]], progress: Progress
+    host: PublicHost, link: PublicUrl, intake: Intake, blobs: dict[Digest, _Place], progress: Progress
 ) -> None:
-    def key_of(path: bytes) -> str:
-        return f"{file_key(link.digest)}/{quote_path(path)}"
+    def get(item: tuple[Digest, _Place]) -> bytes:
+        return _get(host, _key(link, item[1].path), item[1])
 
-    def get(item: tuple[Digest, tuple[int, bytes]]) -> bytes:
-        _, (size, path) = item
-        return host.read(key_of(path), lambda pieces, _: b"".join(_bounded(pieces, size, host, key_of(path))))
-
-    small = {digest: place for digest, place in blobs.items() if place[0] < _LARGE}
-    with in_order(small.items(), get, host.parallel, cost=lambda item: item[1][0]) as contents:
-        for (digest, (size, path)), content in contents:
-            _add(host, intake, digest, content, key_of(path))
-            progress.advance(size, 1)
-    for digest, (size, path) in blobs.items():
+    small = {digest: place for digest, place in blobs.items() if place.size < _LARGE}
+    with in_order(small.items(), get, host.parallel, cost=lambda item: item[1].size) as contents:
+        for (digest, place), content in contents:
+            _add(host, intake, digest, content, _key(link, place.path))
+            progress.advance(place.size, 1)
+    for digest, place in blobs.items():
         if digest not in small:
-            _stream(host, intake, digest, size, key_of(path))
-            progress.advance(size, 1)
+            _stream(host, intake, digest, place, _key(link, place.path))
+            progress.advance(place.size, 1)
+
+
+def _get(host: PublicHost, key: str, place: _Place) -> bytes:
+    """All of a blob."""
+    return host.read(key, lambda pieces, _: b"".join(_bounded(pieces, place.size, host, key)), place.link)
 
 
 def _bounded(pieces: Iterator[bytes], size: int, host: PublicHost, key: str) -> Iterator[bytes]:
@@ -143,14 +173,14 @@ def _add(host: PublicHost, intake: Intake, digest: Digest, content: bytes, key: 
         raise RemoteCorrupt(host.url, key, error.reason) from None
 
 
-def _stream(host: PublicHost, intake: Intake, digest: Digest, size: int, key: str) -> None:
+def _stream(host: PublicHost, intake: Intake, digest: Digest, place: _Place, key: str) -> None:
     def use(pieces: Iterator[bytes], _: int | None) -> None:
-        with intake.blob_writer(digest, size) as writer:
-            for piece in _bounded(pieces, size, host, key):
+        with intake.blob_writer(digest, place.size) as writer:
+            for piece in _bounded(pieces, place.size, host, key):
                 writer.write(piece)
 
     try:
-        host.read(key, use)
+        host.read(key, use, place.link)
     except CorruptObject as error:
         raise RemoteCorrupt(host.url, key, error.reason) from None
 

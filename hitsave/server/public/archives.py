@@ -18,6 +18,7 @@ import zstandard
 from hitsave.objects.digest import Digest
 from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.server.streaming import Torn
+from hitsave.snapshots.capture import stays_inside
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -38,10 +39,21 @@ Entries = Iterable[tuple[bytes, TreeEntry]]
 
 
 class Content(NamedTuple):
-    """Where content comes from: a blob as a file, and a small one whole, as links are."""
+    """Where content comes from: a blob as a file, and a small one whole, as links are.
+
+    `above` directories of the snapshot are above what goes into the archive; links may lead there, and no further.
+    """
 
     open: Callable[[Digest], BinaryIO]
     load: Callable[[Digest], bytes]
+    above: int = 0
+
+    def target(self, path: bytes, link: Digest) -> bytes:
+        """Where the link at a path leads. Raises Torn where that is out of the snapshot: strangers unpack this."""
+        leads = self.load(link)
+        if not stays_inside(leads, self.above + path.count(b"/")):
+            raise Torn("this cannot be put into an archive: a symbolic link leads out of it")
+        return leads
 
 
 class _Outlet(RawIOBase):
@@ -77,7 +89,7 @@ def tar_zst(entries: Entries, content: Content, top: str, modified: int) -> Iter
         for path, entry in entries:
             info = _tar_info(f"{top}/{path.decode('utf-8', 'surrogateescape')}", entry, modified)
             if entry.kind is EntryKind.SYMLINK:
-                info.linkname = content.load(entry.digest).decode("utf-8", "surrogateescape")
+                info.linkname = content.target(path, entry.digest).decode("utf-8", "surrogateescape")
             if not info.isreg():
                 archive.addfile(info)
                 archive.getmembers().clear()  # It would keep all of them until its end.
@@ -134,7 +146,7 @@ def zip_stored(entries: Entries, content: Content, top: str, modified: int) -> I
             info = zipfile.ZipInfo(name, moment)
             info.external_attr = (_type(entry.kind) | _mode(entry.kind)) << 16 | (0x10 if folder else 0)
             if folder or entry.kind is EntryKind.SYMLINK:
-                archive.writestr(info, b"" if folder else content.load(entry.digest))
+                archive.writestr(info, b"" if folder else content.target(path, entry.digest))
             else:
                 info.file_size = entry.size
                 yield from _zip_file(archive, info, content.open(entry.digest), outlet)

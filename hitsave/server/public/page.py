@@ -10,11 +10,17 @@ from starlette.responses import HTMLResponse, Response
 
 from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.remotes.public.layout import quote_path
-from hitsave.server.public.published import Found
+from hitsave.server.public.published import Found, Published
+from hitsave.server.public.targets import targets
 from hitsave.server.templating import templates
 
+#: Bytes of a link's target that a page shows.
+_LONGEST_TARGET = 256
 
-def directory_page(found: Found, children: Mapping[bytes, TreeEntry], url: str, headers: Mapping[str, str]) -> Response:
+
+def directory_page(
+    source: Published, found: Found, children: Mapping[bytes, TreeEntry], url: str, headers: Mapping[str, str]
+) -> Response:
     """The page of a directory: folders first. `url` is how the server is called."""
     rows = [(entry.kind is EntryKind.TREE, name, entry) for name, entry in children.items()]
     rows.sort(key=lambda row: (not row[0], row[1]))
@@ -28,6 +34,7 @@ def directory_page(found: Found, children: Mapping[bytes, TreeEntry], url: str, 
         files=sum(entry.files for entry in children.values()),
         since=found.ref.created,
         rows=rows,
+        targets=targets(source.contents, children.values(), _LONGEST_TARGET),
         link=f"{url}/public/{found.ref.digest}{path}",
         target=shlex.quote(name),
     )

@@ -21,11 +21,12 @@ Seen = TypeVar("Seen")
 
 
 class Found(NamedTuple):
-    """What is at a path of a public snapshot, and the snapshot's ref."""
+    """What is at a path of a public snapshot, and the snapshot's ref. Its own place, without links, is `depth` deep."""
 
     ref: Ref
     path: bytes
     entry: TreeEntry
+    depth: int = 0
 
     @property
     def name(self) -> str:
@@ -81,14 +82,17 @@ class Published:
         except RemoteUnsuitable:  # Nothing was ever pushed.
             return None
 
-    def find(self, digest: Digest, path: bytes) -> Found | None:
-        """What is at a path; None where there is nothing, or nothing public. Raises RemoteError, ObjectError."""
+    def find(self, digest: Digest, path: bytes, last: bool = True) -> Found | None:
+        """What is at a path; None where there is nothing, or nothing public. Raises RemoteError, ObjectError.
+
+        Symbolic links are followed; without `last`, one at the end of the path is not.
+        """
         ref = self.ref(digest)
         if ref is None or ref.kind is ObjectKind.EVALUATION:
             return None
         if ref.kind is ObjectKind.TREE:
-            entry = self.contents.entry_at(digest, path)
-            return None if entry is None else Found(ref, path.strip(b"/"), entry)
+            found = self.contents.follow(digest, path, last)
+            return found and Found(ref, path.strip(b"/"), found.entry, len(found.path.split(b"/")) if found.path else 0)
         if path.strip(b"/"):
             return None
         return Found(ref, b"", TreeEntry(b"", EntryKind.FILE, digest, self.contents.size(digest)))

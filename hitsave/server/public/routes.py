@@ -19,7 +19,7 @@ from hitsave.errors import ObjectError
 from hitsave.objects.digest import Digest, ObjectKind, parse_digest
 from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.packing.treelist import encode_tree_list
-from hitsave.remotes.public.layout import quote_path
+from hitsave.remotes.public.layout import LINK_TYPE, quote_path
 from hitsave.server.answers import Refusal, wants_page
 from hitsave.server.paths import any_path
 from hitsave.server.public.archives import ARCHIVES, MEDIA_TYPES, Content, archive_pieces
@@ -27,23 +27,27 @@ from hitsave.server.public.media import BINARY, INERT, disposition, media_type
 from hitsave.server.public.page import directory_page
 from hitsave.server.public.published import Found, Published
 from hitsave.server.public.spans import Span, parse_range
+from hitsave.server.public.targets import targets
 from hitsave.server.streaming import stream
 
 _PIECE = 1 << 20
 #: Entries of a directory that a page shows, and that are sent at once to programs.
 _MOST_SHOWN = 20_000
 _ROWS_AT_ONCE = 1000
+#: Of where links lead, what is told; a path of a file system is no longer.
+_LONGEST_TARGET = 4096
 _TARGET = re.compile(rb"/public/([0-9a-f]{64})(\.trees|\.tar\.zst|\.zip)?(?:/(.*))?", re.DOTALL)
 #: What everybody may read, any page may read; and what is taken back must not live on in caches.
 _OPEN = {
     "Access-Control-Allow-Origin": "*",
     "Cross-Origin-Resource-Policy": "cross-origin",
     "Cache-Control": "public, no-cache",
+    "Vary": "Accept",
 }
 
 
 async def read_public(request: Request) -> Response:
-    """A file, or a directory as a page, as JSON, as an archive, or as its tree list."""
+    """A file, or a directory as a page, as JSON, as an archive, or as its tree list; a link, to who asks for links."""
     found = _TARGET.fullmatch(_raw_path(request))
     if found is None:
         raise _nothing()
@@ -75,7 +79,7 @@ def published(request: Request) -> Published:
 
 def _answer(request: Request, digest: Digest, ending: str, path: bytes | None) -> Response:
     source = published(request)
-    found = source.find(digest, path or b"")
+    found = source.find(digest, path or b"", last=LINK_TYPE not in request.headers.get("accept", ""))
     if (
         found is None and path
     ):  # As DIGEST.zip is all of it, DIGEST/images.zip is a directory, where no file is so called.
@@ -93,14 +97,14 @@ def _answer(request: Request, digest: Digest, ending: str, path: bytes | None) -
     if request.query_params.get("format") == "json" or not wants_page(request):
         children = source.contents.children(found.entry.digest)
         above = _above_entries(request)
-        return stream(request, _listing(found, children, above), 200, _headers(found), "application/json")
+        return stream(request, _listing(source, found, children, above), 200, _headers(found), "application/json")
     if not request.url.path.endswith("/"):
         return RedirectResponse(f"{request.url.path}/", 307, _OPEN)  # So that links on the page lead beneath it.
     children = source.contents.children(found.entry.digest)
     if len(children) > _MOST_SHOWN:
         why = f"this directory has {len(children):,} entries, too many for a page; ask for ?format=json, or an archive"
         raise Refusal(413, "too many", why, _OPEN)
-    return directory_page(found, children, request.app.state.site.settings.public_url, _OPEN)
+    return directory_page(source, found, children, request.app.state.site.settings.public_url, _OPEN)
 
 
 def _named_archive(source: Published, digest: Digest, path: bytes) -> tuple[Found | None, str]:
@@ -128,7 +132,7 @@ def _above_entries(request: Request) -> str:
     return "./" if path.endswith(b"/") else f"./{quote_path(path.rpartition(b'/')[2])}/"
 
 
-def _listing(found: Found, children: Mapping[bytes, TreeEntry], above: str) -> Iterator[bytes]:
+def _listing(source: Published, found: Found, children: Mapping[bytes, TreeEntry], above: str) -> Iterator[bytes]:
     """A directory for programs, some entries at a time. Names that are not UTF-8 are percent-encoded in `url` alone.
 
     A `url` is relative to the address that was asked for.
@@ -136,8 +140,9 @@ def _listing(found: Found, children: Mapping[bytes, TreeEntry], above: str) -> I
     about = {"digest": str(found.entry.digest), "name": found.name.encode("utf-8", "replace").decode()}
     yield _encode(about)[:-1] + b',"entries":['
     rows, before = iter(children.items()), b""
-    while some := [_encode(_row(above, *row)) for row in islice(rows, _ROWS_AT_ONCE)]:
-        yield before + b",".join(some)
+    while some := [*islice(rows, _ROWS_AT_ONCE)]:
+        leads = targets(source.contents, [entry for _, entry in some], _LONGEST_TARGET)
+        yield before + b",".join(_encode(_row(above, *row, leads)) for row in some)
         before = b","
     yield b"]}"
 
@@ -146,7 +151,8 @@ def _encode(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _row(above: str, name: bytes, entry: TreeEntry) -> dict[str, Any]:
+def _row(above: str, name: bytes, entry: TreeEntry, leads: Mapping[Digest, bytes]) -> dict[str, Any]:
+    target = leads.get(entry.digest) if entry.kind is EntryKind.SYMLINK else None
     return {
         "name": name.decode("utf-8", "replace"),
         "url": above + quote_path(name) + ("/" if entry.kind is EntryKind.TREE else ""),
@@ -154,6 +160,7 @@ def _row(above: str, name: bytes, entry: TreeEntry) -> dict[str, Any]:
         "digest": str(entry.digest),
         "size": entry.size,
         "files": entry.files,
+        "target": None if target is None else target.decode("utf-8", "replace"),
     }
 
 
@@ -163,7 +170,7 @@ def _tree_list(request: Request, source: Published, digest: Digest) -> Response:
 
 
 def _archive(request: Request, source: Published, found: Found, kind: str) -> Response:
-    content = Content(source.contents.open, source.contents.link_target)
+    content = Content(source.contents.open, source.contents.link_target, found.depth)
     pieces = archive_pieces(kind, source.walk(found.entry.digest), content, found.name, found.ref.created)
     headers = {**_OPEN, **INERT, "Content-Disposition": disposition(f"{found.name}.{kind}", shown=False)}
     return stream(request, pieces, 200, headers, MEDIA_TYPES[kind])
@@ -173,13 +180,13 @@ def _archive(request: Request, source: Published, found: Found, kind: str) -> Re
 
 
 def _file(request: Request, source: Published, found: Found) -> Response:
-    kind = media_type(found.name)
+    kind = LINK_TYPE if found.entry.kind is EntryKind.SYMLINK else media_type(found.name)
     size = found.entry.size
     headers = {
         **_headers(found),
         **INERT,
         "Accept-Ranges": "bytes",
-        "Content-Disposition": disposition(found.name, shown=kind != BINARY),
+        "Content-Disposition": disposition(found.name, shown=kind not in (BINARY, LINK_TYPE)),
     }
     if headers["ETag"] in map(str.strip, request.headers.get("if-none-match", "").split(",")):
         return Response(status_code=304, headers=headers)
