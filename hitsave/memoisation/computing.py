@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hitsave.cache.processes import this_process
 from hitsave.errors import HitsaveError, ObjectError
-from hitsave.memoisation.calling import DEFINITIONS, FINGERPRINTS, Call, Caller, Found
+from hitsave.memoisation.calling import DEFINITIONS, FINGERPRINTS, Caller
 from hitsave.memoisation.code.entered import Entered, entered_here, own_code, unknown
 from hitsave.memoisation.depth import RAISED_LIMIT
 from hitsave.memoisation.displaying.displays import Arguments, make_display, shape_arguments
@@ -27,6 +27,7 @@ from hitsave.memoisation.displaying.shapes import short_text
 from hitsave.memoisation.explaining.explanation import Cause, Explanation
 from hitsave.memoisation.explaining.nearest import Wanted, explain_miss, explain_run
 from hitsave.memoisation.keeping import Finished, discard, publish
+from hitsave.memoisation.lookup import Call, Found
 from hitsave.memoisation.place import Place
 from hitsave.memoisation.reading import Kept, load_evaluation
 from hitsave.memoisation.recording import carry, follow_threads
@@ -153,7 +154,7 @@ class Computation:
     def _find(self) -> Found | None:
         assert self._call is not None
         try:
-            return self._caller.find(self._call)
+            return self._caller.results.find(self._call)
         except HitsaveError:  # It was told at the first look.
             return None
 
@@ -172,7 +173,7 @@ class Computation:
 
     def _find_away(self) -> Found | None:
         """The result, from a remote."""
-        call, caller = self._call, self._caller
+        call, results = self._call, self._caller.results
         assert call is not None
         if not self._has_remote(call):
             return None
@@ -180,9 +181,9 @@ class Computation:
 
         asked: set[Digest] = set()
         try:
-            while not asked.issuperset(keys := caller.keys(call)):  # What is accepted may come from there as well.
+            while not asked.issuperset(keys := results.keys(call)):  # What is accepted may come from there as well.
                 asked.update(keys)
-                found = self._find() if find_away(call.place, caller.symbol, caller.codes(call), keys) else None
+                found = self._find() if find_away(call.place, self._caller.symbol, results.codes(call), keys) else None
                 if found is not None:
                     return found
         except HitsaveError:  # It was told at the first look.
@@ -265,7 +266,7 @@ class Computation:
             if call.lost:
                 discard(call.place, call.lost)
             if kept is not None:
-                caller.keep_warm(call.key, kept, value, pickled)
+                caller.results.keep_warm(call.key, kept, value, pickled)
                 if caller.settings.remote == "readwrite":
                     self._send(call, kept)
                 if caller.settings.keep is not None:
