@@ -73,12 +73,14 @@ def _function(request: Request, dashboard: Dashboard) -> dict[str, Any]:
     sample = _sample(dashboard, ids)
     asked = tabulation.parse_asked(query, paths, sample)
     chosen = Chosen(ids, asked.conditions)
-    page = page_number(request)
+    count = tables.count(chosen, asked.sorting)
+    page = page_number(request, _total(count))
     rows = tables.page(chosen, asked.sorting, (page - 1) * PAGE, PAGE)
     numeric = tables.numeric(ids)
     offered = plotting.choices(numeric, paths, sample, len(ids))
     axes = plotting.parse_axes(query, numeric, offered, sample)
     count = tables.count(chosen, asked.sorting)
+    table = tabulation.tabulate(rows, tables.values([row.id for row in rows]), asked.columns)
     return {
         "function": function,
         "versions": versions,
@@ -90,7 +92,8 @@ def _function(request: Request, dashboard: Dashboard) -> dict[str, Any]:
         "sampled_all": sum(version.evaluations for version in chosen_versions) <= tabulation.SAMPLED,
         "SAMPLED": tabulation.SAMPLED,
         "paths": [tabulation.column_of(path) for path in paths],
-        "rows": tabulation.tabulate(rows, tables.values([row.id for row in rows]), asked.columns),
+        "rows": table,
+        "classes": tabulation.column_classes(table, len(asked.columns)),
         "count": count,
         "counted_all": count < MOST_COUNTED,
         "without": 0 if asked.on_column else tables.count(chosen, Sorting()) - count,
@@ -106,6 +109,11 @@ def _function(request: Request, dashboard: Dashboard) -> dict[str, Any]:
         "finite": any(not path.startswith(ARGUMENTS) for path in numeric),
         "reading": reading,
     }
+
+
+def _total(count: int) -> int | None:
+    """How many evaluations are listed; None where they were not counted to the end."""
+    return count if count < MOST_COUNTED else None
 
 
 def _constants(sample: tabulation.Sample, paths: Sequence[str]) -> list[tuple[tabulation.Column, str]]:
@@ -145,10 +153,10 @@ async def list_evaluations(request: Request) -> Response:
         chosen = Chosen(None, tuple(conditions), "experiments" in query)
         name = query.get("sort", "started")
         sorting = Sorting(name if name in ("started", "elapsed", "size") else "started", query.get("way") != "up")
-        page = page_number(request)
+        count = dashboard.evaluations.count(chosen, sorting)
+        page = page_number(request, _total(count))
         rows = dashboard.evaluations.page(chosen, sorting, (page - 1) * PAGE, PAGE)
         values = dashboard.evaluations.values([row.id for row in rows])
-        count = dashboard.evaluations.count(chosen, sorting)
         return {
             "rows": [(row, _call(values[row.id])) for row in rows],
             "count": count,

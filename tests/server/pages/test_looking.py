@@ -79,6 +79,14 @@ def test_a_page_after_the_last_one_is_the_last_one(reader: Visitor) -> None:
         assert "page 100,000" not in last
 
 
+def test_evaluations_after_the_last_page_are_those_of_the_last_page(reader: Visitor) -> None:
+    for path, last in ((f"{FUNCTION_PAGE}&code=all", 2), ("/evaluations?sort=started", 2), (FUNCTION_PAGE, 1)):
+        shown = [reader.get(f"{path}&page={number}").links("/evaluations/") for number in (last, 99, 99_999_999)]
+        assert shown[0]
+        assert shown[1] == shown[0], path
+        assert shown[2] == shown[0], path
+
+
 def test_times_have_their_zone(reader: Visitor) -> None:
     times = re.findall(r'<time datetime="([^"]*)">([^<]*)</time>', reader.get("/evaluations").text)
     assert len(times) > 10
