@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hitsave.cache.store import Cache
-from hitsave.config import RemoteConfig
+from hitsave.config import RemoteConfig, find_workspace
 from hitsave.errors import CorruptObject, HitsaveError, ObjectError, ObjectNotFound, WorkspaceError
 from hitsave.exchange import Exchange
 from hitsave.objects.digest import Digest
@@ -22,7 +22,7 @@ from hitsave.remotes.writing.wanted import find_wanted
 from hitsave.snapshots.datasets import is_complete
 from hitsave.snapshots.layout import Include
 from hitsave.snapshots.pointer import Pointer, load_pointer, pointer_path, target_path
-from hitsave.snapshots.workspace import find_pointers
+from hitsave.snapshots.workspace import find_own_pointers
 
 
 class Sent(NamedTuple):
@@ -67,8 +67,15 @@ class Transfers:
 
     def push_datasets(self, paths: Iterable[Path], remote: str | None = None) -> Sent:
         """Send what the pointer files of datasets name."""
-        refs = [self.named(path) for path in paths]
-        return self._send([self._cache.ref(ref.name) or ref for ref in refs], remote)
+        refs = [self._owned(self.named(path)) for path in paths]
+        return self._send(refs, remote)
+
+    def _owned(self, ref: Ref) -> Ref:
+        """What is here as the ref of this name, which is made where all that it owns is here."""
+        known = self._cache.ref(ref.name)
+        if known is None and is_complete(self._cache, ref.digest, ref.kind):
+            self._exchange.own(ref)
+        return known or ref
 
     def _send(self, refs: Sequence[Ref], remote: str | None) -> Sent:
         """Send what refs own, without those of which something is lost here."""
@@ -106,7 +113,7 @@ class Transfers:
         def unreadable(error: OSError) -> None:
             self._progress.note(f"{os.fsdecode(error.filename)}: cannot be looked into ({error.strerror})")
 
-        for pointer in find_pointers(self._project.workspace.root, unreadable):
+        for pointer in find_own_pointers(self._project.workspace.root, unreadable):
             path = target_path(pointer)
             try:
                 named = load_pointer(pointer)
@@ -115,10 +122,15 @@ class Transfers:
                 continue
             if self._cache.ref(self._project.workspace.dataset_ref(path, named.digest)) is not None:
                 continue
-            if is_complete(self._cache, named.digest, named.kind):
-                self._exchange.own(self._ref_of(path, named))
-            else:
+            if not is_complete(self._cache, named.digest, named.kind):
                 away[path] = self._ref_of(path, named)
+            elif (other := find_workspace(path.parent)) != self._project.workspace.root:
+                self._progress.note(
+                    f"{self._show(path)}: lies in {self._show(other)}, which has a name of its own, "
+                    f"and goes from here only where it is asked for: 'hitsave push {self._show(path)}'"
+                )
+            else:
+                self._exchange.own(self._ref_of(path, named))
         return away
 
     def _nowhere(self, away: dict[Path, Ref], remote: str | None) -> list[Path]:

@@ -65,6 +65,7 @@ def pointers_at(repository: Repository, revision: str, paths: Iterable[Path]) ->
     for path in paths or [root]:
         absolute = Path(os.path.abspath(path))
         repository.workspace.relative(absolute)
+        repository.workspace.refuse_other_project(absolute)
         pointer = absolute if is_pointer(absolute) else pointer_path(absolute)
         beneath = files_at(root, revision, absolute, SUFFIX)
         if absolute == root or beneath:

@@ -140,6 +140,7 @@ def _check_addable(workspace: Workspace, path: Path) -> None:
         raise WorkspaceError(f"{path}: holds the workspace itself; add folders within it")
     if above := workspace.dataset_above(path):
         raise WorkspaceError(f"{path}: lies in the dataset {above}; add that one")
+    workspace.refuse_other_project(path.parent)
     if path.name == ".git":
         raise WorkspaceError(f"{path}: is git's own folder")
     check_pointer_name(path)

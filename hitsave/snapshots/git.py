@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from hitsave.errors import WorkspaceError
+from hitsave.snapshots.within import begins_project
 
 if TYPE_CHECKING:
     import pygit2
@@ -110,7 +111,7 @@ def seen_otherwise(folder: Path, path: Path) -> list[tuple[Path, str]]:
 def files_at(root: Path, revision: str, folder: Path, suffix: str) -> list[Path]:
     """The files beneath a folder, at a revision, whose names end so, by name. Raises WorkspaceError.
 
-    The folder need not be there now; `root` is one in the same repository that is.
+    Projects within the folder are left out. It need not be there now; `root` is one in the same repository that is.
     """
     import pygit2
 
@@ -121,6 +122,8 @@ def files_at(root: Path, revision: str, folder: Path, suffix: str) -> list[Path]
     pending = [("", tree)] if isinstance(tree, pygit2.Tree) else []
     while pending:
         prefix, tree = pending.pop()
+        if prefix and _begins_project(tree):
+            continue
         for entry in tree:
             name = entry.name or ""
             if isinstance(entry, pygit2.Tree):
@@ -128,6 +131,12 @@ def files_at(root: Path, revision: str, folder: Path, suffix: str) -> list[Path]
             elif name.endswith(suffix) and name != suffix:
                 found.append(prefix + name)
     return [folder / name for name in sorted(found)]
+
+
+def _begins_project(tree: pygit2.Tree) -> bool:
+    """Whether a folder of a commit is a project of its own. Submodules are no folders there."""
+    names = {entry.raw_name or b"" for entry in tree}
+    return begins_project(names, lambda name: getattr(_blob(tree, os.fsdecode(name)), "data", b""))
 
 
 def file_history(folder: Path, path: Path) -> list[FileCommit]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from hitsave.errors import WorkspaceError, suggest
 from hitsave.objects.digest import Digest
 from hitsave.objects.refs import RefName, dataset_ref
 from hitsave.snapshots.pointer import SUFFIX, is_pointer, pointer_path, target_path
+from hitsave.snapshots.within import begins_project_at, project_between
 
 #: Folders of tools, which hold no pointer files of the user's.
 PASSED_OVER = frozenset((b".git", b".hg", b".svn", b".venv", b"venv", b"node_modules", b"__pycache__", b".tox"))
@@ -69,22 +71,34 @@ class Workspace:
             if dataset is not None:
                 raise WorkspaceError(f"{place}: lies in the dataset {dataset}; a remote needs a place of its own")
 
+    def refuse_other_project(self, path: Path) -> None:
+        """Raises WorkspaceError for what belongs to a project within this one; a dataset may be a repository itself."""
+        absolute = Path(os.path.abspath(path))
+        is_dataset = is_pointer(absolute) or pointer_path(absolute).is_file()
+        other = project_between(self.root, absolute.parent if is_dataset else absolute)
+        if other is not None:
+            where = "is" if other == absolute else f"lies in {other}, which is"
+            place = shlex.quote(os.path.relpath(other))
+            raise WorkspaceError(f"{path}: {where} a project of its own; 'hitsave -C {place} ...' works in it")
+
     def datasets(self, paths: Iterable[Path]) -> list[Path]:
         """The datasets that paths stand for: a dataset, its pointer file, or a folder with pointer files beneath.
 
-        No paths stand for the whole workspace. Raises WorkspaceError where a path stands for nothing.
+        No paths stand for the whole workspace. What lies in a project within this one is that one's. Raises
+        WorkspaceError where a path stands for nothing, or for what is another project's.
         """
         given = list(paths)
         found: dict[Path, None] = {}
         for path in given or [self.root]:
             absolute = Path(os.path.abspath(path))
             self._refuse_outside(absolute)
+            self.refuse_other_project(absolute)
             if is_pointer(absolute) and absolute.is_file():
                 found[target_path(absolute)] = None
             elif pointer_path(absolute).is_file():
                 found[absolute] = None
             elif absolute.is_dir():
-                beneath = sorted(find_pointers(absolute))
+                beneath = sorted(find_own_pointers(absolute))
                 if not beneath and given:
                     raise WorkspaceError(f"{path}: is no dataset and holds none; 'hitsave add {path}' makes it one")
                 found.update(dict.fromkeys(target_path(pointer) for pointer in beneath))
@@ -101,12 +115,26 @@ def _datasets_beside(path: Path) -> Iterator[str]:
         yield from (os.fspath(target_path(path.with_name(name))) for name in names)
 
 
-def find_pointers(folder: Path, unreadable: Callable[[OSError], object] | None = None) -> Iterator[Path]:
+#: Told of folders that cannot be read.
+Unreadable = Callable[[OSError], object]
+
+
+def find_pointers(folder: Path, unreadable: Unreadable | None = None) -> Iterator[Path]:
     """Every pointer file beneath a folder; what lies inside of datasets is their content and is not looked at.
 
     Folders that cannot be read are told to `unreadable`; without it, raises OSError.
     """
-    pending = [os.fsencode(folder)]
+    return _find_pointers(folder, unreadable, own=False)
+
+
+def find_own_pointers(folder: Path, unreadable: Unreadable | None = None) -> Iterator[Path]:
+    """As `find_pointers`, without those of projects that lie within the one of the folder."""
+    return _find_pointers(folder, unreadable, own=True)
+
+
+def _find_pointers(folder: Path, unreadable: Unreadable | None, own: bool) -> Iterator[Path]:
+    top = os.fsencode(folder)
+    pending = [top]
     suffix = SUFFIX.encode()
     while pending:
         directory = pending.pop()
@@ -117,6 +145,8 @@ def find_pointers(folder: Path, unreadable: Callable[[OSError], object] | None =
             if unreadable is None:
                 raise
             unreadable(error)
+            continue
+        if own and directory != top and begins_project_at(directory, {item.name for item in items}):
             continue
         datasets = {item.name.removesuffix(suffix) for item in items if item.name.endswith(suffix)}
         for item in items:
