@@ -23,12 +23,15 @@ from hitsave.server.pages.links import SHARED
 from hitsave.server.pages.previews import LARGEST_IMAGE, Preview, image_type, preview
 from hitsave.server.pages.rendering import INERT, render
 from hitsave.server.paths import any_path
+from hitsave.server.public.targets import targets
 from hitsave.server.streaming import stream
 
 _ENTRIES = 200
 #: Entries of a directory beyond which they stand in their own order.
 _MOST_SORTED = 20_000
 _PIECE = 1 << 20
+#: Bytes of a link's target that a list shows.
+_LONGEST_TARGET = 256
 _OWNERS = 20
 _MOST_OWNERS = 1000
 
@@ -54,8 +57,11 @@ class Found(NamedTuple):
         return [Crumb(name, b"/".join(names[: number + 1])) for number, name in enumerate(names)]
 
 
-def find_entry(dashboard: Dashboard, request: Request) -> Found:
-    """What an address leads to; the path in it is bytes, of any encoding. Raises Refusal, RemoteError."""
+def find_entry(dashboard: Dashboard, request: Request, last: bool = True) -> Found:
+    """What an address leads to; the path in it is bytes, of any encoding. Symbolic links are followed.
+
+    Without `last`, a link at the end of the path is what it is. Raises Refusal, RemoteError.
+    """
     root = digest_of(request.path_params["digest"])
     raw: bytes = request.scope["raw_path"].partition(b"?")[0]
     path = unquote_to_bytes(raw).partition(str(root).encode())[2].strip(b"/")
@@ -63,12 +69,12 @@ def find_entry(dashboard: Dashboard, request: Request) -> Found:
     try:
         if not path:
             return Found(root, path, _root_entry(dashboard, root))
-        entry = contents.entry_at(root, path)
+        found = contents.follow(root, path, last)
     except (ObjectError, MalformedObject):
         raise not_found("file or directory here") from None
-    if entry is None:
+    if found is None:
         raise not_found("file or directory here")
-    return Found(root, path, entry)
+    return Found(root, path, found.entry)
 
 
 def _root_entry(dashboard: Dashboard, root: Digest) -> TreeEntry:
@@ -87,7 +93,8 @@ async def show_object(request: Request) -> Response:
     page = page_number(request)
 
     def look(dashboard: Dashboard) -> tuple[str, dict[str, Any]]:
-        found = find_entry(dashboard, request)
+        dashboard.catch_up()  # An address may be the first that anybody asks for.
+        found = find_entry(dashboard, request, last=False)
         tables = dashboard.owners
         owners = tables.owners(found.entry.digest, _MOST_OWNERS, False) or tables.owners(
             found.root, _MOST_OWNERS, False
@@ -101,10 +108,14 @@ async def show_object(request: Request) -> Response:
             "owners": distinct[:_OWNERS],
             "more_owners": len(distinct) > _OWNERS,
             "public": dashboard.owners.ref(public_ref(found.entry.digest)) is not None,
-            "publishable": dashboard.shared is not None and any(owner.name.namespace in SHARED for owner in owners),
+            "publishable": dashboard.shared is not None
+            and found.entry.kind is not EntryKind.SYMLINK
+            and any(owner.name.namespace in SHARED for owner in owners),
         }
         if found.entry.kind is EntryKind.TREE:
             return "directory.html", {**known, **_directory(dashboard, found, page), "page": page}
+        if found.entry.kind is EntryKind.SYMLINK:
+            return "link.html", {**known, **_link(dashboard, found)}
         return "file.html", {**known, "preview": _preview(dashboard, found, title)}
 
     template, values = await in_thread(request, look)
@@ -126,7 +137,9 @@ def _directory(dashboard: Dashboard, found: Found, page: int) -> dict[str, Any]:
     entries: Iterable[TreeEntry] = children.values()
     if len(children) <= _MOST_SORTED:  # Directories come first, as everywhere.
         entries = sorted(entries, key=lambda entry: (entry.kind is not EntryKind.TREE, entry.name))
-    return {"entries": list(islice(entries, first, last)), "total": len(children), "PAGE": _ENTRIES}
+    shown = list(islice(entries, first, last))
+    links = targets(dashboard.holdings.contents, shown, _LONGEST_TARGET)
+    return {"entries": shown, "targets": links, "total": len(children), "PAGE": _ENTRIES}
 
 
 def _preview(dashboard: Dashboard, found: Found, name: bytes) -> Preview | None:
@@ -136,6 +149,20 @@ def _preview(dashboard: Dashboard, found: Found, name: bytes) -> Preview | None:
             return preview(file, name, found.entry.size)
     except dashboard.holdings.faults:
         return None
+
+
+def _link(dashboard: Dashboard, found: Found) -> dict[str, bytes | None]:
+    """Where a symbolic link says that it leads, and the path of what is there; None for what is not here."""
+    contents = dashboard.holdings.contents
+    try:
+        target = contents.link_target(found.entry.digest)
+    except dashboard.holdings.faults:
+        return {"target": None, "leads": None}
+    try:
+        followed = contents.follow(found.root, found.path)
+    except (*dashboard.holdings.faults, MalformedObject):
+        followed = None
+    return {"target": target, "leads": followed.path if followed else None}
 
 
 @requires(Role.READ)
