@@ -22,7 +22,7 @@ from hitsave.remotes.reading.trees import Trees
 from hitsave.repository import Repository
 from hitsave.snapshots.diff import Change, ChangeKind, bring_differing, diff_trees
 from hitsave.snapshots.git import is_revision
-from hitsave.snapshots.leftout import count_files, is_part, left_out_of
+from hitsave.snapshots.leftout import count_files, is_part, left_out_of, version_before
 from hitsave.snapshots.pointer import Pointer, is_pointer, load_pointer, pointer_path
 from hitsave.snapshots.renames import Difference, find_renames
 
@@ -149,7 +149,7 @@ class Compare:
         if old.digest == new.digest and old.executable == new.executable:
             return Comparison(old, new, (), above=above)
         dataset = self._dataset_in_part(new)
-        changes = self._changes(old, new, dataset is not None)
+        changes = self._changes_in_part(old, new, dataset) if dataset else self._changes(old, new, False)
         left_out = left_out_of(self._repository.cache, dataset, changes) if dataset else {}
         own = [change for change in changes if change.path not in left_out]
 
@@ -168,6 +168,18 @@ class Compare:
             return None
         digest = load_pointer(pointer_path(above)).digest
         return above if is_part(self._repository.cache, workspace, above, digest) else None
+
+    def _changes_in_part(self, old: Side, new: Side, dataset: Path) -> list[Change]:
+        """Of the version that these files were made from, folders that are not here were not asked for.
+
+        Of another version they may have been; only where they are out of reach, nothing of them is compared.
+        """
+        if version_before(self._repository.cache, dataset, old.digest) is None:
+            return self._changes(old, new, True)
+        try:
+            return self._changes(old, new, False)
+        except ObjectNotFound:
+            return self._changes(old, new, True)
 
     def _changes(self, old: Side, new: Side, partial: bool) -> list[Change]:
         def away(tree: Digest) -> bool:

@@ -28,6 +28,12 @@ def note_place(cache: Cache, path: Path, place: Place) -> None:
     cache.places.save(os.fsencode(os.path.abspath(path)), place)
 
 
+def version_before(cache: Cache, path: Path, version: Digest) -> Digest | None:
+    """The version that a working path was last made to hold, where that is another one; None where it is not known."""
+    place = place_of(cache, path)
+    return None if place is None or place.version == version else place.version
+
+
 def is_part(cache: Cache, workspace: Workspace, path: Path, version: Digest) -> bool:
     """Whether a dataset's working files may be a part of this version on purpose."""
     place = place_of(cache, path)

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.cli.world import User, World, assert_same
+from tests.cli.test_diff import cloned, commit
+from tests.cli.world import User, World, assert_same, git
 
 
 @pytest.fixture
@@ -247,3 +248,51 @@ def test_a_part_where_the_cache_has_all_of_it(world: World, pushed: User) -> Non
     (again.data / "readme.md").unlink()
     assert again.state()["changes"] == [{"kind": "removed", "path": "readme.md"}]
     again.do("add", "data")
+
+
+def test_after_a_checkout_of_git_status_and_diff_say_what_is_so(world: World, pushed: User) -> None:
+    """Of a part, the lists of folders that another version has are not here."""
+    commit(pushed, "first")
+    old = pushed.state()["digest"]
+    pushed.write({"test/5.png": b"five", "train/20.png": b"twenty"})
+    new = pushed.add()
+    commit(pushed, "second")
+    pushed.do("push")
+    ben = cloned(world, pushed)
+    ben.do("pull", "--include", "test/*", "--include", "*.md")
+    git(ben.workspace, "checkout", "--quiet", "HEAD~1")
+
+    state = ben.state()
+    assert (state["state"], state["made_from"], state["changes"]) == ("modified", new, None)
+    lines = ben.do("status").lines
+    assert lines[1:] == [
+        f"    made from version {new[:12]}; that of the pointer file comes by: "
+        "hitsave pull --include 'test/*' --include '*.md' data",
+        "    what differs is not known here; 'hitsave diff data' asks the remote",
+    ]
+    done = ben.do("diff")
+    assert done.lines == ["added    data/test/5.png"]
+    assert "21 files not pulled" in done.said
+
+    ben.do("pull", "--include", "test/*", "--include", "*.md", "data")
+    state = ben.state()
+    assert (state["digest"], state["state"], state["made_from"]) == (old, "partial", None)
+    git(ben.workspace, "checkout", "--quiet", "-")
+    assert ben.do("diff").lines == ["removed  data/test/5.png"]
+
+
+def test_what_a_dataset_that_was_changed_was_made_from(world: World, pushed: User) -> None:
+    commit(pushed, "first")
+    pushed.write({"new": b"new"})
+    new = pushed.add()
+    commit(pushed, "second")
+    git(pushed.workspace, "checkout", "--quiet", "HEAD~1")
+    pushed.write({"own": b"own"})
+    assert pushed.do("status").lines[1:] == [
+        f"    made from version {new[:12]}; that of the pointer file comes by: hitsave checkout data",
+        "    added    data/new",
+        "    added    data/own",
+    ]
+    (pushed.data / "own").unlink()
+    assert pushed.state()["holds"] == new
+    assert "made from" not in pushed.do("status").text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,25 @@ if TYPE_CHECKING:
     from hitsave.errors import HitsaveError
     from hitsave.looking.standing import Standing
     from hitsave.repository import Repository
+    from hitsave.snapshots.diff import Change
     from hitsave.snapshots.status import DatasetStatus
 
 _MOST_SHOWN = 50
 _MOST_NAMED = 5
+#: What JSON tells of each dataset; null stands for what is not known.
+_KEYS = (
+    "path",
+    "digest",
+    "state",
+    "holds",
+    "made_from",
+    "in_cache",
+    "pushed",
+    "committed_data",
+    "not_fetched",
+    "changes",
+    "error",
+)
 
 
 @click.command("status")
@@ -32,7 +48,7 @@ def command(session: Session, paths: tuple[Path, ...], as_json: bool) -> int:
 
     Only files that may have changed are read. A dataset that cannot be looked at, or whose pointer file git left in
     conflict, holds up no other; then the exit code is 1. Where the commit that is checked out names data that others
-    cannot get, a note says so; in JSON, "committed_data" is then "only here" or "nowhere".
+    cannot get, a note says so; in JSON, "committed_data" is then "only here" or "nowhere", and null is what is not known.
 
     \b
     Examples:
@@ -54,7 +70,7 @@ def command(session: Session, paths: tuple[Path, ...], as_json: bool) -> int:
         session.say("no datasets here; 'hitsave add PATH' makes one")
     width = max((len(show_path(dataset.path)) for dataset in found), default=0)
     for dataset in found:
-        _show(dataset, standing.pushed[dataset.path], width)
+        _show(session, dataset, standing.pushed[dataset.path], width)
     for path, error in failed.items():
         state = _state_of(error)
         emit(f"{paint(f'{state:<9}', Tone.BAD)} {show_path(path)}")
@@ -88,7 +104,7 @@ def _state_of(error: HitsaveError | OSError) -> str:
 
 
 def _failure_as_json(path: Path, error: HitsaveError | OSError) -> dict[str, Any]:
-    return {"path": str(path), "state": _state_of(error), "error": str(error)}
+    return {**dict.fromkeys(_KEYS), "path": str(path), "state": _state_of(error), "error": str(error)}
 
 
 def _shown(paths: list[Path]) -> str:
@@ -99,7 +115,7 @@ def _shown(paths: list[Path]) -> str:
     return ", ".join(show_path(pointer_path(path)) for path in paths[:_MOST_NAMED]) + more
 
 
-def _show(dataset: DatasetStatus, uploaded: bool | None, width: int) -> None:
+def _show(session: Session, dataset: DatasetStatus, uploaded: bool | None, width: int) -> None:
     places = ["in the cache" if dataset.in_cache else "not wholly in the cache"]
     if uploaded is not None:
         places.append("pushed" if uploaded else "not pushed")
@@ -108,6 +124,11 @@ def _show(dataset: DatasetStatus, uploaded: bool | None, width: int) -> None:
     if dataset.holds is not None:
         command = f"'hitsave {'checkout' if dataset.in_cache else 'pull'} {show_path(dataset.path)}'"
         emit(f"    holds version {dataset.holds.short}; {command} makes it the one of the pointer file")
+    elif dataset.made_from is not None and state == "modified":
+        command = _command_to_bring(session.repository, dataset)
+        emit(f"    made from version {dataset.made_from.short}; that of the pointer file comes by: {command}")
+    if not dataset.compared:
+        emit(f"    what differs is not known here; 'hitsave diff {show_path(dataset.path)}' asks the remote")
     for change in dataset.changes[:_MOST_SHOWN]:
         kind = paint(f"{change.kind.value:<8}", TONES.get(change.kind.value))
         emit(f"    {kind} {show_path(os.path.join(os.fsencode(dataset.path), change.path))}")
@@ -117,15 +138,35 @@ def _show(dataset: DatasetStatus, uploaded: bool | None, width: int) -> None:
         emit(f"    {count(dataset.absent, 'file')} not pulled")
 
 
+def _command_to_bring(repository: Repository, dataset: DatasetStatus) -> str:
+    """How the version of the pointer file comes, of a part the same part."""
+    from hitsave.snapshots.leftout import place_of
+
+    place = place_of(repository.cache, dataset.path)
+    parts = place.parts if place is not None else ()
+    words = ["hitsave", "checkout" if dataset.in_cache else "pull"]
+    excluding = any(part.excluded for part in parts)
+    for part in parts[-1:] if excluding else parts:  # With patterns of files to leave out, one pull brings one part.
+        words += [word for glob in part.included for word in ("--include", glob)]
+        words += [word for glob in part.excluded for word in ("--exclude", glob)]
+    return shlex.join([*words, show_path(dataset.path)])
+
+
 def _as_json(dataset: DatasetStatus, standing: Standing) -> dict[str, Any]:
     return {
         "path": str(dataset.path),
         "digest": str(dataset.pointer.digest),
         "state": dataset.state.value,
         "holds": None if dataset.holds is None else str(dataset.holds),
+        "made_from": None if dataset.made_from is None else str(dataset.made_from),
         "in_cache": dataset.in_cache,
         "pushed": standing.pushed[dataset.path],
         "committed_data": standing.at_risk.get(dataset.path),
-        "not_fetched": dataset.absent,
-        "changes": [{"kind": change.kind.value, "path": os.fsdecode(change.path)} for change in dataset.changes],
+        "not_fetched": dataset.absent if dataset.compared else None,
+        "changes": [_change_as_json(change) for change in dataset.changes] if dataset.compared else None,
+        "error": None,
     }
+
+
+def _change_as_json(change: Change) -> dict[str, str]:
+    return {"kind": change.kind.value, "path": os.fsdecode(change.path)}
