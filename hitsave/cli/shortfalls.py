@@ -19,8 +19,8 @@ def describe_failures(failed: Mapping[Path, HitsaveError | OSError]) -> list[str
 
 
 def failures_as_json(failed: Mapping[Path, HitsaveError | OSError]) -> dict[str, dict[str, str]]:
-    """What could not be done of several datasets, where there is anything."""
-    return {"failed": {str(path): str(error) for path, error in failed.items()}} if failed else {}
+    """What could not be done of several datasets, by their paths."""
+    return {"failed": {str(path): str(error) for path, error in failed.items()}}
 
 
 def raise_only_one(failed: Mapping[Path, HitsaveError | OSError]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.test_evaluations_commands import edit, python
 from tests.cli.test_evaluations_commands import tom as tom
-from tests.cli.world import User, git
+from tests.cli.world import User, World, git
 
 #: What is to be run before, and what is asked; what the answer is to have, at its top or in its first item.
 CASES: list[tuple[list[list[str]], list[str], set[str]]] = [
@@ -52,12 +52,12 @@ def test_what_is_checked_out_is_told_to_programs(tom: User) -> None:
     digest = tom.add()
     git(tom.workspace, "add", "data.hitsave")
     git(tom.workspace, "commit", "-qm", "one")
-    expected = {"path": str(tom.data), "digest": digest, "written": 0, "removed": 0}
-    assert tom.do("checkout", "--json").json == {"checked_out": [expected]}
+    expected = {"path": str(tom.data), "digest": digest, "written": 0, "removed": 0, "received": 0}
+    assert tom.do("checkout", "--json").json == {"checked_out": [expected], "failed": {}}
     (tom.data / "b").touch()
     tom.add()
     expected["removed"] = 1
-    assert tom.do("checkout", "HEAD", "--json").json == {"checked_out": [expected | {"received": 0}]}
+    assert tom.do("checkout", "HEAD", "--json").json == {"checked_out": [expected], "failed": {}}
 
 
 def test_what_is_accepted_is_told_to_programs(tom: User) -> None:
@@ -77,3 +77,63 @@ def test_a_hook_of_ones_own_is_told_and_an_error(tom: User) -> None:
     hook.write_text("#!/bin/sh\n")
     ran = tom.run("install", "--hook", "--json")
     assert (ran.code, ran.json["hook"]["state"], ran.json["merge_driver"]) == (1, "foreign", None)
+
+
+def test_what_goes_wrong_with_one_dataset_leaves_no_key_out(ann: User) -> None:
+    for name in ("good", "new", "bad", "torn"):
+        ann.write({"a": b"1"}, name)
+        ann.add(name)
+    (ann.workspace / "bad.hitsave").write_bytes(b"nonsense\n")
+    lines = (ann.workspace / "torn.hitsave").read_text().splitlines(keepends=True)
+    sides = [
+        lines[0],
+        "<<<<<<< HEAD\n",
+        lines[1],
+        "=======\n",
+        lines[1].replace("a", "b"),
+        ">>>>>>> other\n",
+        *lines[2:],
+    ]
+    (ann.workspace / "torn.hitsave").write_text("".join(sides))
+    (ann.workspace / "new/b").touch()
+    told = ann.run("status", "--json")
+    by_name = {each["path"].rpartition("/")[2]: each for each in told.json}
+    assert told.code == 1
+    assert len({tuple(sorted(each)) for each in by_name.values()}) == 1
+    assert [by_name[name]["state"] for name in ("good", "new", "bad", "torn")] == [
+        "clean",
+        "modified",
+        "error",
+        "conflict",
+    ]
+    assert {key for key, value in by_name["bad"].items() if value is not None} == {"path", "state", "error"}
+    told = ann.run("diff", "--json")
+    assert told.code == 1
+    assert len({tuple(sorted(each)) for each in told.json}) == 1
+    assert [each["error"] is None for each in told.json].count(False) == 2
+
+
+def test_a_rename_has_no_keys_of_its_own(ann: User) -> None:
+    ann.write({"old": bytes(range(256)) * 9, "other": b"1"})
+    ann.add()
+    (ann.data / "old").rename(ann.data / "new")
+    ann.write({"other": b"2"})
+    changes = ann.do("diff", "--json").json[0]["changes"]
+    assert [(each["kind"], each["old_path"], each["alike"]) for each in changes] == [
+        ("renamed", "old", 100),
+        ("changed", None, None),
+    ]
+    assert [set(each) for each in changes] == [set(changes[0])] * 2
+
+
+def test_what_failed_is_always_told(world: World) -> None:
+    ann = world.user(remote=True)
+    ann.write({"a": b"1"})
+    ann.add()
+    ann.do("push")
+    for command in (["pull"], ["fetch"], ["checkout"]):
+        assert ann.do(*command, "--json").json["failed"] == {}
+    ann.do("forget", "data@" + ann.state()["digest"], "--remote")
+    told = ann.do("undo", "--remote", "--json").json
+    assert set(told) == {"operation", "refs", "objects"}
+    assert set(ann.do("fsck", "--json").json) == set(ann.do("fsck", "--repair", "--json").json)

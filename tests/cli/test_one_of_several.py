@@ -54,7 +54,7 @@ def test_diff(three: User) -> None:
     assert "odd/pipe: a FIFO cannot be kept" in done.said
     assert "hitsave resolve" in done.said
     told = three.run("diff", "--json").json
-    assert len([each for each in told if "error" in each]) == 2
+    assert len([each for each in told if each["error"]]) == 2
     assert three.run("diff", "HEAD").lines == ["changed  data/a.txt"]
 
 

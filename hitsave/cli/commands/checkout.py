@@ -63,31 +63,33 @@ def command(
         _go_back(session, revision, places, (force, as_json), include_globs(globs, excluded))
         return 0
     chosen = choose(repository, places, globs, excluded)
-    failed: list[str] = []
+    failed: dict[Path, str] = {}
     checked_out: list[CheckedOut] = []
     for path, include in ((path, each.include) for each in chosen.wanted for path in each.paths):
         try:
             done = repository.checkout(path, force, include)
         except ObjectNotFound as error:
             place = show_path(path)
-            failed.append(f"{place}: {error.digest} is not here; 'hitsave pull {place}' fetches it")
+            failed[path] = f"{place}: {error.digest} is not here; 'hitsave pull {place}' fetches it"
             continue
         session.end_progress()
         checked_out.append(done)
         if path in (unmatched := find_unmatched(repository, chosen, [done])):
             text, is_named = unmatched[path]
-            failed.append(text) if is_named else session.say(text)
+            failed.update({path: text}) if is_named else session.say(text)
         elif not as_json:
             session.say(_describe(done))
     session.end_progress()
     if as_json:
-        emit_json({"checked_out": [_as_json(done) for done in checked_out]})
+        told = {str(path): text for path, text in failed.items()}
+        emit_json({"checked_out": [_as_json(done) for done in checked_out], "failed": told})
     tell_left_alone(session, chosen)
-    return session.fail(failed)
+    return session.fail(failed.values())
 
 
-def _as_json(done: CheckedOut) -> dict[str, Any]:
-    return {"path": str(done.path), "digest": str(done.digest), "written": done.written, "removed": done.removed}
+def _as_json(done: CheckedOut, received: int = 0) -> dict[str, Any]:
+    where = {"path": str(done.path), "digest": str(done.digest)}
+    return {**where, "written": done.written, "removed": done.removed, "received": received}
 
 
 def _go_back(
@@ -101,8 +103,8 @@ def _go_back(
     if as_json:
         back = [go_back(session.repository, path, pointer, force, include) for path, pointer in found.items()]
         session.end_progress()
-        told = [_as_json(done.checked_out) | {"received": done.fetched.received} for done in back]
-        emit_json({"checked_out": told})
+        told = [_as_json(done.checked_out, done.fetched.received) for done in back]
+        emit_json({"checked_out": told, "failed": {}})
         return
     if not found:
         session.say(f"there were no datasets at {revision}")

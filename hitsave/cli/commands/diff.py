@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from hitsave.objects.model import TreeEntry
     from hitsave.snapshots.renames import Difference
 
+#: What JSON tells of each comparison; of one that failed, null stands for what is not known.
+_KEYS = ("old", "new", "old_digest", "new_digest", "not_fetched", "changes", "error")
 _LINES = {"+": Tone.GOOD, "-": Tone.BAD, "@": Tone.MOVED}
 
 
@@ -61,7 +63,7 @@ def command(session: Session, words: tuple[str, ...], stat: bool, content: bool,
         raise_only_one(compare.failed)
     failed = describe_failures(compare.failed)
     if as_json:
-        failures = [{"new": str(path), "error": str(error)} for path, error in compare.failed.items()]
+        failures = [{**dict.fromkeys(_KEYS), "new": str(path), "error": str(e)} for path, e in compare.failed.items()]
         emit_json([*map(_as_json, found), *failures])
         return session.fail(failed)
     for item in found:
@@ -138,14 +140,19 @@ def _as_json(found: Comparison) -> dict[str, Any]:
         "new_digest": str(found.new.digest),
         "not_fetched": found.absent,
         "changes": [_change_as_json(change) for change in found.changes],
+        "error": None,
     }
 
 
 def _change_as_json(change: Difference) -> dict[str, Any]:
-    shown: dict[str, Any] = {"kind": change.kind.value, "path": os.fsdecode(change.path)}
-    if change.old_path:
-        shown |= {"old_path": os.fsdecode(change.old_path), "alike": change.alike}
-    return shown | {"old": _entry_as_json(change.old), "new": _entry_as_json(change.new)}
+    return {
+        "kind": change.kind.value,
+        "path": os.fsdecode(change.path),
+        "old_path": os.fsdecode(change.old_path) if change.old_path else None,
+        "alike": change.alike if change.old_path else None,
+        "old": _entry_as_json(change.old),
+        "new": _entry_as_json(change.new),
+    }
 
 
 def _entry_as_json(entry: TreeEntry | None) -> dict[str, Any] | None:

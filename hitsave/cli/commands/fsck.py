@@ -64,8 +64,7 @@ def command(session: Session, remote: str | None, sample: float | None, repair: 
     mended = _difference(before.faults, after.faults) if repair else []
     if as_json:
         told: dict[str, Any] = {"objects": before.objects, "size": before.size, "refs": before.refs}
-        if repair:
-            told["repaired"] = [_as_json(fault) for fault in mended]
+        told["repaired"] = [_as_json(fault) for fault in mended]
         emit_json({**told, "faults": [_as_json(fault) for fault in after.faults]})
     else:
         _show(session, before, after, mended)
@@ -106,7 +105,8 @@ def _as_json(fault: Fault | RemoteFault) -> dict[str, Any]:
         "where": fault.where,
         "reason": fault.reason,
         "owners": list(fault.owners),
-    } | ({"path": path} if (path := _path_of(fault)) else {})
+        "path": _path_of(fault) or None,
+    }
 
 
 def _show(

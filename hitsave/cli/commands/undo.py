@@ -28,7 +28,8 @@ def command(session: Session, remote: str | None, as_json: bool) -> None:
     if remote is not None:
         there = session.repository.upkeep(remote).undo()
         if as_json:
-            emit_json({"operation": there.operation, "refs": [str(ref.name) for ref in there.refs]})
+            refs = [str(ref.name) for ref in there.refs]
+            emit_json({"operation": there.operation, "refs": refs, "objects": None})
             return
         for ref in there.refs:
             emit(str(ref.name))
