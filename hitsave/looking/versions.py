@@ -12,7 +12,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from hitsave.errors import ObjectNotFound, RemoteError, WorkspaceError
+from hitsave.errors import HitsaveError, MergeConflict, ObjectError, RemoteError, WorkspaceError
 from hitsave.looking.owners import versions_of
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.encoding import decode_tree
@@ -75,13 +75,15 @@ class Log:
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
         self._trees = Trees(repository.cache, partial(repository.exchange.shelf_if_any, hasty=True))
+        #: Of datasets whose pointer file cannot be read, so that nobody knows which version it names: why.
+        self.failed: dict[Path, HitsaveError | OSError] = {}
 
     def of(self, path: Path, most: int | None = None) -> list[Version]:
         """The versions of the dataset at a path, the newest first; the newest `most` alone. Raises WorkspaceError."""
         found: dict[Digest, Version] = {}
         place = pointer_path(path)
         pointers: dict[Digest, Pointer] = {}
-        current = load_pointer(place) if place.is_file() else None
+        current = self._current(path, place)
         for ref in [*versions_of(self._repository, path), *self._remote_refs(path)]:
             known = found.setdefault(ref.digest, Version(ref.digest, ref.kind, ref.created, ref.by, ref.git_commit))
             known.owned = True
@@ -102,14 +104,26 @@ class Log:
             self._complete(version, before, pointers.get(version.digest))
         return versions[:most]
 
+    def _current(self, path: Path, place: Path) -> Pointer | None:
+        try:
+            return load_pointer(place) if place.is_file() else None
+        except (WorkspaceError, OSError) as error:
+            self.failed[path] = error
+            return None
+
     def _commits(self, place: Path) -> Iterable[tuple[FileCommit, Pointer]]:
-        """The commits that changed a pointer file; those in which it cannot be read are passed over."""
+        """The commits that changed a pointer file; those in which it cannot be read are noted, and passed over."""
         for commit in file_history(self._repository.workspace.root, place):
             if commit.content is not None:
                 try:
-                    yield commit, parse_pointer(commit.content.decode("utf-8", errors="replace"), commit.name)
-                except WorkspaceError:
-                    continue
+                    yield commit, parse_pointer(commit.content.decode("utf-8", errors="replace"), place.name)
+                except MergeConflict:
+                    self._note_unreadable(commit, f"{place.name}: holds a merge conflict")
+                except WorkspaceError as error:
+                    self._note_unreadable(commit, str(error))
+
+    def _note_unreadable(self, commit: FileCommit, reason: str) -> None:
+        self._repository.progress.note(f"git {commit.name[:12]} {commit.subject}: {reason}; it names no version")
 
     def _remote_refs(self, path: Path) -> list[Ref]:
         """The versions that the remote owns; none where it cannot be asked."""
@@ -132,7 +146,7 @@ class Log:
             else:
                 version.size, version.files = self._repository.size_of(version.digest), 1
             version.changed = self._compare(before, version)
-        except (ObjectNotFound, RemoteError):
+        except (ObjectError, RemoteError):
             return
 
     def _compare(self, before: Version | None, version: Version) -> Changed:

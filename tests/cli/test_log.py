@@ -123,3 +123,30 @@ def test_a_file_that_became_a_directory(world: World) -> None:
         [(what, row["files"], row["size"]) for what, row in version["changed"].items() if row["files"]]
         for version in told(ann, "model")
     ] == [[("added", 1, 1), ("removed", 1, 7)], [("changed", 1, 7)], [("added", 1, 7)]]
+
+
+def test_a_damaged_pointer_file_hides_no_version(world: World, history: tuple[User, list[str], list[str]]) -> None:
+    ann, digests, commits = history
+    place = ann.workspace / "data.hitsave"
+    good = place.read_text()
+    place.write_text(good.replace("digest ", "digest x"))
+    done = ann.run("log")
+    assert done.code == 1
+    assert [line.split()[0] for line in done.lines if not line.startswith("   ")] == [each[:12] for each in digests]
+    assert "data.hitsave: line 2: " in done.said
+    told = ann.run("log", "--json")
+    assert told.code == 1
+    assert [version["digest"] for version in told.json[0]["versions"]] == digests
+    assert "line 2" in told.json[0]["error"]
+
+    bad = commit(ann, "damaged")
+    place.write_text(good)
+    ann.write({"own": b"1"}, "other")
+    ann.add("other")
+    done = ann.do("log", "data")
+    assert done.lines[0].startswith(f"* {digests[0][:12]}")
+    assert done.text.count("git ") == 3
+    assert f"git {bad[:12]} damaged: data.hitsave: line 2: " in done.said
+    assert ann.do("log", "--json", "data").json[0]["error"] is None
+    assert len(ann.do("log", "other").lines) == 2
+    assert commits

@@ -11,6 +11,7 @@ import click
 from hitsave.amounts import count, show_size
 from hitsave.cli.output import Tone, emit, emit_json, json_option, one_line, paint, paths_argument, show_path
 from hitsave.cli.session import Session, pass_session
+from hitsave.cli.shortfalls import describe_failures
 
 if TYPE_CHECKING:
     from hitsave.looking.versions import Changed, Version
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
 @click.option("-n", "most", type=click.IntRange(min=1), metavar="N", help="The newest N versions of each alone.")
 @json_option
 @pass_session
-def command(session: Session, paths: tuple[Path, ...], most: int | None, as_json: bool) -> None:
+def command(session: Session, paths: tuple[Path, ...], most: int | None, as_json: bool) -> int:
     """List the versions of datasets: when, by whom, in which git commits, and how much changed.
 
     The newest comes first; a star marks the one that the pointer file names. Versions are known from the refs of the
-    cache and of the remote, and from the git history of the pointer file. No files are fetched.
+    cache and of the remote, and from the git history of the pointer file. No files are fetched. Where a pointer file
+    cannot be read, no version has the star, and the exit code is 1.
 
     \b
     Examples:
@@ -43,19 +45,22 @@ def command(session: Session, paths: tuple[Path, ...], most: int | None, as_json
     log = Log(repository)
     versions = {path: log.of(path, most) for path in found}
     session.end_progress()
+    reasons = describe_failures(log.failed)
     if as_json:
+        errors = {path: str(error) for path, error in log.failed.items()}
         emit_json(
             [
-                {"path": str(path), "versions": [_as_json(version) for version in some]}
+                {"path": str(path), "versions": [_as_json(version) for version in some], "error": errors.get(path)}
                 for path, some in versions.items()
             ]
         )
-        return
+        return session.fail(reasons)
     for path, some in versions.items():
         if len(versions) > 1:
             emit(paint(show_path(path), Tone.HEAD))
         for version in some:
             _show(version)
+    return session.fail(reasons)
 
 
 def _show(version: Version) -> None:
