@@ -48,7 +48,8 @@ def command(session: Session, paths: tuple[Path, ...], as_json: bool) -> int:
 
     Only files that may have changed are read. A dataset that cannot be looked at, or whose pointer file git left in
     conflict, holds up no other; then the exit code is 1. Where the commit that is checked out names data that others
-    cannot get, a note says so; in JSON, "committed_data" is then "only here" or "nowhere", and null is what is not known.
+    cannot get, a note says so; in JSON, "committed_data" is then "only here" or "nowhere". What is not known is null
+    there.
 
     \b
     Examples:
