@@ -31,6 +31,7 @@ from hitsave.publishing import Publishing
 from hitsave.remotes.public.layout import PublicUrl, parse_public_url
 from hitsave.remotes.reading.fetch import Fetched
 from hitsave.remotes.writing import push as pushing
+from hitsave.sending import Sent
 from hitsave.snapshots import adding, datasets, history, names, readonly
 from hitsave.snapshots.capture import GIT, Captured, CaptureOptions, capture
 from hitsave.snapshots.checkout import CheckedOut, Checkout
@@ -41,7 +42,7 @@ from hitsave.snapshots.place import put_object
 from hitsave.snapshots.pointer import Pointer, is_pointer, pointer_path
 from hitsave.snapshots.status import DatasetStatus, status
 from hitsave.snapshots.workspace import Workspace
-from hitsave.transfers import Got, Sent, Transfers
+from hitsave.transfers import Got, Transfers
 from hitsave.upkeep import Upkeep
 
 _Used = TypeVar("_Used")
@@ -342,9 +343,7 @@ class Repository:
     def push(self, paths: Iterable[Path] | None, remote: str | None = None) -> Sent:
         """Send what this project owns; with `paths`, what their pointer files name."""
         self._follow_name(noting=True)
-        if paths is None:
-            return self.transfers.push(remote)
-        return self.transfers.push_datasets(paths, remote)
+        return self.transfers.push(paths, remote)
 
     # -- maintenance
 

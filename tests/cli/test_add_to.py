@@ -131,5 +131,5 @@ def test_a_remote_without_the_rest_is_not_sent_a_part(world: World, pushed: User
     ben.write({"a": b"a"}, "in")
     ben.do("add", "--to", "data.hitsave", "in/a")
     ben.do("remote", "add", "other", world.root / "other")
-    assert "only a part of it is here" in ben.do("push", "--remote", "other").said
+    assert "only a part of it is here" in ben.refused("push", "--remote", "other")
     assert ben.do("show-ref", "--remote", "other").out == b""

@@ -170,3 +170,18 @@ def test_a_folder_above_that_is_no_repository_has_nothing_of_the_repositories_in
     has(ann)
     assert "nothing was sent" in ann.do("push").said
     assert not list(world.remote.glob("packs/*"))
+
+
+def test_what_an_older_version_took_for_its_own_is_sent_nowhere_else(world: World, ann: User) -> None:
+    inner = ann.workspace / "inner"
+    ann.write({"secret/file": SECRET}, "inner")
+    ann.do("add", "inner/secret")
+    by_settings(inner)
+    ann.do("remote", "add", "other", world.root / "other")
+    ann.do("add", "secret", folder=inner)
+    assert listed(ann) == ["datasets/inner/secret", "datasets/project/data", "datasets/project/inner/secret"]
+    ann.do("push", "--remote", "other")
+    assert listed(ann, "--remote", "other") == ["datasets/project/data"]
+    ann.do("forget", "--all-versions", "secret", folder=inner)
+    ann.do("push", "--remote", "other")
+    assert listed(ann, "--remote", "other") == ["datasets/project/data", "datasets/project/inner/secret"]

@@ -85,3 +85,74 @@ def test_checkout_says_where_the_data_comes_from(world: World, ann: User) -> Non
     assert done.code == 1
     assert (ben.workspace / "two" / "a").read_bytes() == b"two"
     assert done.said.splitlines()[-1] == f"hitsave: one: {digest} is not here; 'hitsave pull one' fetches it"
+
+
+def test_a_part_is_not_lost_and_is_not_given_up(world: World, ann: User) -> None:
+    ann.write({"b": b"b"}, "one")
+    ann.add("one")
+    ann.do("push")
+    ben = world.clone(ann)
+    ben.do("pull", "--include", "a", "one")
+    ben.do("remote", "add", "other", world.root / "other")
+    short = ben.state("one")["digest"][:12]
+    reason = f"hitsave: one@{short}: was not pushed, since only a part of it is here; 'hitsave fetch one' brings the "
+    for paths in (["one"], []):
+        done = ben.run("push", *paths, "--remote", "other")
+        assert (done.code, done.said.splitlines()[0]) == (1, f"{reason}rest first")
+        assert "lost" not in done.said
+    assert ben.run("push", "--remote", "other", "--json").json["failed"][0].startswith(reason[9:])
+    ben.do("push", "one")
+    ben.do("fetch", "one")
+    ben.do("push", "one", "--remote", "other")
+
+
+def test_an_older_version_of_which_a_part_is_here(world: World, ann: User) -> None:
+    ann.write({"b": b"b"}, "one")
+    short = ann.add("one")[:12]
+    ann.do("push")
+    ben = world.clone(ann)
+    ben.do("pull", "--include", "a", "one")
+    ann.write({"b": b"newer"}, "one")
+    ann.add("one")
+    ann.do("push")
+    (ben.workspace / "one.hitsave").write_bytes((ann.workspace / "one.hitsave").read_bytes())
+    ben.do("pull")
+    ben.do("remote", "add", "other", world.root / "other")
+    done = ben.run("push", "--remote", "other")
+    assert (done.code, done.said.count("only a part")) == (1, 1)
+    assert f"one@{short}: was not pushed" in done.said
+    assert f"'hitsave snapshot --restore {short} OUT' brings the rest first" in done.said
+    ben.do("snapshot", "--restore", short, "out")
+    ben.do("push", "--remote", "other")
+
+
+def test_push_sends_the_others_where_a_pointer_file_is_none(ann: User) -> None:
+    (ann.workspace / "three.hitsave").write_text("what is this?\n")
+    done = ann.run("push")
+    assert done.code == 1
+    assert "2 refs made, to origin" in done.said
+    assert f"hitsave: {ann.workspace / 'three.hitsave'}: " in done.said
+    told = ann.run("push", "--json")
+    assert (told.code, len(told.json["failed"])) == (1, 1)
+    ann.write({"a": b"more"}, "one")
+    ann.add("one")
+    done = ann.run("push", "three", "one")
+    assert done.code == 1
+    assert "1 ref made, to origin" in done.said
+
+
+def test_what_was_forgotten_and_is_named_comes_back_with_a_word(ann: User) -> None:
+    short = ann.state("one")["digest"][:12]
+    word = f"hitsave: one@{short}: was forgotten, and is owned again, since its pointer file names it"
+    for paths in ([], ["one"]):
+        ann.do("forget", f"one@{short}")
+        assert ann.do("push", *paths).said.splitlines()[0] == word
+        assert word not in ann.do("push", *paths).said
+
+
+def test_a_push_of_refs_alone_counts_no_objects(ann: User) -> None:
+    ann.do("push")
+    (ann.workspace / "again.hitsave").write_bytes((ann.workspace / "one.hitsave").read_bytes())
+    said = ann.do("push").said
+    assert said.startswith("1 ref made, to origin (")
+    assert said.endswith("); what it owns was there already\n")

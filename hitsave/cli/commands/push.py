@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hitsave.amounts import count, show_size
 from hitsave.cli.output import emit_json, json_option, named_remote_option, paths_argument
 from hitsave.cli.session import Session, pass_session
+
+if TYPE_CHECKING:
+    from hitsave.sending import Sent
 
 
 @click.command("push")
@@ -20,8 +24,9 @@ def command(session: Session, paths: tuple[Path, ...], remote: str | None, as_js
     """Send what this project owns and the remote lacks.
 
     Without PATH these are all versions of its datasets, the snapshots taken in it, and the evaluations of its
-    functions; with PATH, what the pointer files name. Nothing else leaves this machine. What cannot be sent holds up
-    nothing else; then the exit code is 1.
+    functions that have their results here; with PATH, what the pointer files name. Nothing else leaves this machine,
+    and what lies in a project within this one is not its own. What cannot be sent holds up nothing else; then the exit
+    code is 1.
 
     \b
     Examples:
@@ -32,15 +37,20 @@ def command(session: Session, paths: tuple[Path, ...], remote: str | None, as_js
     repository = session.repository
     sent = repository.push(repository.find_datasets(paths) if paths else None, remote)
     session.end_progress()
-    done, place = sent.pushed, f"to {sent.remote.name} ({sent.remote.url})"
     if as_json:
-        emit_json(done._asdict() | ({"failed": sent.failed} if sent.failed else {}))
-    elif done.refs == 0 and not sent.failed:
-        there = "" if sent.lacking else "everything is there already; "
-        session.say(f"{there}nothing was sent {place}")
-    elif done.refs:
-        session.say(
-            f"{count(done.objects, 'object')}, {show_size(done.size)}: {show_size(done.sent)} sent "
-            f"in {count(done.packs, 'pack')}, {count(done.refs, 'ref')} made, {place}"
-        )
+        emit_json(sent.pushed._asdict() | ({"failed": sent.failed} if sent.failed else {}))
+    elif said := _describe(sent):
+        session.say(said)
     return session.fail(sent.failed)
+
+
+def _describe(sent: Sent) -> str:
+    """What was sent, and where; empty where nothing was and something could not be."""
+    done, place = sent.pushed, f"to {sent.remote.name} ({sent.remote.url})"
+    if done.refs == 0:
+        return "" if sent.failed else f"everything is there already; nothing was sent {place}"
+    refs = f"{count(done.refs, 'ref')} made, {place}"
+    if done.objects == 0:
+        return f"{refs}; what {'it owns' if done.refs == 1 else 'they own'} was there already"
+    amounts = f"{count(done.objects, 'object')}, {show_size(done.size)}"
+    return f"{amounts}: {show_size(done.sent)} sent in {count(done.packs, 'pack')}, {refs}"
