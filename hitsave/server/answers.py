@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from hitsave.errors import HitsaveError
+from hitsave.server.paths import asked_path
 
 #: Where people log in.
 LOGIN_PATH = "/login"
@@ -33,7 +34,7 @@ class Refusal(HitsaveError):
 
 def wants_page(request: Request) -> bool:
     """Whether a person with a browser asks."""
-    return not request.url.path.startswith("/store/") and "text/html" in request.headers.get("accept", "")
+    return not request.scope["path"].startswith("/store/") and "text/html" in request.headers.get("accept", "")
 
 
 def refusal_response(request: Request, refusal: Refusal) -> Response:
@@ -51,4 +52,4 @@ def _quoted(request: Request) -> str:
     from urllib.parse import quote
 
     query = f"?{request.url.query}" if request.url.query else ""
-    return quote(request.url.path + query, safe="")
+    return quote(asked_path(request) + query, safe="")

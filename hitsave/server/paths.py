@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import quote
 
+from starlette.requests import Request
 from starlette.routing import Route
 
 from hitsave.objects.refs import unquote_name
@@ -13,6 +15,12 @@ def any_path(route: Route) -> Route:
     """A route whose `{path:path}` may hold line feeds, too, as names of files may."""
     route.path_regex = re.compile(route.path_regex.pattern, re.DOTALL)
     return route
+
+
+def asked_path(request: Request) -> str:
+    """The path as it was asked for: what is decoded, of bytes that are no text or of a `%`, leads elsewhere."""
+    raw: bytes = request.scope.get("raw_path") or quote(request.scope["path"]).encode()
+    return raw.partition(b"?")[0].decode("ascii", "replace")
 
 
 def captured_path(quoted: str) -> bytes:

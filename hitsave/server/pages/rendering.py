@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from hitsave.server.paths import asked_path
 from hitsave.server.templating import templates
 
 #: A form's Origin is kept for this server itself, which checks it.
@@ -42,7 +43,8 @@ def with_query(request: Request, **changes: object) -> str:
     kept = [(name, value) for name, value in request.query_params.multi_items() if name not in changes]
     new = [(name, str(value)) for name, value in changes.items() if value is not None]
     query = urlencode([*kept, *new], errors="replace")
-    return f"{request.url.path}?{query}" if query else request.url.path
+    path = asked_path(request)
+    return f"{path}?{query}" if query else path
 
 
 def see(path: str) -> Response:

@@ -21,7 +21,7 @@ from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.packing.treelist import encode_tree_list
 from hitsave.remotes.public.layout import LINK_TYPE, quote_path
 from hitsave.server.answers import Refusal, wants_page
-from hitsave.server.paths import any_path
+from hitsave.server.paths import any_path, asked_path
 from hitsave.server.public.archives import ARCHIVES, MEDIA_TYPES, Content, archive_pieces
 from hitsave.server.public.media import BINARY, INERT, disposition, media_type
 from hitsave.server.public.page import directory_page
@@ -98,8 +98,8 @@ def _answer(request: Request, digest: Digest, ending: str, path: bytes | None) -
         children = source.contents.children(found.entry.digest)
         above = _above_entries(request)
         return stream(request, _listing(source, found, children, above), 200, _headers(found), "application/json")
-    if not request.url.path.endswith("/"):
-        return RedirectResponse(f"{request.url.path}/", 307, _OPEN)  # So that links on the page lead beneath it.
+    if not (asked := asked_path(request)).endswith("/"):
+        return RedirectResponse(f"{asked}/", 307, _OPEN)  # So that links on the page lead beneath it.
     children = source.contents.children(found.entry.digest)
     if len(children) > _MOST_SHOWN:
         why = f"this directory has {len(children):,} entries, too many for a page; ask for ?format=json, or an archive"
