@@ -48,9 +48,10 @@ async def list_blobs(request: Request) -> Response:
         for blob in blobs:
             owners = dashboard.owners.owners(blob.digest, _OWNERS_COUNTED, everywhere=False)
             path = dashboard.owners.path_in(blob.digest, owners[0]) if owners else None
+            public = any(owner.name.namespace is Namespace.PUBLIC for owner in owners)
             groups = _grouped(owners)
             cut = len(owners) == _OWNERS_COUNTED
-            rows.append((blob, groups[:_OWNERS_SHOWN], len(groups), cut, path))
+            rows.append((blob, groups[:_OWNERS_SHOWN], len(groups), cut, path, public))
         return {
             "rows": rows,
             "away": dashboard.holdings.missing(blob.digest for blob in blobs),

@@ -256,6 +256,8 @@ def test_what_is_public_needs_no_key_until_it_is_taken_back(server: Running, pla
     assert writer.post("/links", {"csrf": csrf, "digest": str(digest), "allowed": "yes"}).status == 303
     assert str(public_ref(digest)) in place.holds()
     assert str(digest) in writer.get("/links").text
+    blobs = writer.get("/blobs").text
+    assert (blobs.count(">public</span>"), blobs.count(">public link ")) == (1, 1)
     assert writer.post("/links/take-back", {"csrf": csrf, "digest": str(digest)}).status == 303
     assert str(public_ref(digest)) not in place.holds()
     assert writer.post("/links/take-back", {"csrf": csrf, "digest": str(digest)}).status == 404
