@@ -17,8 +17,16 @@ LOGIN_PATH = "/login"
 _PAGE = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{1} · hitsave</title>'
     '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    '<link rel="stylesheet" href="/static/now/style.css"></head><body><main class="narrow card">'
-    '<h1>{1}</h1><p class="long">{0}</p><p><a href="/">To the first page</a></p></main></body></html>'
+    '<link rel="icon" href="/static/now/icon.svg" type="image/svg+xml">'
+    '<link rel="stylesheet" href="/static/now/style.css"></head><body>'
+    '<header class="top"><div class="bar"><a class="brand" href="/">hitsave</a>{2}</div></header>'
+    '<main><div class="narrow card"><h1>{1}</h1><p class="long">{0}</p>'
+    '<p><a href="/">To the first page</a></p></div></main></body></html>'
+)
+_MENU = (
+    '<nav aria-label="Sections"><ul><li><a href="/experiments">Experiments</a></li>'
+    '<li><a href="/evaluations">Evaluations</a></li><li><a href="/datasets">Datasets</a></li>'
+    '<li><a href="/blobs">Blobs</a></li><li><a href="/links">Public links</a></li></ul></nav>'
 )
 
 
@@ -44,7 +52,8 @@ def refusal_response(request: Request, refusal: Refusal) -> Response:
         return JSONResponse(content, refusal.status, headers=refusal.headers)
     if refusal.status == 401 and request.method in ("GET", "HEAD"):
         return RedirectResponse(f"{LOGIN_PATH}?next={_quoted(request)}", 303)
-    page = _PAGE.format(html.escape(str(refusal)), refusal.status)
+    menu = _MENU if getattr(request.state, "principal", None) is not None else ""
+    page = _PAGE.format(html.escape(str(refusal)), refusal.status, menu)
     return HTMLResponse(page, refusal.status, headers=refusal.headers)
 
 
