@@ -35,7 +35,7 @@ def _environment() -> jinja2.Environment:
         path=quote_path,
         text=words.show_text,
         count=count,
-        cell_class=words.cell_class,
+        column_classes=words.column_classes,
         base64=lambda data: b64encode(data).decode(),
     )
     environment.globals.update(version=__version__, Role=Role)

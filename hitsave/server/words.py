@@ -5,9 +5,12 @@ from __future__ import annotations
 import datetime
 import os
 import re
+from collections.abc import Sequence
 
 _PLAIN_SMALL, _PLAIN_LARGE = 1e-4, 1e7
 _NUMBER = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})(e[+-]?\d{1,4})?|[+-]?inf|nan", re.ASCII | re.IGNORECASE)
+#: What stands in a table where nothing is.
+_BLANKS = frozenset(("", "None", "NaT", "<NA>", "null"))
 
 
 def show_moment(seconds: float) -> str:
@@ -33,9 +36,10 @@ def show_number(value: float) -> str:
     return f"{value:.6g}"
 
 
-def cell_class(text: str) -> str:
-    """How a cell of a table stands: what is a number is never broken over two lines."""
-    return "number" if _NUMBER.fullmatch(text) else "text"
+def column_classes(rows: Sequence[Sequence[str]], count: int) -> list[str]:
+    """How each of `count` columns stands, heading and cells: as numbers, where it has some and nothing else."""
+    columns = [{text for row in rows if (text := row[at]) not in _BLANKS} for at in range(count)]
+    return ["number" if texts and all(map(_NUMBER.fullmatch, texts)) else "text" for texts in columns]
 
 
 def show_name(name: bytes) -> str:

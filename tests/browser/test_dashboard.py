@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -196,7 +198,26 @@ def test_without_scripts_all_of_it_works(browser: Any, served: Served, window: W
     page.get_by_label("Filter").fill("lr < 0.05")
     page.get_by_role("button", name="Show").click()
     expect_count(page.locator("svg circle"), 2)
+    if find_spec("plotly"):
+        page.goto("/function?name=training.drawn")
+        page.locator("tbody a[href^='/evaluations/']").first.click()
+        page.frame_locator("iframe").locator("noscript p").wait_for()
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Save as JSON").click()
+        assert json.loads(download.value.path().read_bytes())["data"][0]["y"] == [1, 3, 2]
     plain.close()
+
+
+def test_what_is_not_there_is_said_on_a_page_like_others(browser: Any, served: Served, window: Watched) -> None:
+    narrow = Watched(browser, served.url, viewport={"width": 400, "height": 800})
+    narrow.context.add_cookies(window.context.cookies())
+    narrow.page.goto("/function?name=nothing")
+    card = narrow.page.locator(".card").bounding_box()
+    assert card["x"] >= 8
+    assert card["x"] + card["width"] <= 392
+    narrow.page.get_by_role("link", name="Datasets").click()
+    narrow.page.wait_for_url("**/datasets")
+    narrow.close()
 
 
 def test_a_file_is_shared_with_somebody_who_has_no_key(browser: Any, window: Watched, served: Served) -> None:

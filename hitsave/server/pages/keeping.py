@@ -1,4 +1,4 @@
-"""What is shown of an evaluation, to be saved: texts as they are, numbers and tables as CSV. Pure."""
+"""What is shown of an evaluation, to be saved: texts and figures as they are, numbers and tables as CSV. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from hitsave.objects.shapes import Array, Series, Shape, Table, Text
+from hitsave.objects.shapes import Array, Plot, Series, Shape, Table, Text
 
 #: What a spreadsheet takes for the beginning of a formula.
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
@@ -26,6 +26,8 @@ def saved_as(shape: Shape) -> tuple[str, str] | None:
             )
         case Array(corner=corner) if corner:
             return ".csv", _csv(corner)
+        case Plot(figure=figure) if figure:
+            return ".json", figure
     return None
 
 

@@ -172,6 +172,12 @@ def tabulate(
     return [Row(row, tuple(cell_of(values[row.id].get(column.path)) for column in columns)) for row in rows]
 
 
+def column_classes(rows: Sequence[Row], count: int) -> list[str]:
+    """How each of `count` columns stands, heading and cells: as numbers, where it has some and nothing else."""
+    columns = [[cell for row in rows if (cell := row.cells[at]).text] for at in range(count)]
+    return ["number" if cells and all(cell.numeric for cell in cells) else "text" for cells in columns]
+
+
 def cell_of(value: Value | None) -> Cell:
     """What stands for a value; nothing for none."""
     if value is None:

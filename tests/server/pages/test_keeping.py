@@ -9,7 +9,7 @@ import pytest
 
 from hitsave.memoisation.displaying.displays import make_display
 from hitsave.objects.display import decode_display
-from hitsave.objects.shapes import Array, Number, Series, Shape, Table, Text
+from hitsave.objects.shapes import Array, Number, Plot, Series, Shape, Table, Text
 from hitsave.server.pages.keeping import saved_as
 from tests.server.pages.exhibits import FUNCTION, HOSTILE, Visitor
 
@@ -23,6 +23,8 @@ from tests.server.pages.exhibits import FUNCTION, HOSTILE, Visitor
         (Table("t", 9, 1, ("x",), ("",), (("=1+1",),), ("@r",)), (".csv", ",x\r\n'@r,'=1+1\r\n")),
         (Array("a", "f8", (1, 2), None, ((1, 2.5),)), (".csv", "1,2.5\r\n")),
         (Array("a", "f8", (1, 2)), None),
+        (Plot("plotly.Figure", "", '{"data":[]}'), (".json", '{"data":[]}')),
+        (Plot("plotly.Figure", "", ""), None),
         (Number("int", 3), None),
     ],
 )

@@ -108,6 +108,18 @@ def test_a_table_is_sorted_filtered_and_paged(reader: Visitor) -> None:
     assert filtered == []  # Rates below that have odd numbers, and these the other model.
     filtered = column(reader, "&code=all&sort=result.accuracy&where=" + quote("lr = 0.01 and accuracy >= 0.5"), 2)
     assert filtered == ["0.62", "0.58", "0.54", "0.5"]
+    # Headings stand as what is below them.
+    text = reader.get(FUNCTION_PAGE + "&code=all").text
+    found = re.findall(r'<th scope="col" class="([^"]*)"[^>]*><a id="sort-([^"]*)"', text)
+    heads = {name: kind for kind, name in found}
+    assert (
+        heads.items()
+        >= {
+            "arguments.lr": "number argument",
+            "arguments.model": "text argument",
+            "result.accuracy": "number result",
+        }.items()
+    )
     text = reader.get(FUNCTION_PAGE + "&where=" + quote("acuracy > 1")).text
     assert "did you mean accuracy?" in text
     assert "No evaluation" not in reader.get(FUNCTION_PAGE + "&x=arguments.lr&y=result.accuracy&log=x").text

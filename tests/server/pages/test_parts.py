@@ -28,7 +28,7 @@ from hitsave.server.pages.charts import Dot, curves, scatter
 from hitsave.server.pages.coding import Dependency, compare_code
 from hitsave.server.pages.holdings import LocalHoldings
 from hitsave.server.pages.previews import DumpPreview, ImagePreview, TablePreview, TextPreview, preview
-from hitsave.server.words import show_number
+from hitsave.server.words import column_classes, show_number
 from tests.server.pages.exhibits import FUNCTION, add_run, png
 
 # -- filters
@@ -185,6 +185,12 @@ def test_words() -> None:
         "1.23457e+08",
     ]
     assert show_duration(3_725_000_000) == "1 h 2 min"
+
+
+def test_a_column_of_numbers_stands_as_one() -> None:
+    rows = [("1", "a", "nan", "", "1"), ("-2.5e3", "2", "None", "", "x"), ("", "3", "inf", "", "2")]
+    assert column_classes(rows, 5) == ["number", "text", "number", "text", "text"]
+    assert column_classes([], 2) == ["text", "text"]
 
 
 # -- what a page costs
