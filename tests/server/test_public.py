@@ -14,6 +14,7 @@ import zstandard
 
 from tests.cli.world import User, World, assert_same
 from tests.server.inprocess import Running
+from tests.server.wire import head, raw, status
 
 FILES = {
     "a #1?.txt": b"0123456789",
@@ -105,3 +106,35 @@ def test_a_directory_inside_is_had_as_an_archive_by_its_name(ann: User, server: 
     unpacked = zstandard.ZstdDecompressor().stream_reader(packed).read()
     assert "d\u00fcn/f\u00fcnf".encode() in unpacked
     assert b"hdrcharset" not in unpacked  # Which GNU tar warns of; only names that are no UTF-8 need it.
+
+
+def test_what_a_reader_has_already_is_not_sent_again(ann: User, server: Running) -> None:
+    link = ann.do("snapshot", "--public", "--yes", "data").said.splitlines()[-1].removeprefix(server.url)
+    path = f"{link}/a%20%231%3F.txt"
+    tag = server.request("GET", path, key=None).headers["ETag"]
+    for has in (tag, f"W/{tag}", f'"x", {tag}', f'"x,y" ,W/{tag},"z"', "*"):
+        assert server.request("GET", path, key=None, headers={"If-None-Match": has}).status == 304, has
+    lines = (b'If-None-Match: "x"', f"If-None-Match: {tag}".encode(), b"Range: bytes=0-1")
+    assert status(raw(server, head("GET", path, "", *lines))) == 304
+    for lacks in ('"x"', tag.strip('"'), f"x{tag}", ""):
+        assert server.request("GET", path, key=None, headers={"If-None-Match": lacks}).status == 200, lacks
+    for still, expected in ((tag, 206), (f"W/{tag}", 200), ('"x"', 200), ("Tue, 24 Nov 2026 00:00:00 GMT", 200)):
+        answer = server.request("GET", path, key=None, headers={"If-Range": still, "Range": "bytes=0-1"})
+        assert (answer.status, answer.headers["ETag"]) == (expected, tag)
+
+
+def test_parts_are_for_get_alone_and_one_at_a_time(ann: User, server: Running) -> None:
+    link = ann.do("snapshot", "--public", "--yes", "data").said.splitlines()[-1].removeprefix(server.url)
+    path = f"{link}/a%20%231%3F.txt"
+    whole = server.request("HEAD", path, key=None, headers={"Range": "bytes=2-4"})
+    assert (whole.status, whole.headers["Content-Length"], whole.data) == (200, "10", b"")
+    for several in ("0-,0-,0-", "0-1,3-4", ",".join(["0-"] * 5000)):
+        answer = server.request("GET", path, key=None, headers={"Range": f"bytes={several}"})
+        assert (answer.status, answer.data) == (200, b"0123456789")
+
+
+def test_that_nothing_is_public_yet_is_not_remembered(server: Running) -> None:
+    for path in ("/public/", f"/public/{'0' * 64}", f"/public/{'0' * 64}/a.zip"):
+        answer = server.request("GET", path, key=None)
+        assert (answer.status, answer.headers["Cache-Control"]) == (404, "public, no-cache")
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"

@@ -68,7 +68,7 @@ def _raw_path(request: Request) -> bytes:
 
 
 def _nothing() -> Refusal:
-    return Refusal(404, "not public", "there is nothing public here")
+    return Refusal(404, "not public", "there is nothing public here", _OPEN)  # There may be, later on.
 
 
 def published(request: Request) -> Published:
@@ -188,9 +188,9 @@ def _file(request: Request, source: Published, found: Found) -> Response:
         "Accept-Ranges": "bytes",
         "Content-Disposition": disposition(found.name, shown=kind not in (BINARY, LINK_TYPE)),
     }
-    if headers["ETag"] in map(str.strip, request.headers.get("if-none-match", "").split(",")):
+    if _has_already(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    asked = request.headers.get("range", "")
+    asked = request.headers.get("range", "") if request.method == "GET" else ""
     if request.headers.get("if-range", headers["ETag"]) != headers["ETag"]:
         asked = ""
     try:
@@ -203,6 +203,12 @@ def _file(request: Request, source: Published, found: Found) -> Response:
     span = span or Span(0, size)
     headers["Content-Length"] = str(span.stop - span.start)
     return stream(request, _pieces(source.contents.open(found.entry.digest), span), status, headers, kind)
+
+
+def _has_already(request: Request, tag: str) -> bool:
+    """Whether a reader has a file (RFC 9110, section 13.1.2). A proxy that compresses makes tags weak."""
+    tags = ",".join(request.headers.getlist("if-none-match")).split(",")
+    return any(known.strip().removeprefix("W/") in (tag, "*") for known in tags)
 
 
 def _pieces(file: BinaryIO, span: Span) -> Iterator[bytes]:
