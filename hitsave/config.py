@@ -39,6 +39,12 @@ class RemoteConfig(NamedTuple):
     url: str
 
 
+def plain_url(text: str) -> str:
+    """A URL with its scheme in small letters, as case counts for nothing there; a folder as it is."""
+    scheme, colon, rest = text.partition("://")
+    return f"{scheme.lower()}://{rest}" if colon and scheme.isalnum() else text
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """All settings, resolved.
@@ -115,9 +121,13 @@ def _parse_links(value: Any) -> tuple[str, ...]:
 
 
 def _parse_web_url(value: Any) -> str:
-    if not isinstance(value, str) or not value.startswith(("http://", "https://")):
+    if not isinstance(value, str) or not plain_url(value).startswith(("http://", "https://")):
         raise ValueError("must be a URL such as https://data.example.org")
-    return value.rstrip("/")
+    return plain_url(value).rstrip("/")
+
+
+def _parse_remote(value: Any) -> str:
+    return plain_url(_parse_text(value))
 
 
 def _limit(check: Callable[[Any], int]) -> Callable[[Any], str]:
@@ -156,7 +166,7 @@ def parse_value(key: str, value: Any) -> str | tuple[str, ...]:
     """The value of a setting. Raises ConfigError."""
     check_key(key)
     try:
-        return KEYS.get(key, _parse_text)(value)
+        return KEYS.get(key, _parse_remote)(value)
     except ValueError as error:
         raise ConfigError(f"{key}: {error}, not {value!r}") from None
 
@@ -202,7 +212,7 @@ def resolve(
             remotes.setdefault(remote.name, remote)
     if chosen := environ.get("HITSAVE_REMOTE"):
         named = None if "://" in chosen or "/" in chosen else remotes.get(chosen)
-        first = named or RemoteConfig(ENVIRONMENT_REMOTE, chosen)
+        first = named or RemoteConfig(ENVIRONMENT_REMOTE, plain_url(chosen))
         remotes = {first.name: first} | {name: remote for name, remote in remotes.items() if name != first.name}
     return Config(
         workspace=workspace,

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from hitsave.config import plain_url
 from hitsave.errors import RemoteConflict, RemoteError, RemoteNotFound, RemoteRefused, RemoteUnsuitable
 from hitsave.remotes.commits.keys import COMMITS, FORMAT_KEY
 from hitsave.remotes.commits.suitable import refuse_overwriting, refuse_strangers
+from hitsave.remotes.public.places import is_server
 from hitsave.remotes.transports.bucketurls import BUCKET_SCHEMES, is_bucket, open_bucket
 from hitsave.remotes.transports.folder import FolderTransport
 from hitsave.remotes.transports.protocol import Transport
@@ -34,6 +36,7 @@ def open_transport(url: str, patient: bool = True, hasty: bool = False) -> Trans
     A patient one tries again what may pass. A hasty one does so once, and gives up within seconds where nobody answers:
     for who would rather do without than wait.
     """
+    url = plain_url(url)
     parts = urlsplit(url)
     if "://" in url and parts.password is not None:
         raise RemoteUnsuitable(f"{parts.scheme}://{parts.hostname}: a URL holds no password; see docs/remotes.md")
@@ -54,7 +57,7 @@ def check_url(url: str) -> None:
     """Refuse what is meant as a URL and is none, which would pass for a folder. Raises RemoteUnsuitable."""
     if not url.strip():
         raise RemoteUnsuitable("a remote is a URL or a folder, and this is empty")
-    scheme, _, rest = url.partition("://")
+    scheme, _, rest = plain_url(url).partition("://")
     if rest or url.endswith("://"):
         if scheme not in (*_BY_SCHEME, *BUCKET_SCHEMES, "file"):
             raise _unknown_scheme(url)
@@ -71,13 +74,24 @@ def _unknown_scheme(url: str) -> RemoteUnsuitable:
 
 def _meant_url(text: str) -> str:
     """The URL that a text was meant to be: `s3:/bucket`, `gs//bucket`, or `user@host:path` as of scp; else nothing."""
-    scheme, rest = re.match(r"(\w*)(:?/+.*|:?)", text).groups()  # type: ignore[union-attr]
+    scheme, rest = re.fullmatch(r"(\w*)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
+    scheme, place = scheme.lower(), rest.lstrip(":/")
     if scheme in (*_BY_SCHEME, *BUCKET_SCHEMES, "file") and rest.startswith((":", "//")):
-        return f"{scheme}://{'/' if scheme == 'file' else ''}{rest.lstrip(':/')}"
-    if remote := re.fullmatch(r"((?:[^@:/\\]+@)?[^@:/\\]{2,}):(.*)", text):
-        host, path = remote.groups()
-        return f"ssh://{host}{'' if path.startswith('/') else '/~/'}{path.removeprefix('~/')}"
-    return ""
+        if scheme == "ssh" and ":" in place:
+            return _meant_machine(place)
+        if scheme == "ssh" and "/" not in place:
+            return f"ssh://{place or 'HOST'}/PATH"
+        return f"{scheme}://{'/' if scheme == 'file' else ''}{place}"
+    return _meant_machine(text)
+
+
+def _meant_machine(text: str) -> str:
+    """The URL of a machine that is named as for scp; else nothing."""
+    remote = re.fullmatch(r"((?:[^@:/\\]+@)?[^@:/\\]{2,}):(.*)", text)
+    if remote is None:
+        return ""
+    host, path = remote.groups()
+    return f"ssh://{host}{'' if path.startswith('/') else '/~/'}{path.removeprefix('~/')}"
 
 
 def _open_sftp(url: str, hasty: bool) -> Transport:
@@ -103,7 +117,7 @@ def open_server(url: str, key: str | None = None, hasty: bool = False) -> WebTra
 
 def require_role(url: str, role: str, what: str) -> None:
     """Refuse what a server will not let this user do; other remotes have no roles. Raises RemoteRefused."""
-    if not url.startswith(("http://", "https://")):
+    if not is_server(url):
         return
     with closing(open_server(url)) as server:
         own = server.whoami().get("role")

@@ -18,12 +18,27 @@ def ann(tmp_path: Path) -> User:
     return ann
 
 
+@pytest.fixture
+def world_of_two(tmp_path: Path) -> tuple[World, User]:
+    """Somebody without a remote."""
+    world = World(tmp_path)
+    ann = world.user()
+    ann.write({"a": b"a"})
+    ann.add()
+    return world, ann
+
+
 MISTYPED = [
     ("s3:/bucket/x", "did you mean s3://bucket/x?"),
     ("gs//b", "did you mean gs://b?"),
     ("ann@host:/data", "did you mean ssh://ann@host/data?"),
     ("host:data", "did you mean ssh://host/~/data?"),
     ("file:/data", "did you mean file:///data?"),
+    ("S3:bucket/x", "did you mean s3://bucket/x?"),
+    ("ssh:host", "did you mean ssh://host/PATH?"),
+    ("ssh:host/data", "did you mean ssh://host/data?"),
+    ("ssh:ann@host:data", "did you mean ssh://ann@host/~/data?"),
+    ("ssh:", "did you mean ssh://HOST/PATH?"),
     ("s4://x", "there are remotes at https://, s3://"),
     ("", "this is empty"),
 ]
@@ -61,3 +76,18 @@ def test_a_remote_has_no_place_in_a_dataset(ann: User) -> None:
         assert "lies in the dataset" in ann.refused("remote", "add", "inside", place)
         assert "lies in the dataset" in ann.refused("config", "set", "remotes.inside", place)
     assert os.listdir(ann.data) == ["a"]
+
+
+def test_a_scheme_in_capitals_is_one(world_of_two: tuple[World, User]) -> None:
+    world, ann = world_of_two
+    url = f"FILE://{world.root / 'Shared'}"
+    ann.do("remote", "add", "origin", url)
+    assert ann.do("remote", "list").text == f"origin\tfile://{world.root / 'Shared'}\n"
+    ann.do("push")
+    assert "everything is there already" in ann.do("push", environ={"HITSAVE_REMOTE": url}).said
+    (ann.workspace / "hitsave.toml").write_text(f'[remotes]\norigin = "{url}"\n')
+    assert "everything is there already" in ann.do("push").said
+    ann.do("config", "set", "remotes.other", url)
+    assert "everything is there already" in ann.do("push", "--remote", "other").said
+    asked = ann.refused("remote", "add", "cloud", "S3://bucket?anonymous=1&endpoint=HTTP://127.0.0.1:9")
+    assert asked.startswith("hitsave: s3://bucket: cannot read format: ")

@@ -46,7 +46,7 @@ def add(session: Session, /, name: str, url: str, personal: bool, as_json: bool,
       hitsave remote add backup ssh://host/srv/hitsave
       hitsave remote add local /mnt/share/hitsave --global
     """
-    from hitsave.config import change, check_key, writable_source
+    from hitsave.config import change, check_key, plain_url, writable_source
     from hitsave.errors import ConfigError
     from hitsave.remotes.opening import check_remote, check_url, open_transport
     from hitsave.remotes.transports.bucketurls import with_options
@@ -56,6 +56,7 @@ def add(session: Session, /, name: str, url: str, personal: bool, as_json: bool,
     check_key(f"remotes.{name}")
     if any(remote.name == name for remote in config.remotes):
         raise ConfigError(f"there is a remote {name!r} already; 'hitsave remote remove {name}' first")
+    url = plain_url(url)
     check_url(url)
     if "://" not in url:
         url = os.path.abspath(os.path.expanduser(url))

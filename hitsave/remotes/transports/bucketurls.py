@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from hitsave.config import plain_url
 from hitsave.errors import RemoteRefused, RemoteUnsuitable
 from hitsave.remotes.transports.bucketfaults import CREDENTIALS, Place
 from hitsave.remotes.transports.buckets import BucketTransport
@@ -99,6 +100,8 @@ def parse_bucket_url(url: str) -> BucketUrl:
             )
     if account:
         options.setdefault("account", account)
+    if "endpoint" in options:
+        options["endpoint"] = plain_url(options["endpoint"])
     _check_endpoint(options.get("endpoint"), label)
     prefix = unquote(parts.path).strip("/")
     if any(part in ("", ".", "..") for part in prefix.split("/")) and prefix:
