@@ -38,6 +38,14 @@ class Owned(NamedTuple):
     ref: Ref
 
 
+class Followed(NamedTuple):
+    """How refs followed a project's name: its former one, how many, and whether they are under that one still."""
+
+    former: str
+    refs: int = 0
+    kept: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Project:
     """The project of a workspace, as an owner of objects. A ref's `path` is `PROJECT/PATH`, both quoted."""
@@ -59,8 +67,8 @@ class Project:
         root = self.workspace.root
         return absolute.relative_to(root) if absolute.is_relative_to(root) else absolute
 
-    def take_over(self, cache: Cache, marked: bool) -> tuple[str, int]:
-        """Follow a change of the project's name: what this workspace owned under the former one; that name, how much.
+    def take_over(self, cache: Cache, marked: bool) -> Followed:
+        """Follow a change of the project's name: what this workspace owned under the former one.
 
         The name is noted where the folder is `marked` as a workspace, or was noted before. What another workspace has
         under the former name stays there as well. See docs/decisions/0016.
@@ -68,24 +76,25 @@ class Project:
         root, project = self.workspace.root, self.workspace.project
         noted = noted_project(cache.database, root)
         if noted == (project, os.fspath(root), True) or (noted is None and not marked):
-            return project, 0
-        taken = 0
+            return Followed(project)
+        followed = Followed(project)
         if noted is not None and noted.project != project:
-            taken = self._take_from(cache, noted)
+            followed = self._take_from(cache, noted)
         note_project(cache.database, root, project)
-        return (project if noted is None else noted.project), taken
+        return followed
 
-    def _take_from(self, cache: Cache, noted: Noted) -> int:
+    def _take_from(self, cache: Cache, noted: Noted) -> Followed:
         """Rename what was owned under a former name, as far as it is this workspace's for sure."""
         former = _prefix_of(noted.project)
         mine = {path for path, digest in versions_beneath(cache.database, former) if self._names(path, digest)}
         if not mine and not noted.same_folder:
-            return 0
+            return Followed(noted.project)
         with cache.database.writing() as connection:
             if not stands_elsewhere(cache.database, noted.project, self.workspace.root):
-                return rename_project(connection, former, self._prefix)
-            renamed = [(f"{former}{path}@", f"{self._prefix}{path}@") for path in mine]
-            return sum(rename_owner(connection, old, new, keep=True) for old, new in renamed)
+                return Followed(noted.project, rename_project(connection, former, self._prefix))
+            names = [(f"{former}{path}@", f"{self._prefix}{path}@") for path in mine]
+            copied = sum(rename_owner(connection, old, new, keep=True) for old, new in names)
+            return Followed(noted.project, copied, kept=True)
 
     def _names(self, quoted: str, version: bytes) -> bool:
         """Whether a pointer file of this workspace names this version of the dataset at a path."""

@@ -76,10 +76,11 @@ class Repository:
         self.publishing = Publishing(config, cache, self.exchange, self.project, progress)
 
     def _follow_name(self, noting: bool) -> None:
-        former, taken = self.project.take_over(self.cache, noting)
-        if taken:
-            now = self.workspace.project
-            self.progress.note(f"this project was called {former} and is {now} now: {count(taken, 'ref')} renamed")
+        followed = self.project.take_over(self.cache, noting)
+        if followed.refs:
+            refs, now = count(followed.refs, "ref"), self.workspace.project
+            done = "copied, since another folder goes by the former name" if followed.kept else "renamed"
+            self.progress.note(f"this project was called {followed.former} and is {now} now: {refs} {done}")
 
     @classmethod
     def open(

@@ -87,7 +87,7 @@ def test_another_clone_goes_on_with_the_former_name(ann: User) -> None:
     other.do("status")
     git(ann.workspace, "remote", "add", "origin", "git@example.org:team/cats.git")
     ann.write({"secret": b"secret"}, "mine")
-    ann.do("status")
+    assert "is cats now: 2 refs copied, since another folder goes by the former name" in ann.do("status").said
     assert refs(ann) == ["datasets/cats/data"] * 2 + ["datasets/project/data"] * 2
     assert "2 refs made" in other.do("push").said
 
