@@ -11,11 +11,13 @@ from urllib.parse import quote
 
 import pytest
 
-from hitsave.objects.refs import dataset_ref
+from hitsave.objects.refs import dataset_ref, public_ref
 from hitsave.packing.commit import encode_commit
 from hitsave.remotes.commits.keys import commit_key
+from hitsave.remotes.commits.log import Author
 from hitsave.remotes.commits.sessions import Session
 from hitsave.server.access import COOKIE, Role
+from hitsave.server.audit import MAKE_PUBLIC
 from tests.server.inprocess import Running, running
 from tests.server.test_commits import ANN, Setting, following
 from tests.server.wire import faults, head, logged, raw, status
@@ -102,6 +104,22 @@ def test_what_a_commit_says_of_itself_stands_in_the_log(either: Running, tmp_pat
     assert (entry.detail["author"], entry.detail["operation"]) == (said, said)
     assert entry.detail["refs"] == [str(named.name), str(ref.name)]
     assert either.request("GET", "/log", key=either.key()).status == 200
+    setting.machine.cache.close()
+
+
+def test_who_made_a_link_is_found_whatever_commits_say(either: Running, tmp_path: Path) -> None:
+    setting = Setting(either, tmp_path)
+    author = Author("a\0b' \\u0000", ANN.now)
+    for number, path in enumerate(("a\0b", "\\u0000", "plain")):
+        [ref] = setting.push(b"content %d %r" % (number, either.url.encode()))
+        link = replace(ref, name=public_ref(ref.digest), path=path)
+        view = setting.writer.latest()
+        setting.writer.append(view, Session.begin(view.number), author, "a\0b", (), {link.name: link})
+        entry = either.site.audit.entries(limit=1)[0]
+        assert entry.detail["digest"] == str(ref.digest)
+        assert either.site.audit.latest(MAKE_PUBLIC, [str(ref.digest)]) == {str(ref.digest): entry}
+        page = either.request("GET", "/links", key=either.key(), headers={"Accept": "text/html"})
+        assert (page.status, str(ref.digest).encode() in page.data) == (200, True)
     setting.machine.cache.close()
 
 
