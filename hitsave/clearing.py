@@ -11,28 +11,38 @@ from typing import NamedTuple
 
 from hitsave.cache.store import Cache
 from hitsave.maintenance import collect as collection
-from hitsave.objects.refs import Ref, RefName
+from hitsave.objects.refs import Namespace, Ref, RefName
+from hitsave.ownership import Project
 from hitsave.remotes.commits.log import Remote
 from hitsave.snapshots import readonly
 
 
 class Clearable(NamedTuple):
-    """The refs that some remote holds as they are here, and those that none does."""
+    """The refs that some remote holds as they are here, those that none does, and those of other projects."""
 
     elsewhere: tuple[Ref, ...]
     only_here: tuple[Ref, ...]
+    others: tuple[Ref, ...] = ()
 
 
-def find_clearable(cache: Cache, remotes: Iterable[Remote]) -> Clearable:
-    """Which refs of the cache are safe elsewhere. Raises RemoteError."""
+def find_clearable(cache: Cache, remotes: Iterable[Remote], project: Project | None) -> Clearable:
+    """Which refs of a project, and of none, are safe elsewhere; without one, of all projects. Raises RemoteError.
+
+    What remotes another project has, nobody can tell from here.
+    """
     here = {ref.name: ref for ref in cache.refs()}
+    mine = set(here) if project is None else {ref.name for ref in project.own_refs(cache)}
+    if project is not None:
+        mine |= {name for name, ref in here.items() if not ref.path and name.namespace is not Namespace.DATASETS}
     safe: set[RefName] = set()
     for remote in remotes:
         held = remote.latest().refs()
-        safe |= {name for name, ref in here.items() if name in held and held[name].digest == ref.digest}
+        safe |= {name for name in mine if name in held and held[name].digest == here[name].digest}
+    kept = mine - safe
     return Clearable(
         tuple(ref for name, ref in here.items() if name in safe),
-        tuple(ref for name, ref in here.items() if name not in safe),
+        tuple(ref for name, ref in here.items() if name in kept),
+        tuple(ref for name, ref in here.items() if name not in mine),
     )
 
 

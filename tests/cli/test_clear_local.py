@@ -67,3 +67,37 @@ def test_without_a_remote_all_is_kept(world: World) -> None:
     done = ann.do("clear-local", "--yes", "--json").json
     assert (done["refs"], len(done["kept"])) == ([], 1)
     assert ann.state()["in_cache"] is True
+
+
+def test_no_remote_is_asked_where_none_is_to_be_touched(pushed: User) -> None:
+    said = pushed.refused("clear-local", "--yes", environ={"HITSAVE_NO_CLOUD": "1"})
+    assert said == "hitsave: HITSAVE_NO_CLOUD is set, so no remote was asked what it has; nothing was removed"
+    assert len(refs(pushed)) == 2
+    pushed.do("clear-local", "--yes", "--force", environ={"HITSAVE_NO_CLOUD": "1"})
+    assert refs(pushed) == []
+
+
+def test_a_remote_that_cannot_be_asked_may_have_it(world: World, pushed: User) -> None:
+    world.remote.rename(world.root / "away")
+    done = pushed.do("clear-local", "--yes")
+    assert "2 refs kept, which no remote has that could be asked" in done.said
+
+
+def test_other_projects_are_left_alone(world: World, pushed: User) -> None:
+    """They may have no remote, or another one."""
+    other = User(world.root / "dogs", pushed.cache, pushed.config)
+    other.workspace.mkdir()
+    (other.workspace / "hitsave.toml").write_text(f'[remotes]\norigin = "{world.remote}"\n')
+    other.write({"a": b"dog"})
+    other.add()
+    other.do("push")
+    other.do("remote", "remove", "origin")
+    assert len(refs(pushed)) == 3
+    done = pushed.do("clear-local", "--yes", "--force")
+    assert "1 ref of other projects left alone; --all takes them, too" in done.said
+    assert refs(pushed) == ["datasets/dogs/data"]
+    shutil.rmtree(other.data)
+    other.do("checkout")
+    assert pushed.do("clear-local", "--dry-run", "--json").json["others"][0].startswith("datasets/dogs/data@")
+    pushed.do("clear-local", "--yes", "--all")
+    assert refs(pushed) == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
 
 import click
 
@@ -12,18 +11,16 @@ from hitsave.amounts import count, show_size
 from hitsave.cli.output import emit_json, json_option
 from hitsave.cli.session import Session, pass_session
 
-if TYPE_CHECKING:
-    from hitsave.clearing import Clearable
-
 
 @click.command("clear-local")
 @click.option("-n", "--dry-run", is_flag=True, help="Only say what would go.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("-f", "--force", is_flag=True, help="Give up what no remote has, too.")
+@click.option("--all", "everybody", is_flag=True, help="What belongs to other projects, too.")
 @json_option
 @pass_session
-def command(session: Session, dry_run: bool, yes: bool, force: bool, as_json: bool) -> None:
-    """Remove from this machine's cache what a remote has as well, for good and at once.
+def command(session: Session, dry_run: bool, yes: bool, force: bool, everybody: bool, as_json: bool) -> None:
+    """Remove from this machine's cache what this project owns and a remote has as well, for good and at once.
 
     Working files stay, and so does everything in remotes: 'hitsave pull' brings it back. What no remote of this
     workspace has is kept, unless --force gives it up. Links into the cache, as restore() makes them, lead nowhere then.
@@ -34,9 +31,14 @@ def command(session: Session, dry_run: bool, yes: bool, force: bool, as_json: bo
       hitsave clear-local --yes
     """
     from hitsave.clearing import clear, find_clearable
+    from hitsave.errors import ConfigError
 
-    cache = session.repository.cache
-    found = find_clearable(cache, session.repository.exchange.remotes())
+    repository = session.repository
+    cache = repository.cache
+    if repository.config.offline and not force:
+        raise ConfigError("HITSAVE_NO_CLOUD is set, so no remote was asked what it has; nothing was removed")
+    asked = list(repository.exchange.remotes())
+    found = find_clearable(cache, asked, None if everybody else repository.project)
     session.end_progress()
     going = (*found.elsewhere, *found.only_here) if force else found.elsewhere
     freed = 0
@@ -49,11 +51,19 @@ def command(session: Session, dry_run: bool, yes: bool, force: bool, as_json: bo
                 "dry_run": dry_run,
                 "refs": [str(ref.name) for ref in going],
                 "kept": [] if force else [str(ref.name) for ref in found.only_here],
+                "others": [str(ref.name) for ref in found.others],
                 "freed": freed,
             }
         )
         return
-    _describe(session, found, len(going), freed, dry_run, force)
+    _describe(session, len(going), freed, dry_run)
+    if found.only_here and not force:
+        silent = len(asked) < len(repository.config.remotes)
+        which = "no remote has that could be asked" if silent else "no remote of this workspace has"
+        kept = count(len(found.only_here), "ref")
+        session.say(f"{kept} kept, which {which}: 'hitsave push' sends them, --force gives them up")
+    if found.others:
+        session.say(f"{count(len(found.others), 'ref')} of other projects left alone; --all takes them, too")
 
 
 def _confirm(refs: int, yes: bool) -> None:
@@ -65,13 +75,8 @@ def _confirm(refs: int, yes: bool) -> None:
         raise click.ClickException("nothing was removed")
 
 
-def _describe(session: Session, found: Clearable, going: int, freed: int, dry_run: bool, force: bool) -> None:
+def _describe(session: Session, going: int, freed: int, dry_run: bool) -> None:
     if dry_run:
         session.say(f"{count(going, 'ref')} would go, with what they alone own")
     else:
         session.say(f"{count(going, 'ref')} removed from this machine, {show_size(freed)} deleted")
-    if found.only_here and not force:
-        session.say(
-            f"{count(len(found.only_here), 'ref')} kept, which no remote of this workspace has: "
-            "'hitsave push' sends them, --force gives them up"
-        )
