@@ -5,7 +5,8 @@ came otherwise, by a pull or an `undo`, is noted in the table `unindexed`, and i
 counts only with a ref that holds the evaluation, and goes with it.
 
 Functions of different projects may have the same name. Where a lookup takes a `project`, quoted as in refs' paths, it
-sees the evaluations of that one, and those of which no project is known; without one, all.
+sees the evaluations of that one, and those of which no project is known; without one, all. What counts as a result is
+looked for by its key among all, since the key is the code's, and not the project's.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from hitsave.cache.database import Database
-from hitsave.cache.evaluationrows import add_row, after_all
+from hitsave.cache.evaluationrows import add_row, after_all, project_of
 from hitsave.objects.digest import Digest
 from hitsave.objects.refs import (
     Namespace,
@@ -52,6 +53,14 @@ _DISTINCT_CODES = (
     "SELECT (SELECT MIN(code) FROM evaluations WHERE function = ?1 AND code > value) FROM known "
     "WHERE value IS NOT NULL) SELECT value FROM known WHERE value IS NOT NULL"
 )
+
+
+class Held(NamedTuple):
+    """An evaluation by the ref that owns it; `foreign` where that is another project's."""
+
+    name: RefName
+    digest: Digest
+    foreign: bool
 
 
 class EvaluationRow(NamedTuple):
@@ -117,21 +126,38 @@ class EvaluationIndex:
         self._database = database
         self._read_many = read_many
 
-    def find(self, function: str, key: bytes) -> list[tuple[RefName, Digest]]:
-        """The evaluations of one key, the newest first, by their refs alone."""
+    def find(self, function: str, key: bytes, project: str) -> list[Held]:
+        """The evaluations of one key by their refs alone: the project's own first, then others', each the newest first.
+
+        Those of which no project is known are everybody's own.
+        """
         low = evaluation_prefix(function, key)
         rows = self._database.rows(
-            "SELECT name, digest, created FROM refs WHERE namespace = 'evaluations' AND name >= ? AND name < ?",
+            "SELECT name, digest, created, path FROM refs WHERE namespace = 'evaluations' AND name >= ? AND name < ?",
             low,
             after_all(low),
         )
         if len(rows) > 1:
             self._sort(rows)
-        return [(RefName(Namespace.EVALUATIONS, row[0]), Digest(row[1])) for row in rows]
+        found = [
+            Held(RefName(Namespace.EVALUATIONS, name), Digest(digest), project_of(path) not in (project, ""))
+            for name, digest, _, path in rows
+        ]
+        return sorted(found, key=lambda held: held.foreign) if len(found) > 1 else found
+
+    def was_forgotten(self, function: str, key: bytes, project: str) -> bool:
+        """Whether a project has forgotten an evaluation of this key, as far back as 'hitsave undo' knows."""
+        low, path = evaluation_prefix(function, key), f"{project}/"
+        query = (
+            "SELECT 1 FROM operations CROSS JOIN dropped_refs WHERE operations.kind = 'forget' AND undone = 0 "
+            "AND operation = operations.id AND namespace = 'evaluations' AND name >= ? AND name < ? "
+            "AND substr(path, 1, ?) = ? LIMIT 1"
+        )
+        return bool(self._database.rows(query, low, after_all(low), len(path), path))
 
     def _sort(self, rows: list[tuple[Any, ...]]) -> None:
         started = {}
-        for _, digest, _ in rows:
+        for _, digest, *_ in rows:
             found = self._database.rows("SELECT started FROM evaluations WHERE digest = ?", digest)
             started[digest] = found[0][0] if found else 0
         rows.sort(key=lambda row: (row[2], started[row[1]], row[1]), reverse=True)
@@ -231,16 +257,17 @@ class EvaluationIndex:
             limit=-1 if limit is None else limit,
         )
 
-    def acceptances(self, function: str) -> list[tuple[RefName, Digest]]:
-        """The acceptances of a function by their refs alone, the newest first."""
+    def acceptances(self, function: str, project: str) -> list[tuple[RefName, Digest]]:
+        """A project's acceptances of a function by their refs alone, the newest first."""
         low = acceptances_prefix(function)
         rows = self._database.rows(
-            "SELECT name, digest FROM refs WHERE namespace = 'evaluations' AND name >= ? AND name < ? "
+            "SELECT name, digest, path FROM refs WHERE namespace = 'evaluations' AND name >= ? AND name < ? "
             "ORDER BY created DESC, name",
             low,
             after_all(low),
         )
-        return [(RefName(Namespace.EVALUATIONS, name), Digest(digest)) for name, digest in rows]
+        own = [row for row in rows if project_of(row[2]) in (project, "")]
+        return [(RefName(Namespace.EVALUATIONS, name), Digest(digest)) for name, digest, _ in own]
 
     def all(self) -> Iterator[EvaluationRow]:
         """Every one, by its ref's name."""

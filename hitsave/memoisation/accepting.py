@@ -1,7 +1,8 @@
 """Acceptances: somebody's word that results of one version of a function's code count for another one.
 
-What was accepted for a version counts for all versions for which that one is accepted in turn. An acceptance travels
-with the project's evaluations, and is taken back by forgetting its ref. One that cannot be read does not count.
+What was accepted for a version counts for all versions for which that one is accepted in turn. An acceptance counts in
+the project of whoever gave it, travels with that project's evaluations, and is taken back by forgetting its ref. One
+that cannot be read does not count.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Accepted(NamedTuple):
 
 def accepted_codes(place: Place, function: str, code: bytes) -> list[Accepted]:
     """The versions whose results count for a version of the code; the directly accepted ones first, then the newest."""
-    words = place.cache.evaluations.acceptances(function)
+    words = place.cache.evaluations.acceptances(function, place.owner)
     if not words:
         return []
     of_code: dict[bytes, list[tuple[RefName, Digest]]] = {}

@@ -26,7 +26,7 @@ from hitsave.memoisation.code.watch import Aliases
 from hitsave.memoisation.decorators import Settings
 from hitsave.memoisation.lookup import Call, Found, Lookup
 from hitsave.memoisation.mainmodule import canonical_module
-from hitsave.memoisation.place import Place, place_for
+from hitsave.memoisation.place import place_for
 from hitsave.memoisation.telling import warn_once
 from hitsave.objects.evaluation import call_key
 
@@ -58,7 +58,7 @@ class Caller:
         self._fingerprint: Fingerprint | None = None
         self._binder: Binder | None = None
         self._argument_code = threading.local()
-        self.results = Lookup(self.symbol, settings, DEFINITIONS)
+        self.results = Lookup(self.symbol, self.file, settings, DEFINITIONS)
         _all_callers.add(self)
 
     def renew_locks(self) -> None:
@@ -102,7 +102,8 @@ class Caller:
         if call is not None:
             call.fresh = True
             try:
-                call.passed_over += [name for name, _ in call.place.cache.evaluations.find(self.symbol, call.key)]
+                held = call.place.cache.evaluations.find(self.symbol, call.key, call.place.owner)
+                call.passed_over += [each.name for each in held]
             except HitsaveError as error:
                 warn_once(f"{self.symbol}: no result can be looked up ({error})")
         return self._computation(call, args, kwargs)
@@ -136,19 +137,14 @@ class Caller:
         from hitsave.memoisation.keeping import drop
 
         self.results.drop_warm(call.key)
-        names = [name for name, _ in call.place.cache.evaluations.find(self.symbol, call.key)]
-        return drop(call.place, dict.fromkeys([*names, *(kept.name for kept in self.results.usable(call))]))
+        return drop(call.place, self.results.own(call))
 
     def accept(self, note: str) -> int:
         """Let results of the newest other version of the code count; how many evaluations that concerns."""
         from hitsave.memoisation.accepting import accept_newest
 
         place = place_for(self._start)
-        return accept_newest(place, self.symbol, self.path_in(place), self.fingerprint(), note)
-
-    def path_in(self, place: Place) -> str:
-        """The function's file as refs have it; empty where its results are not to be shared."""
-        return "" if self.settings.remote == "off" else place.path_of(self.file)
+        return accept_newest(place, self.symbol, self.results.path_in(place), self.fingerprint(), note)
 
     def evaluations(self) -> list[EvaluationRow]:
         """What this project keeps of the function, the newest first."""

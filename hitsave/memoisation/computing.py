@@ -267,12 +267,7 @@ class Computation:
                 discard(call.place, call.lost)
             if kept is not None:
                 caller.results.keep_warm(call.key, kept, value, pickled)
-                if caller.settings.remote == "readwrite":
-                    self._send(call, kept)
-                if caller.settings.keep is not None:
-                    from hitsave.memoisation.eviction import after_publish  # Few functions need it.
-
-                    after_publish(call.place, caller.symbol, caller.settings.keep, kept.digest)
+                caller.results.published(call.place, kept)
         except GeneratorResult:
             raise
         except Unpicklable as error:
@@ -282,7 +277,7 @@ class Computation:
 
     def _pass_over_older(self, call: Call, started: int) -> None:
         """What was begun before a fresh run, and published while it ran, does not stand in its way."""
-        for name, digest in call.place.cache.evaluations.find(self._caller.symbol, call.key):
+        for name, digest, _ in call.place.cache.evaluations.find(self._caller.symbol, call.key, call.place.owner):
             with suppress(ObjectError):
                 if load_evaluation(call.place, name, digest).evaluation.started < started:
                     call.passed_over.append(name)
@@ -294,13 +289,6 @@ class Computation:
         root, sensitivity = call.place.config.workspace, self._caller.settings.version_sensitivity
         found = {**running.entered.adopted, **DEFINITIONS.record(entries, root, sensitivity)}
         return tuple(Extra(name, Digest(digest)) for name, digest in sorted(found.items()))
-
-    @staticmethod
-    def _send(call: Call, kept: Kept) -> None:
-        from hitsave.memoisation.sharing import send
-
-        if (ref := call.place.cache.ref(kept.name)) is not None:
-            send(call.place, ref)
 
     def _finished(
         self, call: Call, pickled: Pickled, display: bytes | None, running: Running, before: Before

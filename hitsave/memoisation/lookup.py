@@ -1,16 +1,20 @@
 """The look for the result of a call: in this process, then in the cache.
 
-What is kept and found damaged is set aside, and the next best counts.
+The project's own results count first. One of another project becomes its own, too, when it is used, unless it has
+forgotten the same: who does so wants it computed again. What is found damaged is set aside, and the next best counts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import CodeType
 from typing import Any, NamedTuple
 
-from hitsave.errors import CorruptObject, ObjectError, ObjectNotFound
+from hitsave.cache.evaluations import Held
+from hitsave.cache.forking import UNDIVIDED
+from hitsave.errors import CorruptObject, HitsaveError, ObjectError, ObjectNotFound
 from hitsave.memoisation.accepting import accepted_codes
 from hitsave.memoisation.arguments import Bound
 from hitsave.memoisation.code.definitions import Definitions
@@ -66,11 +70,13 @@ class Call:
 class Lookup:
     """Looks for results of one function."""
 
-    def __init__(self, symbol: str, settings: Settings, definitions: Definitions) -> None:
+    def __init__(self, symbol: str, file: Path | None, settings: Settings, definitions: Definitions) -> None:
         self._symbol = symbol
+        self._file = file
         self._settings = settings
         self._definitions = definitions
         self._warm = WarmResults()
+        self._left_alone: set[Digest] = set()
 
     def renew_lock(self) -> None:
         """In a child: another thread of its parent may hold it."""
@@ -119,21 +125,29 @@ class Lookup:
 
     def _usable_of(self, call: Call, key: Digest) -> list[Kept]:
         found = []
-        for name, digest in call.place.cache.evaluations.find(self._symbol, key):
+        for name, digest, foreign in self._held(call, key):
             if name not in call.passed_over:
                 try:
-                    kept = load_evaluation(call.place, name, digest)
+                    kept = load_evaluation(call.place, name, digest, foreign)
                 except ObjectError as error:
-                    self._pass_over(call, name, error)
+                    self._pass_over(call, name, error, foreign)
                     continue
                 if f"/{kept.evaluation.key}@" not in name.name:
                     call.passed_over.append(name)  # Somebody has given it another's name.
                 elif kept.evaluation.extras and (changed := self._outdated(call, kept)):
                     call.passed_over.append(name)
-                    call.outdated += changed
+                    call.outdated += [] if foreign else changed
                 else:
                     found.append(kept)
         return found
+
+    def _held(self, call: Call, key: Digest) -> list[Held]:
+        """The evaluations of a key. Others' do not count where this project has forgotten its own."""
+        index, owner = call.place.cache.evaluations, call.place.owner
+        held = index.find(self._symbol, key, owner)
+        if held and held[0].foreign and index.was_forgotten(self._symbol, key, owner):
+            call.passed_over += [each.name for each in held if each.name not in call.passed_over]
+        return held
 
     def _outdated(self, call: Call, kept: Kept) -> list[str]:
         """Definitions that were found to be needed only when the evaluation ran, and that are not as they were."""
@@ -148,7 +162,7 @@ class Lookup:
         try:
             value = self._load(call.place, kept)
         except (ObjectError, ResultUnreadable) as error:
-            self._pass_over(call, kept.name, error)
+            self._pass_over(call, kept.name, error, kept.foreign)
             return None
         except OSError as error:  # Too many open files, say: what is kept may be as good as ever.
             call.passed_over.append(kept.name)
@@ -160,8 +174,56 @@ class Lookup:
             for taken in kept.evaluation.snapshots:
                 path = unquote_name(taken.path).decode("utf-8", "surrogateescape")
                 recorder.took(taken.digest, int(taken.kind), taken.size, path)
-        self.keep_warm(call.key, kept, value)
+        self.keep_warm(call.key, self._reused(call, kept) if kept.foreign else kept, value)
         return Found(value)
+
+    def _reused(self, call: Call, kept: Kept) -> Kept:
+        """This project's own evaluation with the result of another's; that one, where it cannot be made."""
+        key = kept.evaluation.key
+        if key in self._left_alone:
+            return kept
+        try:
+            with UNDIVIDED:
+                from hitsave.memoisation.reusing import reuse  # Other hits need nothing of it.
+            known = [each.name for each in self._held(call, key) if each.foreign]
+            code = call.dependencies if key == call.key else None
+            experiment = self._settings.experiment
+            own = reuse(call.place, kept, self.path_in(call.place), code, experiment, [*known, *call.passed_over])
+            if own.name != kept.name:
+                self.published(call.place, own)
+            return own
+        except (HitsaveError, OSError) as error:
+            self._left_alone.add(key)
+            warn_once(f"{self._symbol}: a result of another project is used, and not kept for this one ({error})")
+            return kept
+
+    def path_in(self, place: Place) -> str:
+        """The function's file as refs have it; empty where its results are not to be shared."""
+        return "" if self._settings.remote == "off" else place.path_of(self._file)
+
+    def published(self, place: Place, kept: Kept) -> None:
+        """What follows when an evaluation is new: it is sent, and the function kept within its limits, as was asked."""
+        if self._settings.remote == "readwrite":
+            from hitsave.memoisation.sharing import send
+
+            if (ref := place.cache.ref(kept.name)) is not None:
+                send(place, ref)
+        if self._settings.keep is not None:
+            from hitsave.memoisation.eviction import after_publish  # Few functions need it.
+
+            after_publish(place, self._symbol, self._settings.keep, kept.digest)
+
+    def own(self, call: Call) -> list[RefName]:
+        """This project's evaluations of a call. What counts of others' alone becomes its own before."""
+        names = [held.name for held in self._held(call, call.key) if not held.foreign]
+        known = {call.key} if names else set()
+        for kept in self.usable(call):
+            key = kept.evaluation.key
+            own = self._reused(call, kept) if kept.foreign and key not in known else kept
+            if not own.foreign:
+                known.add(key)
+                names.append(own.name)
+        return list(dict.fromkeys(names))
 
     def _load(self, place: Place, kept: Kept) -> object:
         try:
@@ -185,14 +247,14 @@ class Lookup:
         if found.size <= LARGEST and not (found.buffers or found.snapshots or found.extras):
             self._warm.put(key, WarmResult((kept.name, *kept.words), value, (pickled or pickle_result(value)).pickle))
 
-    def _pass_over(self, call: Call, name: RefName, error: ObjectError | ResultUnreadable) -> None:
+    def _pass_over(self, call: Call, name: RefName, error: ObjectError | ResultUnreadable, foreign: bool) -> None:
         """An evaluation that cannot be used: tell why, and let a good one take its place. Raises HitsaveError."""
         call.passed_over.append(name)
         if isinstance(error, CorruptObject):
             set_aside(call.place, error)  # Raises where no object is damaged, but the index that leads to it.
-            call.lost.append(name)
+            call.lost += [] if foreign else [name]
             warn(f"{self._symbol}: a kept result is damaged, and is computed again ({error})")
         elif isinstance(error, ObjectNotFound):
-            call.lost.append(name)
+            call.lost += [] if foreign else [name]  # Another project may have a remote with the result.
         else:
             warn(f"{self._symbol}: {error}")

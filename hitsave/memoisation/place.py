@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from hitsave.cache.forking import UNDIVIDED
 from hitsave.cache.store import Cache
 from hitsave.config import Config, load
+from hitsave.objects.refs import quote_name
 
 if TYPE_CHECKING:
     from hitsave.memoisation.leases.leases import Leases
@@ -53,9 +54,14 @@ class Place:
 
         return Repository(self.config, self.cache, Silent())
 
+    @functools.cached_property
+    def owner(self) -> str:
+        """The project's name as the index of evaluations has it; nothing is opened for it."""
+        return quote_name(self.config.project.encode(), slash=True)
+
     @property
     def project(self) -> str:
-        """The project's name as the index of evaluations has it."""
+        """As `owner`; what the project owned under a former name has followed."""
         return self.repository.project.quoted
 
     @functools.cached_property

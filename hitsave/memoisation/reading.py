@@ -19,20 +19,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An evaluation that the cache has, with the ref that owns it; `words` are the acceptances by which it counts."""
+    """An evaluation that the cache has, with the ref that owns it; `words` are the acceptances by which it counts.
+
+    It is `foreign` where another project owns it, and this one does not.
+    """
 
     name: RefName
     digest: Digest
     evaluation: Evaluation
     words: tuple[RefName, ...] = ()
+    foreign: bool = False
 
 
-def load_evaluation(place: Place, name: RefName, digest: Digest) -> Kept:
+def load_evaluation(place: Place, name: RefName, digest: Digest, foreign: bool = False) -> Kept:
     """An evaluation by its ref. Raises ObjectError."""
     found = decode_evaluation(place.cache.read(digest))
     if isinstance(found, Acceptance):
         raise ObjectError(f"{name} holds no evaluation")
-    return Kept(name, digest, found)
+    return Kept(name, digest, found, foreign=foreign)
 
 
 def load_result(place: Place, evaluation: Evaluation) -> object:

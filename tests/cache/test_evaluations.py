@@ -26,10 +26,10 @@ def test_an_evaluation_is_found_by_its_key(cache: Cache) -> None:
     for number in (2, 3):
         keep_call(cache, number)
     evaluation, result = a_call(1)
-    assert cache.evaluations.find("pkg.f", evaluation.key) == [(ref.name, ref.digest)]
+    assert cache.evaluations.find("pkg.f", evaluation.key, "one") == [(ref.name, ref.digest, False)]
     assert result_of(cache, ref.digest) == result
-    assert cache.evaluations.find("pkg.g", evaluation.key) == []
-    assert cache.evaluations.find("pkg.f", a_call(4)[0].key) == []
+    assert cache.evaluations.find("pkg.g", evaluation.key, "one") == []
+    assert cache.evaluations.find("pkg.f", a_call(4)[0].key, "one") == []
 
 
 def test_several_of_one_key_come_newest_first(cache: Cache) -> None:
@@ -39,9 +39,44 @@ def test_several_of_one_key_come_newest_first(cache: Cache) -> None:
         with cache.intake() as intake:
             refs.append(add_call(intake, replace(evaluation, started=started), result))
             intake.publish(refs[-1:])
-    found = cache.evaluations.find("pkg.f", a_call(1)[0].key)
-    assert found == [(refs[at].name, refs[at].digest) for at in (2, 0, 3, 1)]
+    found = cache.evaluations.find("pkg.f", a_call(1)[0].key, "one")
+    assert found == [(refs[at].name, refs[at].digest, False) for at in (2, 0, 3, 1)]
     assert [row.started for row in cache.evaluations.of("pkg.f")] == [3_000_000, 2_000_001, 2_000_000, 1_000_000]
+
+
+def test_those_of_the_project_come_first(cache: Cache) -> None:
+    refs = []
+    evaluation, result = a_call(1)
+    for at, path in enumerate(("one/f.py", "two/f.py", "", "one/f.py", "two/f.py")):
+        with cache.intake() as intake:
+            ref = replace(add_call(intake, replace(evaluation, started=at), result), path=path)
+            intake.publish([ref])
+        refs.append(ref)
+
+    def held(project: str) -> list[tuple[int, bool]]:
+        found = cache.evaluations.find("pkg.f", evaluation.key, project)
+        return [([ref.name for ref in refs].index(each.name), each.foreign) for each in found]
+
+    assert held("one") == [(3, False), (2, False), (0, False), (4, True), (1, True)]
+    assert held("two") == [(4, False), (2, False), (1, False), (3, True), (0, True)]
+    assert held("on") == [(2, False), (4, True), (3, True), (1, True), (0, True)]
+
+
+def test_who_has_forgotten_one_is_known(cache: Cache) -> None:
+    evaluation, result = a_call(1)
+    with cache.intake() as intake:
+        ref = replace(add_call(intake, evaluation, result), path="one/f.py")
+        intake.publish([ref])
+
+    def who() -> list[str]:
+        return [each for each in ("one", "on", "two") if cache.evaluations.was_forgotten("pkg.f", evaluation.key, each)]
+
+    assert who() == []
+    forget(cache, [ref.name], NOW)
+    assert who() == ["one"]
+    assert not cache.evaluations.was_forgotten("pkg.f", a_call(2)[0].key, "one")
+    undo(cache)
+    assert who() == []
 
 
 def test_a_row_says_what_the_object_says(cache: Cache) -> None:
@@ -114,17 +149,25 @@ def test_acceptances_are_listed_by_themselves(cache: Cache) -> None:
     kept = [keep_acceptance(cache, number, created) for number, created in [(1, 50), (2, 70), (3, 60)]]
     keep_call(cache, 1, "a.f")
     keep_call(cache, 1, "a.f2")
-    assert cache.evaluations.acceptances("a.f") == [(ref.name, ref.digest) for ref in (kept[1], kept[2], kept[0])]
-    assert cache.evaluations.acceptances("a.f2") == []
+    assert cache.evaluations.acceptances("a.f", "one") == [
+        (ref.name, ref.digest) for ref in (kept[1], kept[2], kept[0])
+    ]
+    assert cache.evaluations.acceptances("a.f2", "one") == []
 
 
-def keep_acceptance(cache: Cache, number: int, created: int) -> Ref:
+def test_acceptances_are_of_one_project(cache: Cache) -> None:
+    kept = [keep_acceptance(cache, at, 50 - at, path) for at, path in enumerate(("one/a.py", "two/a.py", ""))]
+    for project, own in {"one": (0, 2), "two": (1, 2), "on": (2,)}.items():
+        assert cache.evaluations.acceptances("a.f", project) == [(kept[at].name, kept[at].digest) for at in own]
+
+
+def keep_acceptance(cache: Cache, number: int, created: int, path: str = "") -> Ref:
     code, manifest = blob_digest(b"%d" % number), BlobLink(blob_digest(MANIFEST), len(MANIFEST))
     value = Acceptance(function="a.f", accepts=blob_digest(b"0"), code=code, manifest=manifest)
     with cache.intake() as intake:
         intake.add(ObjectKind.BLOB, MANIFEST)
         digest = intake.add(ObjectKind.EVALUATION, encode_evaluation(value))
-        ref = Ref(acceptance_ref("a.f", code, digest), digest, ObjectKind.EVALUATION, created)
+        ref = Ref(acceptance_ref("a.f", code, digest), digest, ObjectKind.EVALUATION, created, path=path)
         intake.publish([ref])
     return ref
 
@@ -134,7 +177,7 @@ def test_names_of_functions_may_hold_any_characters(cache: Cache) -> None:
     for name in names:
         keep_call(cache, 1, name)
     for name in names:
-        assert len(cache.evaluations.find(name, a_call(1, name)[0].key)) == 1
+        assert len(cache.evaluations.find(name, a_call(1, name)[0].key, "one")) == 1
         assert [row.function for row in cache.evaluations.of(name)] == [name]
     assert cache.evaluations.functions() == sorted((name, 1) for name in names)
 
@@ -142,11 +185,11 @@ def test_names_of_functions_may_hold_any_characters(cache: Cache) -> None:
 def test_another_process_sees_it_at_once(cache: Cache) -> None:
     with Cache.open(cache.path) as other:
         before = other.database.version
-        assert other.evaluations.find("pkg.f", a_call(1)[0].key) == []
+        assert other.evaluations.find("pkg.f", a_call(1)[0].key, "one") == []
         assert other.database.version == before
         ref = keep_call(cache, 1)
         assert other.database.version != before
-        assert other.evaluations.find("pkg.f", a_call(1)[0].key) == [(ref.name, ref.digest)]
+        assert other.evaluations.find("pkg.f", a_call(1)[0].key, "one") == [(ref.name, ref.digest, False)]
 
 
 def test_an_acceptance_is_kept_and_is_no_evaluation(cache: Cache) -> None:
@@ -183,7 +226,7 @@ def pulled(cache: Cache, number: int) -> Ref:
 def test_what_was_pulled_is_indexed_when_somebody_asks(cache: Cache) -> None:
     refs = [pulled(cache, number) for number in range(3)]
     assert cache.database.rows("SELECT COUNT(*) FROM evaluations") == [(0,)]
-    assert {name for name, _ in cache.evaluations.find("pkg.f", a_call(1)[0].key)} == {refs[1].name}
+    assert {held.name for held in cache.evaluations.find("pkg.f", a_call(1)[0].key, "one")} == {refs[1].name}
     assert [row.elapsed for row in cache.evaluations.of("pkg.f")] == [2, 1, 0]
     assert cache.database.rows("SELECT COUNT(*) FROM unindexed") == [(0,)]
 
@@ -191,7 +234,7 @@ def test_what_was_pulled_is_indexed_when_somebody_asks(cache: Cache) -> None:
 def test_a_forgotten_evaluation_is_not_found_and_undo_brings_it_back(cache: Cache) -> None:
     gone, stays = keep_call(cache, 1), keep_call(cache, 2)
     forget(cache, [gone.name], NOW)
-    assert cache.evaluations.find("pkg.f", a_call(1)[0].key) == []
+    assert cache.evaluations.find("pkg.f", a_call(1)[0].key, "one") == []
     assert [row.name for row in cache.evaluations.of("pkg.f")] == [stays.name]
     assert len(collect(cache, NOW).objects) == 2  # The manifest is shared.
     undo(cache)
@@ -238,7 +281,7 @@ def test_those_that_are_known_not_to_fit_do_not_stand_in_the_way(cache: Cache) -
     with cache.intake() as intake:
         third = add_call(intake, replace(evaluation, by="third@host"), result)
         assert intake.publish([third], unless=prefix, besides=[ref.name]) == second.name
-    assert len(cache.evaluations.find("pkg.f", evaluation.key)) == 2
+    assert len(cache.evaluations.find("pkg.f", evaluation.key, "one")) == 2
 
 
 def test_another_key_does_not_stand_in_the_way(cache: Cache) -> None:

@@ -90,7 +90,7 @@ def test_a_hit_is_a_hit_whose_ever_it_is(one: User) -> None:
     (at(one, "empty").workspace / "train.py").write_text(LIB)
     program = "from train import fit\nprint(fit.is_cached(1), fit(1))"
     assert python(at(one, "empty"), program) == "True 4\n"
-    assert kept(at(one, "empty")) == []
+    assert kept(at(one, "empty")) == [("empty", 1)]
 
 
 def test_another_checkout_of_a_project_sees_the_same(one: User) -> None:

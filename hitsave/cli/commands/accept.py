@@ -15,12 +15,12 @@ import click
 
 from hitsave.amounts import count
 from hitsave.cli.completing import Kind, completes
-from hitsave.cli.evaluations import find_function, show_differences, show_moment
+from hitsave.cli.evaluations import all_projects_option, find_function, show_differences, show_moment
 from hitsave.cli.output import emit, emit_json, json_option, one_line
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
-    from hitsave.cache.evaluations import EvaluationRow
+    from hitsave.cache.evaluations import EvaluationIndex, EvaluationRow
     from hitsave.memoisation.calling import Caller
     from hitsave.memoisation.place import Place
     from hitsave.memoisation.withheld import Withheld
@@ -34,15 +34,18 @@ if TYPE_CHECKING:
 )
 @click.option("--note", metavar="TEXT", default="", help="Why, for people.")
 @click.option("-n", "--dry-run", is_flag=True, help="Only show what differs.")
+@all_projects_option("Also versions of which other projects alone have results.")
 @json_option
 @pass_session
-def command(session: Session, function: str, code: str | None, note: str, dry_run: bool, as_json: bool) -> None:
+def command(
+    session: Session, function: str, code: str | None, note: str, dry_run: bool, everything: bool, as_json: bool
+) -> None:
     """Declare a change of a memoised function compatible, so that results of its code before count for the present one.
 
     FUNCTION is its module and name, as in train.fit, or the end of that where it is the only one. Its module is
     imported, as the programs of the workspace would import it, up to where that calls a memoised function: nothing is
-    computed. 'hitsave push' shares what was accepted with the team; 'hitsave forget' of the digest that is told takes
-    it back.
+    computed. It counts in this project alone. 'hitsave push' shares what was accepted with the team; 'hitsave forget'
+    of the digest that is told takes it back.
 
     \b
     Examples:
@@ -55,23 +58,25 @@ def command(session: Session, function: str, code: str | None, note: str, dry_ru
     from hitsave.memoisation.withheld import calls_withheld
 
     place = place_for(Path.cwd())
-    name = _name(place, function)
+    index, project = place.cache.evaluations, None if everything else place.project
+    name = _name(index, project, function)
     with contextlib.redirect_stdout(sys.stderr), calls_withheld() as withheld:
         caller = _find(place, name, withheld)
         present = caller.fingerprint()
-    row = _version(place, caller, present.digest, code)
+    row = _version(index, project, caller, present.digest, code)
+    path = caller.results.path_in(place)
     before = {accepted.code for accepted in accepted_codes(place, caller.symbol, present.digest)}
     known = row is None or row.code in before
     if as_json:
         made = None
         if row is not None and not known and not dry_run:
-            made = accept(place, caller.symbol, caller.path_in(place), row.code, present, note)
+            made = accept(place, caller.symbol, path, row.code, present, note)
         counting = 0 if made is None else count_of(place, caller.symbol, present.digest, before)
         emit_json(_as_json(caller.symbol, None if known else row, present.digest, made, counting))
         return
     symbol = one_line(caller.symbol)
     if row is None or row.code in before:
-        reason = "no other version of its code is kept" if row is None else f"code {row.code.hex()[:7]} counts already"
+        reason = _why_nothing(index, project, caller.symbol, present.digest, row)
         session.say(f"{symbol}: nothing to accept: {reason}")
         return
     if not session.quiet:
@@ -80,7 +85,7 @@ def command(session: Session, function: str, code: str | None, note: str, dry_ru
     if dry_run:
         emit(f"{symbol}: results of code {old} would count for code {new}")
         return
-    ref = accept(place, caller.symbol, caller.path_in(place), row.code, present, note)
+    ref = accept(place, caller.symbol, path, row.code, present, note)
     emit(f"{symbol}: results of code {old} count for code {new}")
     again = count(count_of(place, caller.symbol, present.digest, before), "evaluation")
     session.say(f"{again} by that; 'hitsave forget {ref.digest.short}' takes it back, 'hitsave push' shares it")
@@ -97,23 +102,35 @@ def _as_json(function: str, row: EvaluationRow | None, new: bytes, ref: Ref | No
     }
 
 
-def _name(place: Place, function: str) -> str:
+def _why_nothing(
+    index: EvaluationIndex, project: str | None, function: str, present: bytes, row: EvaluationRow | None
+) -> str:
+    if row is not None:
+        return f"code {row.code.hex()[:7]} counts already"
+    if project is not None and any(other.code != present for other in index.codes(function)):
+        return "this project keeps no other version of its code; --all looks at those of others, too"
+    return "no other version of its code is kept"
+
+
+def _name(index: EvaluationIndex, project: str | None, function: str) -> str:
     from hitsave.errors import RefError
 
     try:
-        return find_function(place.cache.evaluations, place.project, function)
+        return find_function(index, project, function)
     except RefError:
-        names = place.cache.evaluations.names(place.project)
+        names = index.names(project)
         if "." in function and not any(name.endswith(f".{function}") for name in names):
             return function
         raise
 
 
-def _version(place: Place, caller: Caller, present: bytes, text: str | None) -> EvaluationRow | None:
+def _version(
+    index: EvaluationIndex, project: str | None, caller: Caller, present: bytes, text: str | None
+) -> EvaluationRow | None:
     """The newest evaluation of the version that is to be accepted. Raises RefError."""
     from hitsave.errors import RefError
 
-    others = [row for row in place.cache.evaluations.codes(caller.symbol, place.project) if row.code != present]
+    others = [row for row in index.codes(caller.symbol, project) if row.code != present]
     if text is None:
         return others[0] if others else None
     if present.hex().startswith(text.lower()):

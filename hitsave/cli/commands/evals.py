@@ -85,7 +85,10 @@ def command(
     place = place_for(Path.cwd())
     index, project = place.cache.evaluations, None if everything else place.project
     if (function, sort, limit, since, code) == (None,) * 5 and not (experiments or metrics):
-        _show_functions(session, index.totals(project), everything, as_json)
+        totals = index.totals(project)
+        _show_functions(session, totals, everything, as_json)
+        if not totals and not as_json and not everything and index.names():
+            session.say("--all lists those of other projects")
         return
     name = None if function is None else find_function(index, project, function)
     version = None if code is None else _code(index, project, name, code)
@@ -93,6 +96,8 @@ def command(
     most = 20 if limit is None else limit or None
     rows = index.listed(chosen, Order[(sort or "time").upper()], most)
     _show_evaluations(session, place, rows, (everything, name is None, metrics), as_json)
+    if not rows and not as_json and project is not None and index.listed(chosen._replace(project=None), Order.TIME, 1):
+        session.say("--all lists those of other projects")
     if most == len(rows) and limit is None:
         session.say(f"these are {most}; '--limit N' shows more, or all with 0")
 

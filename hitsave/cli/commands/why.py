@@ -61,7 +61,8 @@ def command(session: Session, function: str, last: int, everything: bool, as_jso
 
 def _show(row: EvaluationRow, evaluation: Evaluation, reason: Explanation) -> None:
     call = f"{row.function}({show_arguments(evaluation.shown, _LONGEST)})"
-    emit(f"{one_line(call)} ran because {one_line(reason.sentence)}")
+    verdict = "did not run:" if reason.cause.value == "reused" else "ran because"
+    emit(f"{one_line(call)} {verdict} {one_line(reason.sentence)}")
     code = row.code.hex()[:7]
     if reason.since and reason.since != row.code.hex():
         code = f"{reason.since[:7]} -> {code}"

@@ -22,6 +22,7 @@ class Cause(StrEnum):
     CODE = "code"
     ARGUMENTS = "arguments"
     BOTH = "code and arguments"
+    REUSED = "reused"  # It need not: another project of the cache, or of a remote, had the result.
     LOST = "lost"  # An evaluation is there, and its result cannot be used.
     FRESH = "fresh"  # It was asked to.
 
@@ -31,8 +32,9 @@ class Explanation:
     """Whether a call hits, and why not. True in a condition where it does; as a text it is for people.
 
     `nearest` is the digest of the evaluation that it was compared with, in hex, where that is known, and `since` that
-    evaluation's code. `accepted` is the code whose result counts by an acceptance. `omitted` is how many differences
-    there were beside those that were kept.
+    evaluation's code; it is `elsewhere` where another project has it, and this one none of the function. `accepted` is
+    the code whose result counts by an acceptance. `omitted` is how many differences there were beside those that were
+    kept.
     """
 
     function: str
@@ -42,6 +44,7 @@ class Explanation:
     since: str = ""
     accepted: str = ""
     omitted: int = 0
+    elsewhere: bool = False
 
     @property
     def hit(self) -> bool:
@@ -58,6 +61,9 @@ class Explanation:
     @property
     def sentence(self) -> str:
         """Why, in half a sentence."""
+        return self._why() + (" (compared with another project; this one has not run it)" if self.elsewhere else "")
+
+    def _why(self) -> str:
         if self.cause is Cause.HIT and self.accepted:
             return f"its result is kept, by acceptance of code {self.accepted[:7]}"
         if self.cause in (Cause.CODE, Cause.BOTH):
@@ -92,6 +98,7 @@ _SENTENCES = {
     Cause.HIT: "its result is kept",
     Cause.FIRST: "nothing of it was kept yet",
     Cause.ARGUMENTS: "it was not called with these arguments",
+    Cause.REUSED: "another project had the same result",
     Cause.LOST: "the result that was kept cannot be used",
     Cause.FRESH: "it was asked to run again",
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from hitsave.cache.evaluations import Chosen, EvaluationRow, Order
@@ -44,20 +45,28 @@ class Wanted(NamedTuple):
 
 def explain_run(place: Place, wanted: Wanted, cause: Cause | None) -> Explanation:
     """Why a call is about to run. `cause` is given where it is known already."""
-    return _explain(place, wanted, cause, brief=True)
+    return _explain(place, wanted, cause, own=True, brief=True)
 
 
 def explain_miss(place: Place, wanted: Wanted, cause: Cause | None) -> Explanation:
-    """As `explain_run`, also with what sets a new call apart from the nearest one of the same code."""
-    return _explain(place, wanted, cause, brief=False)
+    """As `explain_run`, also with what sets a new call apart from the nearest one of the same code.
+
+    Where this project has none of the function, that may be another project's. What is kept never compares with such,
+    since it is pushed: the other's code is not this project's to show.
+    """
+    found = _explain(place, wanted, cause, own=True, brief=False)
+    if found.cause is not Cause.FIRST:
+        return found
+    others = _explain(place, wanted, cause, own=False, brief=False)
+    return replace(others, elsewhere=others.cause is not Cause.FIRST)
 
 
-def _explain(place: Place, wanted: Wanted, cause: Cause | None, brief: bool) -> Explanation:
+def _explain(place: Place, wanted: Wanted, cause: Cause | None, own: bool, brief: bool) -> Explanation:
     function, index = wanted.function, place.cache.evaluations
     if cause is Cause.FRESH:
         return Explanation(function, cause)
     try:
-        project = place.project
+        project = place.project if own else None
         if same := index.same_arguments(function, wanted.arguments, 1, project):
             return _compared(place, wanted, same[0], cause)
         if index.same_code(function, wanted.code, 1, project):

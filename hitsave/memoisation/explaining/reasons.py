@@ -21,15 +21,18 @@ _CONTEXT_LINES = 3
 _WHAT = "reason"
 
 
-def encode_reason(explanation: Explanation) -> bytes | None:
-    """The bytes that are kept; None where the call was new, and nothing else is to be said."""
+def encode_reason(explanation: Explanation, project: str = "") -> bytes | None:
+    """The bytes that are kept; None where the call was new, and nothing else is to be said.
+
+    With the name of its `project`, it makes the evaluation that it is of another one than any other project's.
+    """
     if explanation.cause is Cause.ARGUMENTS:
         return None
-    return _encode(replace(explanation, nearest=""))
+    return _encode(replace(explanation, nearest=""), project)
 
 
 @functools.lru_cache(maxsize=16)
-def _encode(explanation: Explanation) -> bytes:
+def _encode(explanation: Explanation, project: str) -> bytes:
     small = bounded(explanation)
     rows = [
         {"kind": each.kind, "name": unicode_text(each.name)}
@@ -44,6 +47,7 @@ def _encode(explanation: Explanation) -> bytes:
             "omitted": small.omitted,
             "since": small.since,
         }
+        | ({"project": project} if project else {})
     )
 
 
