@@ -21,6 +21,7 @@ from hitsave.remotes.commits.view import View
 from hitsave.server.access import Role
 from hitsave.server.settings import ServerLimits
 from hitsave.server.store import commits
+from hitsave.server.store.admission import Inadmissible
 from hitsave.server.store.refchanges import changed_refs
 from tests.remotes.content import format_record
 from tests.server.inprocess import Running, running
@@ -292,6 +293,31 @@ def test_a_writer_removes_only_what_is_nobodys(unharmed: Setting) -> None:
                 client.delete(together)
     assert unharmed.server.holds() == before
     assert unharmed.admin.latest().digest == view.digest
+
+
+def test_a_claim_goes_while_a_commit_is_judged(unharmed: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every computed call of a memoised function ends so; a commit of very many refs takes seconds."""
+    begun, ended = threading.Event(), threading.Event()
+
+    def judge(self: commits.Commits, *_: object) -> None:
+        begun.set()
+        assert ended.wait(30)
+        raise Inadmissible("not this one")
+
+    monkeypatch.setattr(commits.Commits, "admit", judge)
+    key, claim = unharmed.server.key(Role.WRITE), f"claims/{'0' * 64}-{'1' * 20}"
+    thread = threading.Thread(target=lambda: unharmed.server.put(f"commits/{9:020}", b"a commit", key))
+    assert unharmed.server.put(claim, b"{}", key)[0] == 201
+    thread.start()
+    try:
+        assert begun.wait(30)
+        asked = {"keys": [claim]}
+        answer = unharmed.server.request("POST", "/store/v1/delete", key=key, json=asked, timeout=10)
+    finally:
+        ended.set()
+        thread.join()
+    assert answer.status == 204
+    assert claim not in unharmed.server.holds()
 
 
 def test_what_is_there_is_not_written_again(unharmed: Setting) -> None:

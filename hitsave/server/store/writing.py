@@ -7,6 +7,7 @@ next.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
@@ -156,17 +157,24 @@ async def delete_keys(request: Request) -> Response:
     keys = [key for text in asked if (key := parse_key(text))]
     if len(keys) < len(asked):
         raise Refusal(404, "no such key", "there are no keys of this form")
-    lasting = [key.text for key in keys if key.kind not in PASSING]
-    async with store.judging:
-        if lasting:
-            try:
-                await run_in_threadpool(store.commits.check_removable, keys, request.state.principal.role)
-            except Inadmissible as error:
-                raise _inadmissible(error, request.state.principal) from None
-            detail = {"count": len(lasting), "keys": lasting[:_NOTED_KEYS]}
-            await run_in_threadpool(_note, request, "delete keys", detail)
+    # What passes is named by no commit, and waits for none that is judged: each computed call ends with that.
+    async with store.judging if any(key.kind not in PASSING for key in keys) else nullcontext():
+        await _check_removable(request, keys)
         await run_in_threadpool(store.transport.delete, [key.text for key in keys])
     return Response(status_code=204)
+
+
+async def _check_removable(request: Request, keys: list[StoreKey]) -> None:
+    """Refuse to remove what is needed, and write down what else lasts. Raises Refusal."""
+    lasting = [key.text for key in keys if key.kind not in PASSING]
+    if not lasting:
+        return
+    try:
+        await run_in_threadpool(store_of(request).commits.check_removable, keys, request.state.principal.role)
+    except Inadmissible as error:
+        raise _inadmissible(error, request.state.principal) from None
+    detail = {"count": len(lasting), "keys": lasting[:_NOTED_KEYS]}
+    await run_in_threadpool(_note, request, "delete keys", detail)
 
 
 @requires(Role.WRITE)
