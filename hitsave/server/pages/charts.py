@@ -176,12 +176,15 @@ def scatter(
 ) -> Chart:
     """A chart of points. With `categories`, `x` counts these; `legend` has the names of groups."""
     fitting = [dot for dot in dots if _fits(dot.x, logs[0]) and _fits(dot.y, logs[1])]
-    shown = [dot._replace(x=_drawn(dot.x), y=_drawn(dot.y)) for dot in fitting]
-    x = Axis([dot.x for dot in shown], _LEFT, WIDTH - _RIGHT, logs[0], moments, names=categories)
-    y = Axis([dot.y for dot in shown], HEIGHT - _BOTTOM, _TOP, logs[1])
-    marks = tuple(Mark(x.place(d.x), y.place(d.y), d.label, d.href, d.group % COLOURS) for d in shown)
+    across, upward = [_drawn(dot.x) for dot in fitting], [_drawn(dot.y) for dot in fitting]
+    x = Axis(across, _LEFT, WIDTH - _RIGHT, logs[0], moments, names=categories)
+    y = Axis(upward, HEIGHT - _BOTTOM, _TOP, logs[1])
+    marks = tuple(
+        Mark(x.place(at), y.place(value), dot.label, dot.href, dot.group % COLOURS)
+        for dot, at, value in zip(fitting, across, upward, strict=True)
+    )
     keys = tuple((name, number % COLOURS) for number, name in enumerate(legend))
-    return Chart(title, *names, x.ticks(), y.ticks(), marks, (), keys, len(dots) - len(shown))
+    return Chart(title, *names, x.ticks(), y.ticks(), marks, (), keys, len(dots) - len(fitting))
 
 
 def curves(lines: Sequence[tuple[str, Sequence[tuple[float, float]]]], title: str, names: tuple[str, str]) -> Chart:

@@ -15,7 +15,7 @@ from hitsave.objects.evaluation import Evaluation, decode_evaluation
 from hitsave.server.access import Role, requires
 from hitsave.server.answers import Refusal
 from hitsave.server.pages import plotting, tabulation
-from hitsave.server.pages.catalogue.evaluations import MOST_COUNTED, Chosen, Sorting, VersionRow
+from hitsave.server.pages.catalogue.evaluations import MOST_COUNTED, Chosen, EvaluationTables, Sorting, VersionRow
 from hitsave.server.pages.catalogue.shown import ARGUMENTS
 from hitsave.server.pages.catalogue.where import BadFilter, parse_filter
 from hitsave.server.pages.coding import Dependency, compare_code, decode_manifest
@@ -73,30 +73,30 @@ def _function(request: Request, dashboard: Dashboard) -> dict[str, Any]:
     sample = _sample(dashboard, ids)
     asked = tabulation.parse_asked(query, paths, sample)
     chosen = Chosen(ids, asked.conditions)
-    count = tables.count(chosen, asked.sorting)
+    in_all = sum(version.evaluations for version in chosen_versions)
+    count, without = _counts(tables, chosen, asked.sorting, in_all)
     page = page_number(request, _total(count))
     rows = tables.page(chosen, asked.sorting, (page - 1) * PAGE, PAGE)
     numeric = tables.numeric(ids)
     offered = plotting.choices(numeric, paths, sample, len(ids))
     axes = plotting.parse_axes(query, numeric, offered, sample)
-    count = tables.count(chosen, asked.sorting)
     table = tabulation.tabulate(rows, tables.values([row.id for row in rows]), asked.columns)
     return {
         "function": function,
         "versions": versions,
-        "newest_of": [(version, tables.newest_of(version.id)) for version in versions[:PAGE]],
+        "newest_of": list(zip(versions[:PAGE], tables.newest_of(versions[:PAGE]), strict=True)),
         "chosen": chosen_versions,
         "code": query.get("code", ""),
         "asked": asked,
         "constants": [(column, text) for column, text in _constants(sample, paths) if column not in asked.columns],
-        "sampled_all": sum(version.evaluations for version in chosen_versions) <= tabulation.SAMPLED,
+        "sampled_all": in_all <= tabulation.SAMPLED,
         "SAMPLED": tabulation.SAMPLED,
         "paths": [tabulation.column_of(path) for path in paths],
         "rows": table,
         "classes": tabulation.column_classes(table, len(asked.columns)),
         "count": count,
         "counted_all": count < MOST_COUNTED,
-        "without": 0 if asked.on_column else tables.count(chosen, Sorting()) - count,
+        "without": without,
         "page": page,
         "PAGE": PAGE,
         "where": query.get("where", ""),
@@ -111,6 +111,16 @@ def _function(request: Request, dashboard: Dashboard) -> dict[str, Any]:
     }
 
 
+def _counts(tables: EvaluationTables, chosen: Chosen, sorting: Sorting, in_all: int) -> tuple[int, int]:
+    """How many are listed, and how many are not since they lack what they are sorted by; of `in_all`, at most 100,000.
+
+    Counting looks at each of them, and is done only where it must be.
+    """
+    fitting = tables.count(chosen, Sorting()) if chosen.conditions else min(in_all, MOST_COUNTED)
+    count = fitting if sorting.on_column else tables.count(chosen, sorting)
+    return count, fitting - count
+
+
 def _total(count: int) -> int | None:
     """How many evaluations are listed; None where they were not counted to the end."""
     return count if count < MOST_COUNTED else None
@@ -123,8 +133,8 @@ def _constants(sample: tabulation.Sample, paths: Sequence[str]) -> list[tuple[ta
 
 def _sample(dashboard: Dashboard, versions: tuple[int, ...]) -> tabulation.Sample:
     """What the newest evaluations are like; the same for every page, order and filter."""
-    newest = dashboard.evaluations.page(Chosen(versions), Sorting(), 0, tabulation.SAMPLED)
-    return tabulation.Sample(dashboard.evaluations.values([row.id for row in newest]).values())
+    newest = dashboard.evaluations.listed(Chosen(versions), Sorting(), 0, tabulation.SAMPLED)
+    return tabulation.Sample(dashboard.evaluations.values(newest).values())
 
 
 def _chosen_versions(versions: Sequence[VersionRow], code: str) -> list[VersionRow]:

@@ -59,11 +59,6 @@ class Asked:
     columns: tuple[Column, ...]
     problem: str = ""
 
-    @property
-    def on_column(self) -> bool:
-        """Whether it is sorted by what every evaluation has."""
-        return self.sorting.name in _SORTABLE
-
 
 class Kind(NamedTuple):
     """What a column is like in a sample: how many have it, how many values it has, and whether some are texts."""

@@ -89,6 +89,11 @@ class Sorting(NamedTuple):
     name: str = "started"
     descending: bool = True
 
+    @property
+    def on_column(self) -> bool:
+        """Whether it is by what every evaluation has."""
+        return self.name in COLUMNS
+
 
 #: Numbers that are written into a statement one by one; of more, it has a list.
 _MOST_MARKS = 1000
@@ -124,14 +129,14 @@ class EvaluationTables:
             rows = connection.execute(query, (function,)).fetchall()
         return [VersionRow(number, Digest(code), count, first, last) for number, code, count, first, last in rows]
 
-    def newest_of(self, version: int) -> Digest:
-        """The newest evaluation of a version."""
+    def newest_of(self, versions: Sequence[VersionRow]) -> list[Digest]:
+        """The newest evaluation of each of some versions."""
         query = (
             "SELECT digest FROM evaluations e JOIN objects o ON o.id = e.id WHERE version = ? "
             "ORDER BY started DESC LIMIT 1"
         )
         with self._tables.reading() as connection:
-            return Digest(connection.execute(query, (version,)).fetchone()[0])
+            return [Digest(connection.execute(query, (version.id,)).fetchone()[0]) for version in versions]
 
     def paths(self, versions: Sequence[int]) -> list[str]:
         """The fields of versions: arguments first, then the result, each as the first evaluation had it."""
@@ -161,15 +166,13 @@ class EvaluationTables:
 
     def page(self, chosen: Chosen, sorting: Sorting, offset: int, limit: int) -> list[EvaluationRow]:
         """Some of what is listed."""
-        where, values = _where(chosen)
-        join, more = _sort_join(sorting)
-        way = "DESC" if sorting.descending else "ASC"
-        keys = ("s.number", "s.text") if join else (COLUMNS[sorting.name],)
-        order = ", ".join(f"{key} {way}" for key in (*keys, "e.id"))
-        inner = f"SELECT e.id FROM evaluations e {join} WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?"
         with self._tables.reading() as connection:
-            ids = [number for (number,) in connection.execute(inner, [*more, *values, limit, offset])]
-            return _rows(connection, ids)
+            return _rows(connection, _listed(connection, chosen, sorting, offset, limit))
+
+    def listed(self, chosen: Chosen, sorting: Sorting, offset: int, limit: int) -> list[int]:
+        """The same, by their numbers alone."""
+        with self._tables.reading() as connection:
+            return _listed(connection, chosen, sorting, offset, limit)
 
     def find(self, digest: Digest) -> EvaluationRow | None:
         """One evaluation."""
@@ -241,6 +244,16 @@ def _placed(letter: str, name: str, texts: bool = False, way: str = "CROSS") -> 
     return _Placed(f"v{letter}.number, v{letter}.text", join, [name])
 
 
+def _listed(connection: sqlite3.Connection, chosen: Chosen, sorting: Sorting, offset: int, limit: int) -> list[int]:
+    where, values = _where(chosen)
+    join, more = _sort_join(sorting)
+    way = "DESC" if sorting.descending else "ASC"
+    keys = ("s.number", "s.text") if join else (COLUMNS[sorting.name],)
+    order = ", ".join(f"{key} {way}" for key in (*keys, "e.id"))
+    inner = f"SELECT e.id FROM evaluations e {join} WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?"
+    return [number for (number,) in connection.execute(inner, [*more, *values, limit, offset])]
+
+
 def _rows(connection: sqlite3.Connection, ids: Sequence[int]) -> list[EvaluationRow]:
     within, values = _within(ids)
     query = f"SELECT {_ROW} FROM evaluations e {_JOINED} WHERE e.id IN {within}"
@@ -278,7 +291,7 @@ def _where(chosen: Chosen) -> tuple[str, list[object]]:
 
 
 def _sort_join(sorting: Sorting) -> tuple[str, list[object]]:
-    if sorting.name in COLUMNS:
+    if sorting.on_column:
         return "", []
     join = (
         "JOIN fields sf ON sf.version = e.version AND sf.path = ? "
