@@ -160,7 +160,9 @@ def _link(dashboard: Dashboard, found: Found) -> dict[str, bytes | None]:
         return {"target": None, "leads": None}
     try:
         followed = contents.follow(found.root, found.path)
-    except (*dashboard.holdings.faults, MalformedObject):
+    except MalformedObject:
+        followed = None
+    except dashboard.holdings.faults:
         followed = None
     return {"target": target, "leads": followed.path if followed else None}
 
