@@ -13,7 +13,7 @@ from hitsave.objects.digest import ObjectKind
 from hitsave.objects.model import EntryKind
 from hitsave.remotes.reading.fetch import Fetched
 from hitsave.repository import Pulled, Repository
-from hitsave.snapshots.layout import Include, may_hold
+from hitsave.snapshots.layout import Include, may_hold, wants_empty
 from hitsave.snapshots.names import walk
 from hitsave.snapshots.partial import include_globs
 from hitsave.snapshots.pointer import is_pointer, load_pointer, pointer_path
@@ -92,12 +92,15 @@ def _may_match(path: Path, include: Include) -> bool:
 
 
 def matches_any(repository: Repository, path: Path, include: Include) -> bool:
-    """Whether a dataset that was fetched has any of the files that are wanted. Only trees of the cache are read."""
+    """Whether a dataset that was fetched has any of what is wanted. Only trees of the cache are read."""
     pointer = load_pointer(pointer_path(path))
     if pointer.kind is not ObjectKind.TREE:
         return include(os.fsencode(path.name))
     entries = walk(pointer.digest, repository.cache.read, lambda directory: may_hold(include, directory))
-    return any(entry.kind is not EntryKind.TREE and include(inner) for inner, entry in entries)
+    return any(
+        include(inner) if entry.kind is not EntryKind.TREE else entry.files == 0 and wants_empty(include, inner)
+        for inner, entry in entries
+    )
 
 
 def pull(repository: Repository, wanted: Iterable[Wanted], remote: str | None, force: bool) -> Pulled:

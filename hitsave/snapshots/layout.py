@@ -33,6 +33,12 @@ def may_hold(include: Include | None, directory: bytes) -> bool:
     return tells is None or bool(tells(directory))
 
 
+def wants_empty(include: Include | None, directory: bytes) -> bool:
+    """Whether a directory without files is wanted by itself. A plain function is asked about files alone."""
+    tells = getattr(include, "wants_empty", None)
+    return tells is not None and bool(tells(directory))
+
+
 class PlannedFile(NamedTuple):
     """A file or symlink by its path inside the tree."""
 
@@ -48,17 +54,29 @@ class Layout:
     files: list[PlannedFile] = field(default_factory=list)
     collisions: list[tuple[bytes, bytes]] = field(default_factory=list)
 
+    def paths(self) -> Iterator[bytes]:
+        """What there will be: files, and directories without any, whose paths end with `/`."""
+        held: set[bytes] = set()
+        for planned in self.files:
+            yield planned.path
+            above = os.path.dirname(planned.path)
+            while above and above not in held:
+                held.add(above)
+                above = os.path.dirname(above)
+        yield from (path + b"/" for path in self.directories if path not in held)
+
     def digests(self) -> Iterator[Digest]:
         """What has to be in the cache."""
         return (planned.entry.digest for planned in self.files)
 
 
 def plan_layout(root: Digest, load: Load, include: Include | None = None) -> Layout:
-    """The layout of a tree. With `include`, only the wanted files, and the directories on the way to them.
+    """The layout of a tree. With `include`, only what is wanted, and the directories on the way there.
 
     Raises NameConflict where a name cannot be held anywhere, ObjectError where there is no end of directories.
     """
     layout, repeats = Layout(), Repeats()
+    wanted: list[bytes] = []
     pending: list[tuple[bytes, Digest]] = [(b"", root)]
     while pending:
         prefix, digest = pending.pop()
@@ -69,20 +87,21 @@ def plan_layout(root: Digest, load: Load, include: Include | None = None) -> Lay
             path = prefix + entry.name
             if entry.kind is EntryKind.TREE:
                 layout.directories.append(path)
+                if entry.files == 0 and wants_empty(include, path):
+                    wanted.append(path)
                 if may_hold(include, path):
                     pending.append((path + b"/", entry.digest))
             elif include is None or include(path):
                 layout.files.append(PlannedFile(path, entry))
     if include is not None:
-        _keep_needed_directories(layout)
+        _keep_needed_directories(layout, wanted)
     layout.directories.sort()
     return layout
 
 
-def _keep_needed_directories(layout: Layout) -> None:
+def _keep_needed_directories(layout: Layout, wanted: Iterable[bytes]) -> None:
     needed: set[bytes] = set()
-    for planned in layout.files:
-        above = os.path.dirname(planned.path)
+    for above in (*wanted, *(os.path.dirname(planned.path) for planned in layout.files)):
         while above and above not in needed:
             needed.add(above)
             above = os.path.dirname(above)

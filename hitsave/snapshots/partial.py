@@ -13,7 +13,7 @@ from hitsave.errors import WorkspaceError
 from hitsave.objects.digest import Digest, tree_digest
 from hitsave.objects.encoding import encode_tree, tree_from
 from hitsave.objects.model import EntryKind, TreeEntry
-from hitsave.snapshots.layout import Include, may_hold
+from hitsave.snapshots.layout import Include, may_hold, wants_empty
 from hitsave.snapshots.names import Load, parents_of, walk
 
 #: Keeps the encoding of a tree.
@@ -63,6 +63,10 @@ class Globs:
         name = os.fsdecode(path)
         return self._wanted.match_file(name) and not self._excluded.match_file(name)
 
+    def wants_empty(self, directory: bytes) -> bool:
+        """Whether a directory without files is wanted, by its own name or with all that is beneath another one."""
+        return self(directory) or self(directory + b"/")
+
     def may_hold(self, directory: bytes) -> bool:
         """Never false where a file beneath is wanted; sometimes true where none is."""
         name = os.fsdecode(directory)
@@ -92,9 +96,13 @@ def _may_lead(parts: list[str], names: list[str]) -> bool:
 
 def merge_trees(old: Digest, new: Digest, include: Include, load: Load, keep: KeepTree) -> Digest:
     """The tree whose files are those of `new` where `include` wants them, and of `old` elsewhere."""
-    leaves = {path: entry for path, entry in _leaves(old, load) if not include(path)}
+
+    def wanted(path: bytes, entry: TreeEntry) -> bool:
+        return include(path) or (entry.kind is EntryKind.TREE and wants_empty(include, path))
+
+    leaves = {path: entry for path, entry in _leaves(old, load) if not wanted(path, entry)}
     for path, entry in _leaves(new, load, include):
-        if include(path):
+        if wanted(path, entry):
             for above in parents_of(path):
                 leaves.pop(above, None)  # A file stood where a directory is needed now.
             leaves[path] = entry

@@ -53,7 +53,7 @@ def read_only_tree(
 def _name(digest: Digest, part: Layout | None) -> str:
     if part is None:
         return str(digest)
-    wanted = b"\0".join(sorted(planned.path for planned in part.files))
+    wanted = b"\0".join(sorted(part.paths()))
     return f"{digest}.{blake3(wanted).hexdigest()[:16]}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -296,3 +297,60 @@ def test_what_a_dataset_that_was_changed_was_made_from(world: World, pushed: Use
     (pushed.data / "own").unlink()
     assert pushed.state()["holds"] == new
     assert "made from" not in pushed.do("status").text
+
+
+@pytest.fixture
+def with_empty(world: World) -> User:
+    """A dataset with directories in which nothing is."""
+    ann = world.user(remote=True)
+    ann.write({"full/a": b"a", "b.txt": b"b"})
+    for name in ("empty", "full/none", "deep/er/est", "odd [x]"):
+        (ann.data / name).mkdir(parents=True)
+    ann.add()
+    ann.do("push")
+    return ann
+
+
+def listing(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def test_an_empty_directory_is_a_part(world: World, with_empty: User) -> None:
+    ben = world.clone(with_empty)
+    ben.do("pull", "data/empty")
+    assert listing(ben.data) == ["empty"]
+    ben.do("pull", "data/empty")
+    ben.do("fetch", "data/deep")
+    ben.do("checkout", "data/deep")
+    assert listing(ben.data) == ["deep", "deep/er", "deep/er/est", "empty"]
+    ben.do("pull", "data/odd [x]", "data/full/none/")
+    assert listing(ben.data) == ["deep", "deep/er", "deep/er/est", "empty", "full", "full/none", "odd [x]"]
+    assert ben.state()["state"] == "partial"
+    assert ben.add() == with_empty.state()["digest"]
+    assert "there is no 'nothing' in data" in ben.refused("pull", "data/nothing")
+    ben.do("pull")
+    assert_same(with_empty.data, ben.data)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "found"),
+    [
+        (["--include", "full/"], ["full", "full/a", "full/none"]),
+        (["--include", "full/**"], ["full", "full/a", "full/none"]),
+        (["--include", "empty/"], ["empty"]),
+        (["--include", "*.txt"], ["b.txt"]),
+        (
+            ["--exclude", "*.txt"],
+            [*["deep", "deep/er", "deep/er/est"], "empty", "full", "full/a", "full/none", "odd [x]"],
+        ),
+    ],
+)
+def test_empty_directories_by_patterns(world: World, with_empty: User, patterns: list[str], found: list[str]) -> None:
+    ben = world.clone(with_empty)
+    ben.do("pull", *patterns)
+    assert listing(ben.data) == found
+    ben.do("pull", *patterns)
+    assert listing(ben.data) == found
+    (ben.data / found[0]).rename(ben.workspace / "aside")
+    ben.do("pull", *patterns)
+    assert listing(ben.data) == found
