@@ -40,6 +40,7 @@ _TARGET = re.compile(rb"/public/([0-9a-f]{64})(\.trees|\.tar\.zst|\.zip)?(?:/(.*
 #: What everybody may read, any page may read; and what is taken back must not live on in caches.
 _OPEN = {
     "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "Accept-Ranges, Content-Range, ETag",
     "Cross-Origin-Resource-Policy": "cross-origin",
     "Cache-Control": "public, no-cache",
     "Vary": "Accept",
