@@ -86,6 +86,28 @@ print(f(1), f(1), f.fresh(1), f(1))
     ran_as(project.run(), [], "201 201 201")
 
 
+def test_a_fresh_result_counts_also_when_the_clock_was_set_back(project: Project) -> None:
+    script = """\
+import os, sqlite3
+from hitsave import memo
+
+@memo
+def f(x):
+    RAN
+    return len(open(os.environ["TRACE"]).readlines())
+
+print(f(1))
+database = sqlite3.connect(os.path.join(os.environ["HITSAVE_LOCAL_CACHE_DIR"], "cache.db"))
+database.execute("UPDATE refs SET created = created + 1000000")
+database.commit()
+print(f.fresh(1))
+"""
+    project.write({"main.py": script})
+    ran_as(project.run(), ["-", "-"], "1 2")
+    project.write({"main.py": script.partition("print")[0] + "print(f(1))\n"})
+    ran_as(project.run(), [], "2")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "named", "shown"),
     [
