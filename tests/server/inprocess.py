@@ -72,11 +72,14 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(folder: Path, limits: ServerLimits | None = None, store: str = "", database: str = "") -> Iterator[Running]:
-    """A server, its data folder being `folder`."""
+def running(
+    folder: Path, limits: ServerLimits | None = None, store: str = "", database: str = "", **more: str
+) -> Iterator[Running]:
+    """A server, its data folder being `folder`; `more` are other settings."""
     with listen("127.0.0.1", 0) as listening:
         port = listening.getsockname()[1]
-        settings = Settings(folder, port=port, store=store, database=database, limits=limits or ServerLimits())
+        limits = limits or ServerLimits()
+        settings = Settings(folder, port=port, store=store, database=database, limits=limits, **more)
         with open_site(settings) as site:
             ready = threading.Event()
             server = make_server(site, ready.set)
