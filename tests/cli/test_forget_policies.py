@@ -188,6 +188,8 @@ def test_evaluations_by_number_and_never_experiments(world: World) -> None:
     assert told.lines[0] == "train.fit"
     assert [line.split()[0] for line in told.lines[1:]] == ["stays"] * 3 + ["goes"]
     oldest = ann.do("evals", "train.fit", "--json").json[-1]["digest"]
+    assert ann.do("forget", "fit", "--keep-last", "3", "--dry-run").lines == told.lines
+    assert "nothing is kept of a function" not in ann.refused("forget", "it", "--keep-last", "3")
     (gone,) = ann.do("forget", "train.fit", "--keep-last", "3").lines
     assert gone.endswith(oldest)
     assert verdicts(ann, "train.tried", "--keep-last", "1") == {}

@@ -71,6 +71,9 @@ def test_forget_drops_what_is_of_this_project(one: User) -> None:
     empty = at(one, "empty")
     assert "of this project; --all forgets" in empty.refused("forget", "train.fit")
     assert "no version of it" in empty.refused("forget", "train.fit", "--keep-last", "1")
+    assert "of this project; --all looks" in empty.refused("forget", "fit", "--keep-last", "1")
+    assert len(at(one, "two").do("forget", "fit", "--keep-last", "1", "--json").json["versions"]) == 1
+    assert len(empty.do("forget", "fit", "--keep-last", "1", "--all", "--dry-run", "--json").json["versions"]) == 2
     assert len(at(one, "two").do("forget", "train.fit").lines) == 1
     assert (kept(at(one, "two")), kept(one)) == ([], [("one", 1)])
     at(one, "two").do("undo")

@@ -18,7 +18,7 @@ from hitsave.cli.paths import refuse_empty
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
-    from hitsave.looking.judging import Candidate, Judged
+    from hitsave.looking.judging import Candidate, Candidates, Judged
     from hitsave.objects.digest import Digest
     from hitsave.objects.refs import RefName
     from hitsave.repository import Repository
@@ -99,9 +99,10 @@ def command(
     _check_usage(policy, names, experiments, all_versions, snapshots)
     repository = session.repository
     upkeep = repository.upkeep(remote) if remote is not None else None
-    judged = _judge(repository, upkeep, names, (snapshots, everything), policy) if policy else []
+    by_name = _ByName(repository, upkeep, experiments, everything, all_versions)
+    judged = _judge(repository, upkeep, names, (snapshots, everything), policy, by_name) if policy else []
     going = [each.verdict.version.name for each in judged if not each.verdict.stays]
-    wanted = going or _ByName(repository, upkeep, experiments, everything, all_versions).all(() if policy else names)
+    wanted = going or by_name.all(() if policy else names)
     freed = _freed(repository, wanted) if dry_run and policy and upkeep is None else None
     if not dry_run:
         wanted = _forget(repository, upkeep, wanted)
@@ -189,7 +190,7 @@ class _ByName:
         try:
             return [self._repository.names.ref_named(name, self._held)]
         except RefError:
-            function = self._function(name)
+            function = self.function(name)
             if function is None:
                 raise
         return _of_function(self._repository, function, self._experiments, self._project)
@@ -203,7 +204,7 @@ class _ByName:
         if place.is_file() and load_pointer(place).digest == digest:
             self._repository.progress.note(f"{name}: its pointer file still names what is forgotten")
 
-    def _function(self, name: str) -> str | None:
+    def function(self, name: str) -> str | None:
         """The function that is called so; None where there is none. Raises RefError where it could be several."""
         index = self._repository.cache.evaluations
         if not self._has_evaluations or not any(f".{each}".endswith(f".{name}") for each in index.names()):
@@ -235,15 +236,33 @@ def _forget(repository: Repository, upkeep: Upkeep | None, wanted: list[RefName]
 
 
 def _judge(
-    repository: Repository, upkeep: Upkeep | None, names: Iterable[str], more: tuple[bool, bool], policy: _Policy
+    repository: Repository,
+    upkeep: Upkeep | None,
+    names: Iterable[str],
+    more: tuple[bool, bool],
+    policy: _Policy,
+    by_name: _ByName,
 ) -> list[Judged]:
     """Verdicts; `more` says whether snapshots are wanted, and functions of other projects."""
     from hitsave.looking.judging import Candidates, judge
 
     refs = repository.cache.refs() if upkeep is None else upkeep.refs()
     candidates = Candidates(repository, refs, more[0], upkeep is None, more[1])
-    found = [each for name in names for each in candidates.named(name)] if names else candidates.all()
+    found = [each for name in names for each in _named(candidates, by_name, name)] if names else candidates.all()
     return judge(repository, found, policy.last, policy.within, policy.in_git)
+
+
+def _named(candidates: Candidates, by_name: _ByName, name: str) -> list[Candidate]:
+    """What a name stands for, which may also be the end of a function's. Raises RefError, WorkspaceError."""
+    from hitsave.errors import RefError, WorkspaceError
+
+    try:
+        return candidates.named(name)
+    except (RefError, WorkspaceError):
+        function = by_name.function(name)
+        if function is None or function == name:
+            raise
+    return candidates.named(function)
 
 
 def _show(repository: Repository, judged: Iterable[Judged]) -> None:
