@@ -12,14 +12,14 @@ import pytest
 import zstandard
 
 from hitsave.cache.intake import Intake
-from hitsave.objects.digest import ObjectKind, blob_digest
+from hitsave.objects.digest import Digest, ObjectKind, blob_digest
 from hitsave.objects.encoding import encode_tree, tree_from
 from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.objects.refs import Ref
 from tests.cli.world import User, World, assert_same
 from tests.public.static import static_host
 from tests.server.inprocess import Running
-from tests.server.pages.exhibits import put
+from tests.server.pages.exhibits import add_tree, put
 from tests.server.test_liars import LATEST, forms, holding, shared
 from tests.server.wire import faults, logged
 
@@ -165,4 +165,21 @@ def test_a_link_of_another_length_than_its_entry_says(tmp_path: Path, stranger: 
         link = f"{server.url}/public/{digest}"
         for path in ("", "/a") if size < 5 else ():  # What is cut short is asked for again, for a while.
             assert stranger.refused("snapshot", "--restore", link + path, "out")
+    assert faults(records) == []
+
+
+@pytest.mark.parametrize("lost", [blob_digest(b"lost"), None])
+def test_links_that_are_lost_are_listed_all_the_same(tmp_path: Path, lost: Digest | None) -> None:
+    def make(intake: Intake) -> list[Ref]:
+        inner = add_tree(intake, {b"a": b"x"})
+        broken = TreeEntry(b"lost", EntryKind.SYMLINK, lost or inner, 4)
+        return shared(intake.add(ObjectKind.TREE, encode_tree(tree_from([broken, entry(intake, b"well", b"lost")]))))
+
+    with holding(tmp_path, make) as (server, digest), logged() as records:
+        rows = server.request("GET", f"/public/{digest}", key=None).json()["entries"]
+        assert [(row["name"], row["kind"]) for row in rows] == [("lost", "symlink"), ("well", "symlink")]
+        page = server.request("GET", f"/public/{digest}/", key=None, headers={"Accept": "text/html"})
+        assert page.status == 200
+        for path in ("lost", "well"):
+            assert server.request("GET", f"/public/{digest}/{path}", key=None).status in (404, 502)
     assert faults(records) == []

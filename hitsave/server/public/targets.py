@@ -11,25 +11,14 @@ from hitsave.objects.model import EntryKind, TreeEntry
 
 
 def targets(contents: Contents, entries: Iterable[TreeEntry], longest: int) -> dict[Digest, bytes]:
-    """The targets of the links among some entries by their blobs, read at once.
+    """The targets of the links among some entries by their blobs, read at once; not those of more than `longest` bytes.
 
-    Those of more than `longest` bytes are left out, and those that are not there. Raises RemoteError.
+    None where one of them is not there: to ask for each would take long, and anybody may want to see it. Raises
+    RemoteError.
     """
     links = list({entry.digest: None for entry in entries if entry.kind is EntryKind.SYMLINK})
     try:
-        found = _read(contents, links, longest)
+        found = contents.read(Range(link, 0, longest + 1) for link in links)
     except (ObjectError, RemoteCorrupt):
-        found = [target for link in links for target in _read_one(contents, link, longest)]
-    return {link: target for link, target in zip(links, found, strict=True) if target is not None}
-
-
-def _read(contents: Contents, links: list[Digest], longest: int) -> list[bytes | None]:
-    found = contents.read(Range(link, 0, longest + 1) for link in links)
-    return [target if len(target) <= longest else None for target in found]
-
-
-def _read_one(contents: Contents, link: Digest, longest: int) -> list[bytes | None]:
-    try:
-        return _read(contents, [link], longest)
-    except (ObjectError, RemoteCorrupt):
-        return [None]
+        return {}
+    return {link: target for link, target in zip(links, found, strict=True) if len(target) <= longest}
