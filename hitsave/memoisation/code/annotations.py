@@ -8,6 +8,7 @@ stands at the right of a field of such a class, for the library may keep that wh
 from __future__ import annotations
 
 import ast
+import importlib
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,7 +26,7 @@ def depend_on_annotations(walk: Walk, annotated: FunctionType | type, label: str
     if not walk.attention.annotations:
         return
     namespace = _namespace_of(annotated)
-    for name, each in sorted(_annotations_of(annotated).items()):
+    for name, each in sorted(annotations_of(annotated).items()):
         if isinstance(each, str):
             depend_on_names(walk, each, namespace)
         else:
@@ -64,9 +65,23 @@ def _namespace_of(annotated: FunctionType | type) -> dict[str, Any]:
     return vars(module) if isinstance(module, ModuleType) else {}
 
 
-def _annotations_of(annotated: FunctionType | type) -> dict[str, Any]:
+def annotations_of(annotated: FunctionType | type) -> dict[str, Any]:
+    """What a function's or class's own annotations are; one is a text where its names are not there, or not yet."""
+    if sys.version_info >= (3, 14):  # They are made when somebody asks, from then on.
+        return _made_annotations(annotated)
     try:
         found = annotated.__annotations__ if isinstance(annotated, FunctionType) else vars(annotated)["__annotations__"]
-    except Exception:  # There are none, or, from Python 3.14 on, they name what is not there.
+    except Exception:  # There are none.
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _made_annotations(annotated: FunctionType | type) -> dict[str, Any]:
+    annotationlib = importlib.import_module("annotationlib")
+    for form in (annotationlib.Format.FORWARDREF, annotationlib.Format.STRING):
+        try:
+            found = annotationlib.get_annotations(annotated, format=form)
+        except Exception:  # Whatever an expression may raise that an annotation is made of.
+            continue
+        return {name: getattr(each, "__forward_arg__", each) for name, each in found.items()}
+    return {}

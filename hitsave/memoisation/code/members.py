@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from blake3 import blake3
 
-from hitsave.memoisation.code.annotations import depend_on_annotations, depend_on_fields
+from hitsave.memoisation.code.annotations import annotations_of, depend_on_annotations, depend_on_fields
 from hitsave.memoisation.code.dependency import Dependency, DependencyKind, text_dependency
 from hitsave.memoisation.code.describe import describe
 from hitsave.memoisation.code.loading import is_as_loaded
@@ -202,7 +202,7 @@ def _statements(walk: Walk, cls: type) -> tuple[list[bytes], str]:
         found = walk.sources.classes(filename, cls.__qualname__)
         if found:
             if os.path.isfile(filename) and not is_as_loaded(filename):
-                return [b"unsure", repr(_annotations(cls)).encode("utf-8", "surrogatepass")], ""
+                return [b"unsure", repr(_told_annotations(cls)).encode("utf-8", "surrogatepass")], ""
             break
     namespace = vars(module) if module is not None else {}
     digests = []
@@ -215,9 +215,8 @@ def _statements(walk: Walk, cls: type) -> tuple[list[bytes], str]:
     return sorted(set(digests)), found[0][1] if found else ""
 
 
-def _annotations(cls: type) -> list[tuple[str, str]]:
-    found = vars(cls).get("__annotations__") or {}
-    return [(name, each if isinstance(each, str) else describe(each)) for name, each in found.items()]
+def _told_annotations(cls: type) -> list[tuple[str, str]]:
+    return [(name, each if isinstance(each, str) else describe(each)) for name, each in annotations_of(cls).items()]
 
 
 def _files_of(cls: type, module: ModuleType | None) -> Iterator[str]:
