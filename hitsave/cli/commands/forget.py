@@ -92,7 +92,6 @@ def command(
       hitsave forget train.fit
       hitsave forget train.fit --keep-last 10
     """
-    refuse_empty(names)
     if remote is not None and _REF_PART.search(remote):  # `--remote NAME`: the name of a ref, of the default remote.
         names, remote = (remote, *names), DEFAULT_REMOTE
     policy = _Policy(last, within, in_git)
@@ -133,6 +132,7 @@ class _Policy(NamedTuple):
 def _check_usage(
     policy: _Policy, names: tuple[str, ...], experiments: bool, all_versions: bool, snapshots: bool
 ) -> None:
+    refuse_empty(names)
     if policy and experiments:
         raise click.UsageError("no policy forgets experiments; name their function without one")
     if policy and all_versions:
