@@ -53,7 +53,8 @@ def refusal_response(request: Request, refusal: Refusal) -> Response:
     if refusal.status == 401 and request.method in ("GET", "HEAD"):
         return RedirectResponse(f"{LOGIN_PATH}?next={_quoted(request)}", 303)
     menu = _MENU if getattr(request.state, "principal", None) is not None else ""
-    page = _PAGE.format(html.escape(str(refusal)), refusal.status, menu)
+    text = str(refusal)
+    page = _PAGE.format(html.escape(text[:1].upper() + text[1:]), refusal.status, menu)
     return HTMLResponse(page, refusal.status, headers=refusal.headers)
 
 
