@@ -227,7 +227,9 @@ async def show_code(request: Request) -> Response:
 
     def look(dashboard: Dashboard) -> dict[str, Any]:
         digest, evaluation = load_evaluation(dashboard, request.path_params["digest"])
-        return {"digest": digest, "evaluation": evaluation, "dependencies": load_code(dashboard, evaluation)}
+        found = load_code(dashboard, evaluation)
+        found.sort(key=lambda each: (each.kind, each.name) != ("function", evaluation.function))
+        return {"digest": digest, "evaluation": evaluation, "dependencies": found}
 
     return render(request, "code.html", **await in_thread(request, look))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from urllib.parse import quote, unquote
 
 import pytest
@@ -236,3 +237,17 @@ def test_paths_lead_nowhere_else(admin: Visitor, server: Running) -> None:
     root = admin.get(admin.get("/datasets").links("/datasets/versions")[0]).links("/objects/")[0]
     for inside in ("..", "%2e%2e/%2e%2e", "text.txt/x", "nothing", "%00"):
         assert admin.get(f"{root}/{inside}").status == 404, inside
+
+
+def test_of_several_versions_each_run_says_its_own(reader: Visitor) -> None:
+    codes = reader.get(FUNCTION_PAGE + "&code=all").links("/evaluations/")
+    assert sum(link.endswith("/code") for link in codes) > 50
+    one = reader.get(FUNCTION_PAGE).links("/evaluations/")
+    assert sum(link.endswith("/code") for link in one) == 2  # Of each version, in the list of these.
+
+
+def test_code_begins_with_the_function_itself(reader: Visitor) -> None:
+    text = reader.get(next(link for link in reader.get(FUNCTION_PAGE).links("/evaluations/") if "/code" in link)).text
+    first = re.search(r'<span class="tag">function</span> <code class="long">([^<]*)</code>', text)
+    assert first is not None
+    assert unescape(first[1]) == FUNCTION
