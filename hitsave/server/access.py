@@ -30,6 +30,7 @@ from hitsave.server.answers import Refusal, refusal_response
 from hitsave.server.database import first_line
 from hitsave.server.rates import Rate
 from hitsave.server.receiving import read_form
+from hitsave.server.standing import CHALLENGE, unknown_key
 
 if TYPE_CHECKING:
     from hitsave.server.site import Site
@@ -83,8 +84,6 @@ LOCAL = Principal("local", "you", Role.ADMIN)
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="hitsave"'}
-
 
 def requires(role: Role) -> Callable[[Endpoint], Endpoint]:
     """For endpoints that only some may use. What comes by cookie and changes something is checked to be meant."""
@@ -94,7 +93,7 @@ def requires(role: Role) -> Callable[[Endpoint], Endpoint]:
         async def guarded(request: Request) -> Response:
             principal: Principal | None = request.state.principal
             if principal is None:
-                raise Refusal(401, "unauthenticated", "a key is needed; run 'hitsave login URL'", _CHALLENGE)
+                raise Refusal(401, "unauthenticated", "a key is needed; run 'hitsave login URL'", CHALLENGE)
             if principal.role < role:
                 raise needs_role(role, principal)
             await check_meant(request)
@@ -205,16 +204,8 @@ class Access:
         principal = await run_in_threadpool(self._site.keys.check, key)
         if principal is None:
             count_failure(request, self._site, key)
-            raise _unknown_key()
+            raise unknown_key()
         return principal
-
-
-def check_still_holds(request: Request) -> None:
-    """Refuse what took long to come, where the key was taken back meanwhile. Raises Refusal."""
-    site: Site = request.app.state.site
-    record = site.keys.get(request.state.principal.key_id)
-    if record is None or not record.holds_at(int(time.time())):
-        raise _unknown_key()
 
 
 def count_failure(request: Request, site: Site, key: str) -> None:
@@ -226,15 +217,6 @@ def count_failure(request: Request, site: Site, key: str) -> None:
     too_many(site.failures.take(address))
     found = _ID_IN_KEY.match(key)  # It tells keys apart, and opens nothing.
     _log.warning("%s has tried a key that opens nothing here: %s", address, found[1] if found else "none by its form")
-
-
-def _unknown_key() -> Refusal:
-    return Refusal(
-        401,
-        "unauthenticated",
-        "this key is not known here, was revoked or has expired; run 'hitsave login URL' with another",
-        _CHALLENGE,
-    )
 
 
 def database_failed(error: SQLAlchemyError) -> Refusal:

@@ -22,6 +22,7 @@ from hitsave.cache.files import remove_tree, try_lock
 from hitsave.objects.digest import Digest
 from hitsave.server.answers import Refusal
 from hitsave.server.settings import ServerLimits
+from hitsave.server.standing import check_still_holds
 
 #: What is written and hashed at once.
 _PIECE = 1 << 20
@@ -125,7 +126,9 @@ async def read_form(request: Request) -> dict[str, str]:
 
 
 async def _read_body(request: Request, most: int) -> bytes:
-    """A small body, of which no more is read than may be. Raises Refusal."""
+    """A small body, of which no more is read than may be. It may take its time: whoever asks must still be somebody who
+    may, when it is there. Raises Refusal.
+    """
     content = bytearray()
     try:
         async for piece in request.stream():
@@ -134,6 +137,7 @@ async def _read_body(request: Request, most: int) -> bytes:
                 raise Refusal(413, "too large", f"this is longer than {most} bytes, the most that is taken here")
     except ClientDisconnect:
         raise _cut_off() from None
+    await run_in_threadpool(check_still_holds, request)
     return bytes(content)
 
 

@@ -16,11 +16,12 @@ from starlette.responses import Response
 
 from hitsave.errors import MalformedObject, RemoteConflict
 from hitsave.remotes.commits.keys import COMMITS, session_of
-from hitsave.server.access import Principal, Role, check_still_holds, needs_role, requires
+from hitsave.server.access import Principal, Role, needs_role, requires
 from hitsave.server.answers import Refusal
 from hitsave.server.audit import DROP_REFS, MAKE_PUBLIC, TAKE_BACK
 from hitsave.server.receiving import Received, announced_length, read_json, received_file
 from hitsave.server.site import Site
+from hitsave.server.standing import check_still_holds
 from hitsave.server.store.admission import (
     PASSING,
     Inadmissible,
