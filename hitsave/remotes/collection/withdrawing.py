@@ -22,8 +22,8 @@ from hitsave.remotes.commits.again import with_newest
 from hitsave.remotes.commits.log import Author, Remote
 from hitsave.remotes.commits.sessions import Session
 from hitsave.remotes.commits.view import View
-from hitsave.remotes.public.layout import PUBLIC, file_key, snapshot_of
-from hitsave.remotes.public.publish import Source
+from hitsave.remotes.public.layout import file_key, snapshot_of
+from hitsave.remotes.public.publish import Source, list_public
 from hitsave.remotes.public.settling import PublicSnapshot, settle
 from hitsave.remotes.reading.partfile import PartFile
 from hitsave.remotes.reading.parts import Parts
@@ -101,7 +101,7 @@ def unheld_files(remote: Remote, view: View, drop: Collection[RefName] = ()) -> 
     refs = view.refs_beginning(f"{Namespace.PUBLIC.value}/")
     public = {ref.digest for ref in refs if ref.name not in drop and _may_be_public(ref)}
     found: dict[PublicSnapshot, list[Listed]] = {}
-    for listed in remote.transport.scan(PUBLIC):
+    for listed in list_public(remote.transport):
         digest = snapshot_of(listed.key)
         if digest is not None and digest not in public:
             kind = ObjectKind.BLOB if listed.key == file_key(digest) else ObjectKind.TREE

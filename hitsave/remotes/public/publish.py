@@ -10,15 +10,16 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from hitsave.cache.store import Cache
-from hitsave.errors import RemoteConflict, RemoteNotFound, SnapshotError
+from hitsave.errors import RemoteConflict, RemoteNotFound, RemoteRefused, SnapshotError
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.encoding import decode_tree
 from hitsave.objects.model import EntryKind
 from hitsave.packing.treelist import encode_tree_list
 from hitsave.progress import Progress
 from hitsave.remotes.ahead import in_order
-from hitsave.remotes.public.layout import file_key, inner_key, list_key, snapshot_of
-from hitsave.remotes.transports.protocol import Transport
+from hitsave.remotes.public.layout import PUBLIC, file_key, inner_key, list_key, snapshot_of
+from hitsave.remotes.public.places import is_server
+from hitsave.remotes.transports.protocol import Listed, Transport
 
 
 class Source(Protocol):
@@ -88,6 +89,25 @@ def lay_out(
 
 def keys_there(transport: Transport, digest: Digest, kind: ObjectKind | None) -> set[str]:
     """The keys of a snapshot that a store has. Where its kind is known, no other one's are listed for that."""
+    try:
+        return _find_keys(transport, digest, kind)
+    except RemoteRefused:
+        if is_server(transport.url):
+            return set()  # An older one, which takes no such key and has none.
+        raise
+
+
+def list_public(transport: Transport) -> list[Listed]:
+    """All that lies under `public/`. Raises RemoteError."""
+    try:
+        return list(transport.scan(PUBLIC))
+    except RemoteRefused:
+        if is_server(transport.url):
+            return []
+        raise
+
+
+def _find_keys(transport: Transport, digest: Digest, kind: ObjectKind | None) -> set[str]:
     if kind is None:
         return {key for key in transport.list(file_key(digest)) if snapshot_of(key) == digest}
     if kind is ObjectKind.TREE:

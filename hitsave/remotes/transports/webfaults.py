@@ -16,6 +16,8 @@ LONGEST_ANSWER = 16 << 20
 _LONGEST_REASON = 500
 _ERRNO = re.compile(r"^\[Errno -?\d+\] ")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+#: What this server never does, whoever asks: an older one is asked for what it does not know.
+_NEVER_DONE = frozenset((400, 404, 405))
 #: What may pass: too slow, too many, a proxy whose server is not there.
 _PASSING = frozenset((408, 425, 429, 502, 503, 504))
 _MOVED = range(300, 400)
@@ -34,7 +36,7 @@ def explain(url: str, subject: str, answer: BaseHTTPResponse) -> RemoteError:
         return RemoteUnsuitable(f"{url}: what answers there is no hitsave server (HTTP {status})")
     if status == 401:
         return RemoteRefused(f"{url}: {reason.replace('hitsave login URL', f'hitsave login {url}')}")
-    if status == 403:
+    if status == 403 or status in _NEVER_DONE:
         return RemoteRefused(f"{place}: {reason}")
     if status in _PASSING and kind != "store":
         return RemoteUnavailable(f"{place}: {reason or f'HTTP {status}'}", _wait(answer))
