@@ -61,6 +61,7 @@ COMMANDS = {
     "rev-parse": "print the digest that a name stands for",
     "pre-push": "push the data of commits that git is about to push",
     "merge-driver": "merge pointer files for git",
+    "moved": "say which datasets git moved to other versions",
     "completion": "print the script by which a shell completes commands and names",
 }
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from hitsave.cli.output import show_path
 from hitsave.cli.session import Session
 
 if TYPE_CHECKING:
+    from hitsave.cache.store import Cache
     from hitsave.looking.parts import Chosen
     from hitsave.repository import Repository
     from hitsave.snapshots.checkout import CheckedOut
@@ -45,3 +47,21 @@ def find_completing(repository: Repository, chosen: Chosen) -> set[Path]:
 
     whole = (path for each in chosen.wanted if each.include is None for path in each.paths)
     return {path for path in whole if (place := place_of(repository.cache, path)) is not None and place.parts}
+
+
+def command_to_bring(cache: Cache, paths: Sequence[Path], in_cache: bool) -> str | None:
+    """The command by which the versions of the pointer files come, of a part the same part.
+
+    None for several datasets, one of which is a part.
+    """
+    from hitsave.snapshots.leftout import place_of
+
+    parts = [part for path in paths if (place := place_of(cache, path)) is not None for part in place.parts]
+    if parts and len(paths) > 1:
+        return None
+    words = ["hitsave", "checkout" if in_cache else "pull"]
+    excluding = any(part.excluded for part in parts)
+    for part in parts[-1:] if excluding else parts:  # With patterns of files to leave out, one pull brings one part.
+        words += [word for glob in part.included for word in ("--include", glob)]
+        words += [word for glob in part.excluded for word in ("--exclude", glob)]
+    return shlex.join([*words, *map(show_path, paths)])

@@ -1,8 +1,7 @@
-"""Sets up a git repository to work with hitsave: a `pre-push` hook, and a merge driver for pointer files.
+"""Sets up a git repository to work with hitsave: hooks, and a merge driver for pointer files.
 
 Where hooks lie, and what settings hold, git itself tells: `core.hooksPath`, work trees and `.git` files have rules of
-their own. Nobody else's hook is touched. The hook is the same text everywhere, so that a folder of hooks may be shared;
-which Python to use where no `hitsave` is found is a setting of this clone alone.
+their own. Nobody else's hook is touched.
 """
 
 from __future__ import annotations
@@ -16,34 +15,10 @@ from typing import NamedTuple
 
 from hitsave.errors import WorkspaceError
 from hitsave.snapshots.gitattributes import add_merge_attribute, drop_merge_attribute
+from hitsave.snapshots.githooks import MARK, PYTHON, Hook
 
-_MARK = "# Written by 'hitsave install'"
-_PYTHON = "hitsave.python"
-HOOK = f"""#!/bin/sh
-{_MARK}: pushes the data that commits name, then git pushes the commits.
-# 'git push --no-verify' goes past it, 'hitsave install --uninstall' removes it.
-if command -v hitsave >/dev/null 2>&1; then
-    exec hitsave pre-push "$@"
-fi
-python=$(git config {_PYTHON})
-if [ -n "$python" ] && [ -x "$python" ]; then
-    exec "$python" -m hitsave pre-push "$@"
-fi
-if [ -n "$(git ls-files -- '*.hitsave')" ]; then
-    echo "hitsave: is not on the PATH, so the data of these commits cannot be pushed before them;" >&2
-    echo "hitsave: install it, or push without the data: git push --no-verify" >&2
-    exit 1
-fi
-"""
-#: What somebody's own hook needs at its beginning; what git says on stdin is kept for the rest of it.
-LINES_FOR_HOOK = """refs=$(cat)
-printf '%s\\n' "$refs" | hitsave pre-push "$@" || exit 1
-exec <<END
-$refs
-END
-"""
 _DRIVER = (
-    f'command -v hitsave >/dev/null 2>&1 || hitsave() {{ "$(git config {_PYTHON})" -m hitsave "$@"; }}; '
+    f'command -v hitsave >/dev/null 2>&1 || hitsave() {{ "$(git config {PYTHON})" -m hitsave "$@"; }}; '
     "hitsave merge-driver %O %A %B %P"
 )
 _SETTINGS = {
@@ -68,8 +43,9 @@ class HookState(Enum):
 
 
 class HookSetUp(NamedTuple):
-    """The hook's file, and what was done."""
+    """A hook, its file, and what was done."""
 
+    hook: Hook
     path: Path
     state: HookState
 
@@ -89,43 +65,43 @@ class GitSetUp:
         self._folder = folder
         self.top = Path(self._git("rev-parse", "--show-toplevel"))
 
-    def install_hook(self, python: str) -> HookSetUp:
-        """Write the hook; `python` runs hitsave where no command of its name is found."""
-        path, state = self._hook()
+    def install_hook(self, hook: Hook, python: str) -> HookSetUp:
+        """Write a hook; `python` runs hitsave where no command of its name is found."""
+        _, path, state = self._hook(hook)
         if state in (HookState.NONE, HookState.WRITTEN):
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary = path.with_name(f".hitsave-{secrets.token_hex(6)}")
-            temporary.write_bytes(HOOK.encode())
+            temporary.write_bytes(hook.text.encode())
             temporary.chmod(0o755)
             os.replace(temporary, path)
             state = HookState.WRITTEN
         if state is not HookState.FOREIGN:
-            self._set(_PYTHON, python)
-        return HookSetUp(path, state)
+            self._set(PYTHON, python)
+        return HookSetUp(hook, path, state)
 
-    def remove_hook(self) -> HookSetUp:
-        """Remove the hook, if it is ours."""
-        path, state = self._hook()
+    def remove_hook(self, hook: Hook) -> HookSetUp:
+        """Remove a hook, if it is ours."""
+        _, path, state = self._hook(hook)
         if state in (HookState.WRITTEN, HookState.THERE):
             path.unlink()
             state = HookState.REMOVED
-        return HookSetUp(path, state)
+        return HookSetUp(hook, path, state)
 
-    def _hook(self) -> HookSetUp:
-        """The hook as it is: WRITTEN stands for one of an older version, or that cannot be run."""
-        path = Path(os.path.abspath(self._folder / self._git("rev-parse", "--git-path", "hooks"))) / "pre-push"
+    def _hook(self, hook: Hook) -> HookSetUp:
+        """A hook as it is: WRITTEN stands for one of an older version, or that cannot be run."""
+        path = Path(os.path.abspath(self._folder / self._git("rev-parse", "--git-path", "hooks"))) / hook.name
         try:
             content = path.read_bytes().decode("utf-8", errors="replace")
         except FileNotFoundError:
-            return HookSetUp(path, HookState.FOREIGN if path.is_symlink() else HookState.NONE)
-        if _MARK in content:
-            current = content == HOOK and os.access(path, os.X_OK)
-            return HookSetUp(path, HookState.THERE if current else HookState.WRITTEN)
-        return HookSetUp(path, HookState.CALLS if "hitsave pre-push" in content else HookState.FOREIGN)
+            return HookSetUp(hook, path, HookState.FOREIGN if path.is_symlink() else HookState.NONE)
+        if MARK in content:
+            current = content == hook.text and os.access(path, os.X_OK)
+            return HookSetUp(hook, path, HookState.THERE if current else HookState.WRITTEN)
+        return HookSetUp(hook, path, HookState.CALLS if hook.call in content else HookState.FOREIGN)
 
     def install_driver(self, python: str) -> DriverSetUp:
         """Have git merge pointer files with hitsave; `python` as for the hook."""
-        changed = [self._set(name, value) for name, value in {**_SETTINGS, _PYTHON: python}.items()]
+        changed = [self._set(name, value) for name, value in {**_SETTINGS, PYTHON: python}.items()]
         attributes = self.top / ".gitattributes"
         return DriverSetUp(attributes, add_merge_attribute(attributes), any(changed))
 
@@ -138,8 +114,8 @@ class GitSetUp:
         return DriverSetUp(attributes, drop_merge_attribute(attributes), changed)
 
     def forget_python(self) -> None:
-        """Take out what both hook and driver use."""
-        self._git("config", "--local", "--unset-all", _PYTHON, missing=5)
+        """Take out what both hooks and driver use."""
+        self._git("config", "--local", "--unset-all", PYTHON, missing=5)
 
     def _set(self, name: str, value: str) -> bool:
         if self._git("config", "--local", "--get", name, missing=1) == value:

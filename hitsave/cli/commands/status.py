@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import click
 
 from hitsave.amounts import count
 from hitsave.cli.output import TONES, Tone, emit, emit_json, json_option, paint, paths_argument, show_path
+from hitsave.cli.parts import command_to_bring
 from hitsave.cli.session import Session, pass_session
 from hitsave.cli.shortfalls import describe_failures
 
@@ -126,8 +126,8 @@ def _show(session: Session, dataset: DatasetStatus, uploaded: bool | None, width
         command = f"'hitsave {'checkout' if dataset.in_cache else 'pull'} {show_path(dataset.path)}'"
         emit(f"    holds version {dataset.holds.short}; {command} makes it the one of the pointer file")
     elif dataset.made_from is not None and state == "modified":
-        command = _command_to_bring(session.repository, dataset)
-        emit(f"    made from version {dataset.made_from.short}; that of the pointer file comes by: {command}")
+        typed = command_to_bring(session.repository.cache, [dataset.path], dataset.in_cache)
+        emit(f"    made from version {dataset.made_from.short}; that of the pointer file comes by: {typed}")
     if not dataset.compared:
         emit(f"    what differs is not known here; 'hitsave diff {show_path(dataset.path)}' asks the remote")
     for change in dataset.changes[:_MOST_SHOWN]:
@@ -137,20 +137,6 @@ def _show(session: Session, dataset: DatasetStatus, uploaded: bool | None, width
         emit(f"    and {len(dataset.changes) - _MOST_SHOWN:,} more ('--json' lists them all)")
     if dataset.absent:
         emit(f"    {count(dataset.absent, 'file')} not pulled")
-
-
-def _command_to_bring(repository: Repository, dataset: DatasetStatus) -> str:
-    """How the version of the pointer file comes, of a part the same part."""
-    from hitsave.snapshots.leftout import place_of
-
-    place = place_of(repository.cache, dataset.path)
-    parts = place.parts if place is not None else ()
-    words = ["hitsave", "checkout" if dataset.in_cache else "pull"]
-    excluding = any(part.excluded for part in parts)
-    for part in parts[-1:] if excluding else parts:  # With patterns of files to leave out, one pull brings one part.
-        words += [word for glob in part.included for word in ("--include", glob)]
-        words += [word for glob in part.excluded for word in ("--exclude", glob)]
-    return shlex.join([*words, show_path(dataset.path)])
 
 
 def _as_json(dataset: DatasetStatus, standing: Standing) -> dict[str, Any]:
