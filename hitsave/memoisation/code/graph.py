@@ -26,6 +26,7 @@ from hitsave.memoisation.code.following import Following
 from hitsave.memoisation.code.holding import Holding
 from hitsave.memoisation.code.ignoring import Ignored
 from hitsave.memoisation.code.kinds import CODE_TYPES, unwrapped
+from hitsave.memoisation.code.named import depend_on_named
 from hitsave.memoisation.code.names import Chain, uses_of
 from hitsave.memoisation.code.normal import Attention
 from hitsave.memoisation.code.origin import Origin
@@ -139,7 +140,7 @@ class Walk:
             return f"{module}.{value.__qualname__}", None
         name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None) or "object"
         kind = self.refer(type(value))
-        return f"{kind} {canonical_module(str(module))}.{name}", lambda label: self._wrapping(value, label)
+        return f"{kind} {canonical_module(str(module))}.{name}", lambda label: depend_on_named(self, value, label)
 
     def _enter_function(self, function: FunctionType) -> tuple[str, Callable[[str], None] | None]:
         module = str(function.__globals__.get("__name__", "?"))
@@ -148,7 +149,7 @@ class Walk:
             return label, lambda label: self._function(function, label)
         label = f"{canonical_module(str(function.__module__))}.{function.__qualname__}"
         if function.__closure__ or "__wrapped__" in function.__dict__:
-            return label, lambda label: self._wrapping(function, label)
+            return label, lambda label: depend_on_named(self, function, label)
         return label, None
 
     def file(self, path: str, name: str) -> None:
@@ -171,7 +172,7 @@ class Walk:
         self._attributes(function, label)
         depend_on_annotations(self, function, label)
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
-            self._cell(cell, name, label, found.free)
+            self.cell(cell, name, label, found.free)
         self.following.names(namespace, found)
 
     def _defaults(self, function: FunctionType, label: str) -> None:
@@ -192,34 +193,20 @@ class Walk:
                 self.watch.binding(function.__dict__, name, value, f"{label}.{name}")
                 self.value(f"{label}.{name}", value)
 
-    def _cell(self, cell: CellType, name: str, label: str, chains: tuple[Chain, ...]) -> None:
-        value = cell_contents(cell)
-        dotted = f"{label}<{name}>"
-        self.watch.cell(cell, value, dotted)
-        rests = [chain[1:] for chain in chains if chain[0] == name] or [()]
-        for rest in rests:
-            self.following.take(value, rest, dotted)
-
     # -- values
 
     def value(self, dotted: str, value: object) -> None:
         """Depend on what a name holds."""
         self.holding.value(dotted, value)
 
-    def _wrapping(self, value: Any, label: str) -> None:
-        """Something of others that was given code of ours: what it wraps, dispatches to or keeps in its closure."""
-        if hasattr(value, "registry") and hasattr(value, "dispatch"):  # functools.singledispatch
-            self.watch.size(value.registry)
-            for kind, implementation in list(value.registry.items()):
-                dotted = f"{label}[{self.refer(kind)}]"
-                self.watch.binding(value.registry, kind, implementation)
-                self.value(dotted, implementation)
-            return
-        if (inner := getattr(value, "__wrapped__", None)) is not None:
-            self.value(f"{label}.__wrapped__", inner)
-        if isinstance(value, FunctionType):
-            for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
-                self._cell(cell, name, label, ())
+    def cell(self, cell: CellType, name: str, label: str, chains: tuple[Chain, ...]) -> None:
+        """Depend on what a function's closure holds."""
+        value = cell_contents(cell)
+        dotted = f"{label}<{name}>"
+        self.watch.cell(cell, value, dotted)
+        rests = [chain[1:] for chain in chains if chain[0] == name] or [()]
+        for rest in rests:
+            self.following.take(value, rest, dotted)
 
     # -- whole modules
 
