@@ -140,7 +140,8 @@ class _Writer:
     def class_parts(self, node: ast.ClassDef) -> list[Any]:
         """What a class says beside its methods. Its bases are taken from the class itself; keywords shape it."""
         rest = [each for each in node.body if not isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef))]
-        return [[each for each in node.decorator_list if not self._is_ours(each)], node.keywords, _Body(rest)]
+        decorators = [each for each in node.decorator_list if not self._is_ours(each)]
+        return [decorators, node.keywords, getattr(node, "type_params", []), _Body(rest)]
 
 
 def _argument_parts(arguments: ast.arguments, annotated: bool) -> list[Any]:

@@ -171,6 +171,50 @@ def _edited(text: str, old: str, new: str) -> tuple[str, str]:
     return (text, edited) if found else (edited, _SIDE)
 
 
+#: What only newer versions of Python can say, by the version.
+_NEWER = {
+    "a type alias's value": ((3, 12), "type A = int\ndef f(): return A.__value__(1)", "= int", "= str"),
+    "a generic type alias": ((3, 12), "type A[T] = dict[str, T]\ndef f(): return A[int]", "[str", "[int"),
+    "a function with type parameters": (
+        (3, 12),
+        "def g[T](x: T) -> T: return x + 1\ndef f(): return g(1)",
+        "+ 1",
+        "+ 2",
+    ),
+    "a method of a class with type parameters": (
+        (3, 12),
+        "class B[T]:\n    def m(self): return X\nX = 1\ndef f(): return B[int]().m()",
+        "X = 1",
+        "X = 2",
+    ),
+    "the default of a class's type parameter": (
+        (3, 13),
+        "class C[T = int]: ...\ndef f(): return C.__type_params__[0].__default__",
+        "= int",
+        "= str",
+    ),
+    "a name in a template string": ((3, 14), "X = 1\ndef f(): return t'{X}'", "X = 1", "X = 2"),
+    "an annotation beside one that names nothing": (
+        (3, 14),
+        "import annotationlib as a\nfrom typing import Annotated\nM = Annotated[int, 1]\n"
+        "class C:\n    x: M\n    y: Missing\n"
+        "def f(): return a.get_annotations(C, format=a.Format.FORWARDREF)['x']",
+        ", 1",
+        ", 2",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", _NEWER)
+def test_what_counts_in_newer_versions(load: Load, case: str) -> None:
+    version, text, old, new = _NEWER[case]
+    if sys.version_info < version:
+        pytest.skip(f"it came with {version[0]}.{version[1]}")
+    before = make(load(text)).digest
+    assert make(load(text)).digest == before
+    assert make(load(text.replace(old, new, 1))).digest != before
+
+
 @pytest.mark.parametrize("case", _COUNTS)
 def test_what_counts(load: Load, case: str) -> None:
     text, old, new = _COUNTS[case]
