@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from hitsave.errors import WorkspaceError
 from hitsave.exchange import repairing
+from hitsave.objects.digest import ObjectKind
 from hitsave.objects.refs import Ref
 from hitsave.remotes.reading.fetch import Fetched
 from hitsave.repository import Repository
@@ -30,14 +31,19 @@ from hitsave.snapshots.pointer import (
     save_pointer,
     target_path,
 )
+from hitsave.snapshots.samepart import same_part
 
 
 class Returned(NamedTuple):
-    """One dataset that went back: what was checked out and fetched, and whether its pointer file changed."""
+    """One dataset that went back: what was checked out and fetched, and whether its pointer file changed.
+
+    `in_part`: it was a part of the dataset, and is the same part of this version.
+    """
 
     checked_out: CheckedOut
     fetched: Fetched
     pointer_changed: bool
+    in_part: bool = False
 
 
 def revision_among(repository: Repository, paths: tuple[Path, ...]) -> tuple[str | None, tuple[Path, ...]]:
@@ -109,22 +115,26 @@ def go_back(
 ) -> Returned:
     """Make a dataset's working files, or those that `include` wants, and its pointer file what they were.
 
-    What is missing is fetched. Raises UnsavedChanges, ObjectNotFound, RemoteError; then its files are as they were.
+    Of a dataset of which a part was pulled, these are the same part. What is missing is fetched. Raises UnsavedChanges,
+    ObjectNotFound, RemoteError; then its files are as they were.
     """
     fetched: list[Fetched] = []
+    same = None if include is not None else same_part(repository.cache, path)
+    wanted = include or same
 
     def fetch() -> None:
-        fetched.append(repository.exchange.fetch([_ref(repository, path, pointer)], include=include))
+        fetched.append(repository.exchange.fetch([_ref(repository, path, pointer)], include=wanted))
 
     fetch()
-    done = repairing(lambda: repository.checkout(path, force, include, pointer), fetch)
+    done = repairing(lambda: repository.checkout(path, force, wanted, pointer), fetch)
     changed = save_pointer(pointer_path(path), pointer)
     if repository.workspace.in_git:
         try:
             add_to_gitignore(path)
         except ValueError as error:
             repository.progress.note(f"{path}: {error}; keep it out of git yourself")
-    return Returned(done, Fetched(*map(sum, zip(*fetched, strict=True))), changed)
+    in_part = same is not None and pointer.kind is ObjectKind.TREE
+    return Returned(done, Fetched(*map(sum, zip(*fetched, strict=True))), changed, in_part)
 
 
 def _ref(repository: Repository, path: Path, pointer: Pointer) -> Ref:

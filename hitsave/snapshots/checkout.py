@@ -82,7 +82,7 @@ class Checkout:
             return
         if isinstance(self.include, Globs) and (before.parts or not was_there):
             note_place(self.cache, path, before.with_part(pointer.digest, self.include.part))
-        elif not isinstance(self.include, Globs):  # Files that were just added to it.
+        elif not isinstance(self.include, Globs):  # Files that were just added to it, or the part that it was.
             note_place(self.cache, path, before._replace(version=pointer.digest))
 
     def _make(self, path: Path, pointer: Pointer) -> Materialised:

@@ -41,9 +41,9 @@ def command(
 ) -> int:
     """Make working files match their pointer files; with REV, both what they were at that commit of git.
 
-    A PATH inside of a dataset is that part of it. With REV, what is missing is fetched. A first word that is the path
-    of something here is no REV; REV:PATH cannot be mistaken. What was changed and not added is never overwritten
-    without --force.
+    A PATH inside of a dataset is that part of it, and what was pulled as a part stays one. With REV, what is missing is
+    fetched. A first word that is the path of something here is no REV; REV:PATH cannot be mistaken. What was changed
+    and not added is never overwritten without --force.
 
     \b
     Examples:
@@ -56,6 +56,7 @@ def command(
     from hitsave.looking.parts import choose
     from hitsave.looking.returning import revision_among
     from hitsave.snapshots.partial import include_globs
+    from hitsave.snapshots.samepart import same_part
 
     repository = session.repository
     revision, places = revision_among(repository, paths)
@@ -66,8 +67,9 @@ def command(
     failed: dict[Path, str] = {}
     checked_out: list[CheckedOut] = []
     for path, include in ((path, each.include) for each in chosen.wanted for path in each.paths):
+        same = None if include is not None else same_part(repository.cache, path)
         try:
-            done = repository.checkout(path, force, include)
+            done = repository.checkout(path, force, include or same)
         except ObjectNotFound as error:
             place = show_path(path)
             failed[path] = f"{place}: {error.digest} is not here; 'hitsave pull {place}' fetches it"
@@ -78,7 +80,7 @@ def command(
             text, is_named = unmatched[path]
             failed.update({path: text}) if is_named else session.say(text)
         elif not as_json:
-            session.say(_describe(done))
+            session.say(_describe(done) + (_rest(path) if same is not None else ""))
     session.end_progress()
     if as_json:
         told = {str(path): text for path, text in failed.items()}
@@ -112,7 +114,12 @@ def _go_back(
         done = go_back(session.repository, path, pointer, force, include)
         session.end_progress()
         received = f", {show_size(done.fetched.received)} received" if done.fetched.received else ""
-        session.say(f"{_describe(done.checked_out)}{received}, at {pointer.digest.short}")
+        rest = _rest(path) if done.in_part else ""
+        session.say(f"{_describe(done.checked_out)}{received}, at {pointer.digest.short}{rest}")
+
+
+def _rest(path: Path) -> str:
+    return f"; it stays the part that was pulled, and 'hitsave pull {show_path(path)}' brings the rest"
 
 
 def _describe(done: CheckedOut) -> str:
