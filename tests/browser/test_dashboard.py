@@ -149,6 +149,29 @@ def test_everything_by_the_keyboard(window: Watched) -> None:
     assert window.faults == []
 
 
+COVERED = """element => {
+    const box = element.getBoundingClientRect();
+    return !element.contains(document.elementFromPoint(box.x + 5, box.y + box.height / 2));
+}"""
+
+
+def test_nothing_has_the_focus_out_of_sight(browser: Any, served: Served, window: Watched) -> None:
+    narrow = Watched(browser, served.url, viewport={"width": 400, "height": 800})
+    narrow.context.add_cookies(window.context.cookies())
+    page = narrow.page
+    page.goto("/function?name=training.train&code=all")
+    region = page.get_by_role("region", name="Evaluations")
+    region.focus()
+    seen = 0
+    while region.locator("a:focus, input:focus").count() or not seen:
+        page.keyboard.press("Tab")
+        for link in region.locator("a:focus").all():
+            assert not link.evaluate(COVERED), link.inner_text()
+            seen += 1
+    assert seen > 12  # Headings, runs, and their code.
+    narrow.close()
+
+
 def test_narrow_and_dark(browser: Any, served: Served, window: Watched) -> None:
     cookies = window.context.cookies()
     narrow = Watched(browser, served.url, viewport={"width": 400, "height": 800}, color_scheme="dark")

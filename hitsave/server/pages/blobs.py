@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from blake3 import blake3
 from starlette.concurrency import run_in_threadpool
@@ -117,9 +118,19 @@ def _ref_target(dashboard: Dashboard, request: Request) -> Target:
     refs = [ref for name in names if (ref := dashboard.owners.ref(name)) is not None]
     if not refs:
         raise not_found("ref, or it was forgotten")
-    back = {Namespace.EVALUATIONS: "/evaluations", Namespace.DATASETS: "/datasets", Namespace.PUBLIC: "/links"}
     title = _describe(refs[0]) if len(refs) == 1 else f"{len(refs)} refs"
-    return Target(title, tuple(refs), back.get(refs[0].name.namespace, "/snapshots"))
+    return Target(title, tuple(refs), _page_of(refs[0], len(refs) == 1))
+
+
+def _page_of(ref: RefRow, alone: bool) -> str:
+    """Where people came from who want to delete a ref, or several."""
+    namespace = ref.name.namespace
+    if alone and namespace is Namespace.EVALUATIONS:
+        return f"/evaluations/{ref.digest}"
+    if alone and namespace is Namespace.DATASETS:
+        return f"/datasets/versions?{urlencode({'name': ref.owner})}"
+    pages = {Namespace.EVALUATIONS: "/evaluations", Namespace.DATASETS: "/datasets", Namespace.PUBLIC: "/links"}
+    return pages.get(namespace, "/snapshots")
 
 
 def _describe(ref: RefRow) -> str:
