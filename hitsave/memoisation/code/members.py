@@ -29,6 +29,7 @@ from hitsave.memoisation.code.annotations import annotations_of, depend_on_annot
 from hitsave.memoisation.code.dependency import Dependency, DependencyKind, text_dependency
 from hitsave.memoisation.code.describe import describe
 from hitsave.memoisation.code.loading import is_as_loaded
+from hitsave.memoisation.code.named import type_parts
 from hitsave.memoisation.code.normal import BLIND_DECORATORS, definition_digest, name_of
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ def _statements(walk: Walk, cls: type) -> tuple[list[bytes], str]:
         found = walk.sources.classes(filename, cls.__qualname__)
         if found:
             if os.path.isfile(filename) and not is_as_loaded(filename):
-                return [b"unsure", repr(_told_annotations(cls)).encode("utf-8", "surrogatepass")], ""
+                return [b"unsure", repr(_told(cls)).encode("utf-8", "surrogatepass")], ""
             break
     namespace = vars(module) if module is not None else {}
     digests = []
@@ -215,8 +216,11 @@ def _statements(walk: Walk, cls: type) -> tuple[list[bytes], str]:
     return sorted(set(digests)), found[0][1] if found else ""
 
 
-def _told_annotations(cls: type) -> list[tuple[str, str]]:
-    return [(name, each if isinstance(each, str) else describe(each)) for name, each in annotations_of(cls).items()]
+def _told(cls: type) -> list[tuple[str, str]]:
+    told = {**annotations_of(cls)}
+    for parameter in vars(cls).get("__type_params__", ()):
+        told |= {f"[{parameter}].{name}": each for name, each in type_parts(parameter)}
+    return [(name, each if isinstance(each, str) else describe(each)) for name, each in told.items()]
 
 
 def _files_of(cls: type, module: ModuleType | None) -> Iterator[str]:

@@ -6,6 +6,7 @@ and objects of the project's own classes whose `__reduce__` gives a name.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,8 @@ def depend_on_named(walk: Walk, value: Any, label: str) -> None:
         for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
             walk.cell(cell, name, label, ())
     elif type(value).__module__ in _TYPING:
-        _depend_on_type(walk, value, label)
+        for name, part in type_parts(value):
+            walk.value(f"{label}.{name}", part)
     elif walk.whose.is_own_code(type(value)):
         _depend_on_attributes(walk, value, label)
 
@@ -44,14 +46,15 @@ def _depend_on_dispatch(walk: Walk, value: Any, label: str) -> None:
         walk.value(dotted, implementation)
 
 
-def _depend_on_type(walk: Walk, value: Any, label: str) -> None:
+def type_parts(value: object) -> Iterator[tuple[str, object]]:
+    """What a type alias, a type variable or a new type was made with."""
     for name in _OF_TYPES:
         try:
             found = getattr(value, name, None)
         except Exception:  # What it stands for names what is not there.
             continue
         if found is not None:
-            walk.value(f"{label}.{name}", found)
+            yield name, found
 
 
 def _depend_on_attributes(walk: Walk, value: Any, label: str) -> None:
