@@ -11,7 +11,8 @@ from hitsave.objects.model import EntryKind, TreeEntry
 
 #: No system has a link that is longer, in bytes.
 LONGEST_LINK = 64 << 10
-_MOST_LINKS = 40
+#: No system follows more links on one way, nor goes through so many names.
+_MOST_LINKS, _MOST_NAMES = 40, 10_000
 
 #: Gives what a directory has under a name.
 Child = Callable[[Digest, bytes], TreeEntry | None]
@@ -34,9 +35,11 @@ def follow(tree: Digest, path: bytes, child: Child, target: Target, last: bool =
     pending = deque(path.split(b"/"))
     if b".." in pending:
         return None
-    way, links = [TreeEntry(b"", EntryKind.TREE, tree, 0, 0)], 0
+    way, names, links = [TreeEntry(b"", EntryKind.TREE, tree, 0, 0)], 0, 0
     while pending:
-        name = pending.popleft()
+        name, names = pending.popleft(), names + 1
+        if names > _MOST_NAMES:
+            return None
         if name == b".." and len(way) > 1:
             way.pop()
         elif name not in (b"", b"."):
