@@ -46,7 +46,7 @@ def follow(tree: Digest, path: bytes, child: Child, target: Target, last: bool =
             inner = child(way[-1].digest, name) if way[-1].kind is EntryKind.TREE else None
             if inner is None:
                 return None
-            if inner.kind is EntryKind.SYMLINK and (last or any(pending)):
+            if inner.kind is EntryKind.SYMLINK and (last or pending):
                 links += 1
                 leads = target(_path(way, inner), inner)
                 if links > _MOST_LINKS or not leads or leads.startswith(b"/"):
