@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 from hitsave.errors import MalformedObject, ObjectError
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.model import EntryKind, TreeEntry
-from hitsave.objects.refs import public_ref
+from hitsave.objects.refs import Namespace, public_ref
 from hitsave.server.access import Role, requires
 from hitsave.server.pages.catalogue.owners import RefRow
 from hitsave.server.pages.dashboard import Dashboard, in_thread, not_found, page_number
@@ -105,6 +105,7 @@ async def show_object(request: Request) -> Response:
         known = {
             "found": found,
             "title": title,
+            "dataset": next((owner for owner in owners if _is_version(owner, found.root)), None),
             "owners": distinct[:_OWNERS],
             "more_owners": len(distinct) > _OWNERS,
             "public": dashboard.owners.ref(public_ref(found.entry.digest)) is not None,
@@ -120,6 +121,11 @@ async def show_object(request: Request) -> Response:
 
     template, values = await in_thread(request, look)
     return render(request, template, **values)
+
+
+def _is_version(owner: RefRow, root: Digest) -> bool:
+    """Whether a root is a version of a dataset that this ref names."""
+    return owner.name.namespace is Namespace.DATASETS and owner.digest == root
 
 
 def _name_of(owners: list[RefRow], digest: Digest) -> bytes:

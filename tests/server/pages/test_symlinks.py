@@ -61,6 +61,9 @@ def test_a_link_has_a_page_that_leads_to_what_it_leads_to(visitor: Visitor, root
     answer = visitor.get(f"/objects/{root}/good")
     assert "A symbolic link to" in answer.text
     assert answer.links(f"/objects/{root}/inner") == [f"/objects/{root}/inner/table.csv"]
+    assert answer.links("/datasets/versions")[0] == "/datasets/versions?name=proj/data"
+    assert "from_digest" not in answer.text
+    assert "DirectorySnapshot.from_digest" in visitor.get(f"/objects/{root}/inner").text
     assert visitor.get(f"/objects/{root}/folder").links(f"/objects/{root}/inner") == [f"/objects/{root}/inner"]
     # A directory that a link leads to is gone through.
     assert "2 columns" in visitor.get(f"/objects/{root}/folder/table.csv").text
