@@ -84,6 +84,7 @@ def add_to(repository: Repository, target: str, paths: Sequence[Path]) -> AddedT
     SnapshotError, ObjectNotFound, RemoteError; then nothing has changed.
     """
     path, inner = parse_target(target)
+    repository.workspace.refuse_other_project(path)
     pointer = load_pointer(pointer_path(path))
     if pointer.kind is not ObjectKind.TREE:
         raise WorkspaceError(f"{path}: is a single file; nothing can be added to it")

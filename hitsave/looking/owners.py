@@ -58,6 +58,7 @@ def own_datasets(repository: Repository, paths: Iterable[Path]) -> dict[str, lis
         except WorkspaceError:
             if repository.workspace.dataset_above(path) is not None:
                 raise
+            repository.workspace.refuse_other_project(path)
             raise WorkspaceError(f"{path}: no version of it is here") from None
         for dataset in datasets:
             chosen[repository.relative(dataset).as_posix()] = versions_of(repository, dataset)

@@ -76,7 +76,8 @@ def test_they_are_their_own(world: World, ann: User, kind: Callable[[Path], None
     assert not (inner / "secret/file").exists()
     for words in ("push inner", "pull inner/secret", "fetch inner", "checkout inner/secret", "status inner/secret"):
         assert "is a project of its own" in ann.refused(*words.split()), words
-    assert "is a project of its own" in ann.refused("add", "inner/secret")
+    for words in ("add inner/secret", "log inner/secret", "du inner", "add --to inner/secret.hitsave data/a"):
+        assert "is a project of its own" in ann.refused(*words.split()), words
     assert listed(ann) == ["datasets/inner/secret", "datasets/project/data"]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from hitsave.amounts import count, show_size
+from hitsave.cli.commands.push import describe_pushed
 from hitsave.cli.output import show_path
 from hitsave.cli.session import Session, pass_session
 
@@ -63,8 +63,4 @@ def _push_ahead(session: Session, remote: str) -> None:
                 "'hitsave remote add NAME URL' names one"
             )
         elif sent.pushed.refs:
-            done = sent.pushed
-            session.say(
-                f"data: {count(done.objects, 'object')}, {show_size(done.size)}: {show_size(done.sent)} sent "
-                f"in {count(done.packs, 'pack')}, {count(done.refs, 'ref')} made"
-            )
+            session.say(f"data: {describe_pushed(sent.pushed)}")

@@ -12,6 +12,7 @@ from hitsave.cli.output import emit_json, json_option, named_remote_option, path
 from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
+    from hitsave.remotes.writing.push import Pushed
     from hitsave.sending import Sent
 
 
@@ -46,10 +47,15 @@ def command(session: Session, paths: tuple[Path, ...], remote: str | None, as_js
 
 def _describe(sent: Sent) -> str:
     """What was sent, and where; empty where nothing was and something could not be."""
-    done, place = sent.pushed, f"to {sent.remote.name} ({sent.remote.url})"
-    if done.refs == 0:
+    place = f"to {sent.remote.name} ({sent.remote.url})"
+    if sent.pushed.refs == 0:
         return "" if sent.failed else f"everything is there already; nothing was sent {place}"
-    refs = f"{count(done.refs, 'ref')} made, {place}"
+    return describe_pushed(sent.pushed, f", {place}")
+
+
+def describe_pushed(done: Pushed, place: str = "") -> str:
+    """What a push did that has made refs; `place` follows their number."""
+    refs = f"{count(done.refs, 'ref')} made{place}"
     if done.objects == 0:
         return f"{refs}; what {'it owns' if done.refs == 1 else 'they own'} was there already"
     amounts = f"{count(done.objects, 'object')}, {show_size(done.size)}"
