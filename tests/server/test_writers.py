@@ -19,13 +19,12 @@ from hitsave.remotes.commits.log import Remote
 from hitsave.remotes.commits.sessions import Session
 from hitsave.remotes.commits.view import View
 from hitsave.server.access import Role
-from hitsave.server.settings import ServerLimits
 from hitsave.server.store import commits
 from hitsave.server.store.admission import Inadmissible
 from hitsave.server.store.refchanges import changed_refs
 from tests.remotes.content import format_record
 from tests.server.inprocess import Running, running
-from tests.server.test_admission import pack_named, refs_named
+from tests.server.test_admission import refs_named
 from tests.server.test_commits import ANN, Setting, following
 
 
@@ -329,41 +328,3 @@ def test_what_is_there_is_not_written_again(unharmed: Setting) -> None:
     for name in (f"public/{'0' * 64}", f"public/{'0' * 64}/x", f"public/{'0' * 64}.trees"):
         assert unharmed.server.put(name, b"x", key)[0] in (404, 409), name
     assert unharmed.server.holds() == before
-
-
-# -- what is small and opens something large
-
-
-def test_a_block_is_not_much_larger_than_the_largest_in_it(server: Running) -> None:
-    from hitsave.packing.blocks import BlockEntry, EntryKindInPack, encode_block
-
-    server.put("format", format_record(), server.key())
-    content = bytes(40 << 20)
-
-    def pack_of(*spans: tuple[int, int]) -> tuple[str, bytes]:
-        builder = PackBuilder(bytes(16))
-        codec, stored = encode_block(content)
-        entries = [
-            BlockEntry(blob_digest(content[at : at + length]), EntryKindInPack.BLOB, at, length) for at, length in spans
-        ]
-        return pack_named(
-            builder.header() + bytes(builder.block(codec, stored, len(content), entries)) + builder.finish()
-        )
-
-    key = server.key(Role.WRITE)
-    for spans in ([], [(0, 10)], [(0, 10), (10, 10 << 20)]):
-        status, said = server.put(*pack_of(*spans), key)
-        assert (status, "very many" in said) == (422, True), spans
-    assert server.put(*pack_of((0, 10), (10, len(content) - 10)), key)[0] == 201
-
-
-def test_a_ref_segment_has_no_more_than_so_many_refs(tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("segments")
-    refs = {snapshot_ref(digest): None for digest in (blob_digest(b"%d" % number) for number in range(11))}
-    few = dict(list(refs.items())[:10])
-    with running(folder / "data", ServerLimits(records=10)) as server:
-        server.put("format", format_record(), server.key())
-        status, said = server.put(*refs_named(encode_refs(refs)), server.key(Role.WRITE))
-        assert status == 422
-        assert "more than 10 refs" in said
-        assert server.put(*refs_named(encode_refs(few)), server.key(Role.WRITE))[0] == 201

@@ -10,11 +10,12 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 
 from hitsave.errors import MalformedObject
-from hitsave.packing.blocks import decode_block, entry_content
+from hitsave.objects.encoding import entry_offsets
+from hitsave.packing.blocks import EntryKindInPack, decode_block, entry_content
 from hitsave.packing.commit import decode_format
 from hitsave.packing.index import Index
 from hitsave.packing.indexlayout import HEADER, decode_header
@@ -30,6 +31,10 @@ _LARGE = 16 << 20
 _MOST_PACKS = 1 << 20
 #: The magic bytes of a ref segment; the length of what it decodes to follows.
 _REFS_MAGIC = 8
+#: Bytes of a record of a ref: a path of a file system, spelled, has 12 KiB at most.
+_LONGEST_REF = 64 << 10
+#: Bytes of an entry of a tree, and of a tree that is looked into for that. File systems have names of 255 bytes.
+_LONGEST_ENTRY, _LARGE_TREE = 4096, 1 << 20
 
 _one_at_a_time = threading.RLock()
 
@@ -128,7 +133,18 @@ def _check_block(file: UploadedFile, block: Block, records: Iterable[bytes]) -> 
         content = memoryview(decode_block(block.codec, stored, block.raw))
         for record in records:
             digest, _, offset, length, kind = ENTRY_RECORD.unpack(record)
-            check_entry(digest, kind, entry_content(content, digest, offset, length))
+            entry = entry_content(content, digest, offset, length)
+            check_entry(digest, kind, entry)
+            if kind == EntryKindInPack.TREE and length > _LARGE_TREE:
+                _check_names(bytes(entry))
+
+
+def _check_names(tree: bytes) -> None:
+    """Pages and listings tell names, some several times over. A small tree has none that is much too long."""
+    offsets = entry_offsets(tree)
+    for begin, end in pairwise((*offsets, len(tree))):
+        if end - begin > _LONGEST_ENTRY:
+            raise MalformedObject("tree", f"has a name that is too long; an entry may have {_LONGEST_ENTRY} bytes")
 
 
 def _check_index(key: StoreKey, file: UploadedFile, limits: ServerLimits) -> None:
@@ -144,11 +160,23 @@ def _check_refs(key: StoreKey, file: UploadedFile, limits: ServerLimits) -> None
     if length > limits.segment:
         raise MalformedObject("ref segment", "decodes to more than this server takes")
     with _alone(length):
-        for number, _ in enumerate(decode_records(record_lines(file[: len(file)])), 1):
+        lines = record_lines(file[: len(file)])
+        _check_lines(lines)
+        for number, _ in enumerate(decode_records(lines), 1):
             if number > limits.records:
                 raise MalformedObject(
                     "ref segment", f"holds more than {limits.records} refs, the most that is taken here"
                 )
+
+
+def _check_lines(lines: bytes) -> None:
+    """What refs say is told on pages, in headers and in the audit log, and being compressed, it is sent for nothing."""
+    begin = 0
+    while len(lines) - begin > _LONGEST_REF:
+        end = lines.rfind(b"\n", begin, begin + _LONGEST_REF) + 1
+        if not end:
+            raise MalformedObject("ref segment", f"holds a ref of more than {_LONGEST_REF} bytes")
+        begin = end
 
 
 def _check_format(key: StoreKey, file: UploadedFile, limits: ServerLimits) -> None:
