@@ -172,6 +172,22 @@ def test_nothing_has_the_focus_out_of_sight(browser: Any, served: Served, window
     narrow.close()
 
 
+def test_a_table_that_is_sorted_stays_where_it_was_scrolled_to(browser: Any, served: Served, window: Watched) -> None:
+    narrow = Watched(browser, served.url, viewport={"width": 400, "height": 800})
+    narrow.context.add_cookies(window.context.cookies())
+    narrow.page.goto("/function?name=training.train")
+    region = narrow.page.get_by_role("region", name="Evaluations")
+    heading = narrow.page.locator("[id='sort-result.loss']")
+    heading.scroll_into_view_if_needed()
+    before = region.evaluate("element => element.scrollLeft")
+    heading.click()
+    narrow.page.locator("th[aria-sort=descending] [id='sort-result.loss']").wait_for()
+    assert before > 50
+    assert abs(region.evaluate("element => element.scrollLeft") - before) < 50
+    assert narrow.faults == []
+    narrow.close()
+
+
 def test_narrow_and_dark(browser: Any, served: Served, window: Watched) -> None:
     cookies = window.context.cookies()
     narrow = Watched(browser, served.url, viewport={"width": 400, "height": 800}, color_scheme="dark")

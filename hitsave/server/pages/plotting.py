@@ -63,11 +63,11 @@ def parse_axes(query: QueryParams, numeric: Sequence[str], found: Choices, sampl
     arguments = [path for path in numeric if path.startswith(ARGUMENTS)]
     results = [path for path in numeric if not path.startswith(ARGUMENTS)]
     x, y, colour = (query.get(name, "") for name in ("x", "y", "colour"))
+    # What is the same everywhere has all points in one place, or in one line.
     if x not in dict(found.x):
-        # What is the same everywhere has all points in one place.
         x = next((path for path in arguments if sample.kind(path).distinct > 1), "started")
     if y not in dict(found.y):
-        y = results[0] if results else "elapsed"
+        y = next((path for path in results if sample.kind(path).distinct > 1), results[0] if results else "elapsed")
     if colour not in dict(found.colour):
         colour = _default_colour(found, sample)
     logs = ("x" in query.getlist("log"), "y" in query.getlist("log")) if "x" in query else None

@@ -59,6 +59,10 @@ def test_what_is_plotted_where_nobody_has_said() -> None:
     axes = parse_axes(QueryParams(), numeric, found, sample)
     assert axes is not None
     assert (axes.x, axes.y, axes.colour) == ("arguments.lr", "result.loss", "arguments.kind")
+    sample = sample_of(result_steps=[9, 9], result_loss=[2, 1])
+    axes = parse_axes(QueryParams(), ["result.steps", "result.loss"], found, sample)
+    assert axes is not None
+    assert axes.y == "result.loss"
     axes = parse_axes(QueryParams("x=arguments.kind&colour=-"), numeric, found, sample)
     assert axes is not None
     assert (axes.categories, axes.colour) == (True, NOTHING)
