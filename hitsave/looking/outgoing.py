@@ -18,6 +18,9 @@ from hitsave.remotes.writing.wanted import find_wanted
 from hitsave.repository import Repository
 from hitsave.snapshots.outgoing import Outgoing
 from hitsave.snapshots.pointer import pointer_path
+from hitsave.snapshots.within import project_between
+
+OpenWorkspace = Callable[[Path], Repository]
 
 
 class SentAhead(NamedTuple):
@@ -27,17 +30,29 @@ class SentAhead(NamedTuple):
     pushed: Pushed | None
 
 
-def by_workspace(found: Iterable[Outgoing]) -> dict[Path, list[Outgoing]]:
-    """What commits bring in, by the workspace that it lies in now."""
+def by_workspace(open_workspace: OpenWorkspace, found: Iterable[Outgoing], top: Path) -> dict[Path, list[Outgoing]]:
+    """What commits bring in, by the workspace that it lies in now; `top` is the folder of git's working files."""
     grouped: dict[Path, list[Outgoing]] = {}
     for each in found:
-        grouped.setdefault(find_workspace(each.path.parent), []).append(each)
+        grouped.setdefault(_workspace_of(open_workspace, each, top), []).append(each)
     return grouped
 
 
-def push_ahead(
-    open_workspace: Callable[[Path], Repository], grouped: dict[Path, list[Outgoing]]
-) -> Iterable[SentAhead]:
+def _workspace_of(open_workspace: OpenWorkspace, each: Outgoing, top: Path) -> Path:
+    """The workspace that a dataset is of: of a package without settings, the one that the package is a part of.
+
+    Unless who worked in the package added it there, and has remotes there.
+    """
+    nearest, around = find_workspace(each.path.parent), project_between(top, each.path.parent) or top
+    if nearest != around:
+        with open_workspace(nearest) as package:
+            name = package.workspace.dataset_ref(each.path, each.pointer.digest)
+            if package.config.remotes and package.cache.ref(name) is not None:
+                return nearest
+    return around
+
+
+def push_ahead(open_workspace: OpenWorkspace, grouped: dict[Path, list[Outgoing]]) -> Iterable[SentAhead]:
     """Push what commits bring in, workspace by workspace. Raises WorkspaceError where nobody has it; RemoteError."""
     for workspace, outgoing in grouped.items():
         with open_workspace(workspace) as repository:

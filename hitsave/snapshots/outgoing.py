@@ -64,9 +64,7 @@ def find_outgoing(folder: Path, remote: str, pushed: Iterable[PushedRef]) -> Ite
     """
     import pygit2
 
-    git = open_repository(folder)
-    if git is None or git.workdir is None:
-        raise WorkspaceError(f"{folder}: is in no git repository with working files")
+    git = _open(folder)
     seen: set[tuple[str, object]] = set()
     try:
         for commit in _commits(git, remote, list(pushed)):
@@ -76,6 +74,18 @@ def find_outgoing(folder: Path, remote: str, pushed: Iterable[PushedRef]) -> Ite
                     yield _read(git, name, blob, str(commit.id))
     except (KeyError, pygit2.GitError) as error:
         raise WorkspaceError(f"{folder}: an object of git's cannot be read: {error}") from None
+
+
+def work_tree(folder: Path) -> Path:
+    """The folder of git's working files that a folder lies in. Raises WorkspaceError where there is none."""
+    return Path(_open(folder).workdir)
+
+
+def _open(folder: Path) -> pygit2.Repository:
+    git = open_repository(folder)
+    if git is None or git.workdir is None:
+        raise WorkspaceError(f"{folder}: is in no git repository with working files")
+    return git
 
 
 def _commits(git: pygit2.Repository, remote: str, pushed: list[PushedRef]) -> Iterator[pygit2.Commit]:

@@ -146,6 +146,28 @@ def test_each_workspace_in_a_repository_pushes_to_its_own_remote(world: World, p
     assert [line.split()[1].partition("@")[0] for line in listed] == ["datasets/inner/data"]
 
 
+def test_a_package_belongs_to_the_repository_around_it(world: World, pushing: User, code: Path) -> None:
+    package = pushing.workspace / "package"
+    package.mkdir()
+    (package / "pyproject.toml").write_text('[project]\nname = "package"\n')
+    pushing.write({"x": b"x"}, "package/data")
+    pushing.do("add", "package/data")
+    commit(pushing, "from above")
+    assert run_git(pushing, "push", "origin", "HEAD:main", folder=package).code == 0
+    assert sorted(name.partition("@")[0] for name in there(pushing)) == [
+        "datasets/code/data",
+        "datasets/code/package/data",
+    ]
+    pushing.do("config", "set", "--global", "remotes.mine", str(world.root / "mine"))
+    pushing.write({"x": b"within"}, "package/data")
+    pushing.do("add", "data", folder=package)
+    commit(pushing, "from within")
+    assert run_git(pushing, "push", "origin", "HEAD:main").code == 0
+    listed = pushing.do("show-ref", "--remote", "mine").lines
+    assert [line.split()[1].partition("@")[0] for line in listed] == ["datasets/package/data"]
+    assert len(there(pushing)) == 2
+
+
 def test_without_hitsave_the_hook_says_so(pushing: User, code: Path) -> None:
     found = shutil.which("git")
     assert found is not None

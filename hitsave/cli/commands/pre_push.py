@@ -41,20 +41,19 @@ def command(session: Session, remote: str, url: str | None) -> int:
 def _push_ahead(session: Session, remote: str) -> None:
     from hitsave.looking.outgoing import by_workspace, push_ahead
     from hitsave.repository import Repository
-    from hitsave.snapshots.outgoing import Outgoing, Unreadable, find_outgoing, parse_pushed
+    from hitsave.snapshots.outgoing import Outgoing, Unreadable, find_outgoing, parse_pushed, work_tree
 
     pushed = parse_pushed(sys.stdin.read())
     found = list(find_outgoing(Path.cwd(), remote, pushed))
     for each in found:
         if isinstance(each, Unreadable):
             session.say(f"hitsave: {each.reason}")
-    grouped = by_workspace(each for each in found if isinstance(each, Outgoing))
-    if not grouped:
-        return
 
     def open_workspace(folder: Path) -> Repository:
         return Repository.open(folder, progress=session.repository.progress)
 
+    outgoing = [each for each in found if isinstance(each, Outgoing)]
+    grouped = by_workspace(open_workspace, outgoing, work_tree(Path.cwd())) if outgoing else {}
     for sent in push_ahead(open_workspace, grouped):
         session.end_progress()
         if sent.pushed is None:
