@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from itertools import islice
 from types import BuiltinFunctionType, FunctionType, ModuleType
 
+from hitsave.memoisation.code.kinds import is_a
+
 LONGEST = 2000
 _ITEMS = 50
 _DEPTH = 4
@@ -34,11 +36,11 @@ def _describe(value: object, depth: int, left: list[int]) -> str:
         return repr(value)
     if kind in (list, tuple, set, frozenset, dict):
         return _container(value, depth, left)
-    if isinstance(value, type | FunctionType | BuiltinFunctionType):
+    if is_a(value, type) or is_a(value, FunctionType) or is_a(value, BuiltinFunctionType):
         return f"{value.__module__}.{value.__qualname__}"
-    if isinstance(value, ModuleType):
+    if is_a(value, ModuleType):
         return f"module {value.__name__}"
-    if isinstance(value, enum.Enum):
+    if is_a(value, enum.Enum):
         return f"{kind.__qualname__}.{value._name_}"
     return _other(value, kind, depth, left)
 
@@ -72,17 +74,25 @@ def _joined(items: list[str], size: int) -> str:
     return ", ".join([*items, f"... ({size} in all)"] if size > len(items) else items)
 
 
+def _asked(value: object, name: str) -> object:
+    """An attribute; None where there is none, also of what stands for an object that is not there."""
+    try:
+        return getattr(value, name, None)
+    except Exception:
+        return None
+
+
 def _other(value: object, kind: type, depth: int, left: list[int]) -> str:
     """Of what has a shape or a digest, that; of anything else, its type and its attributes."""
     name = kind.__qualname__
     if kind.__module__.partition(".")[0] in ("hitsave", "pathlib", "datetime", "decimal", "fractions", "uuid", "re"):
         return repr(value)
-    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    shape, dtype = _asked(value, "shape"), _asked(value, "dtype")
     if isinstance(shape, tuple):
         return f"{name} of shape {shape}" + (f", {dtype}" if dtype is not None else "")
-    if kind.__module__.startswith("PIL.") and isinstance(size := getattr(value, "size", None), tuple):
+    if kind.__module__.startswith("PIL.") and isinstance(size := _asked(value, "size"), tuple):
         return f"{name} of {' x '.join(map(str, size))} pixels"
-    inner = getattr(value, "__dict__", None)
+    inner = _asked(value, "__dict__")
     if depth and type(inner) is dict and inner:
         shown = [f"{key}={_describe(each, depth - 1, left)}" for key, each in islice(inner.items(), _ITEMS)]
         return f"{name}({_joined(shown, len(inner))})"

@@ -31,6 +31,8 @@ _ANNOTATION_READERS = frozenset(
     "__annotations__ __annotate__ get_type_hints get_annotations signature getfullargspec __signature__ "
     "getsource getsourcelines annotationlib".split()
 )
+#: ... or at the text itself, with its comments ...
+_TEXT_READERS = frozenset(("getsource", "getsourcelines", "findsource", "getcomments"))
 #: ... or at the order in which names were put into classes and modules.
 _ORDER_READERS = frozenset(("__dict__", "vars", "globals"))
 
@@ -129,6 +131,7 @@ class Fingerprints:
                         annotations=not _ANNOTATION_READERS.isdisjoint(walk.mentions),
                         subclasses="__subclasses__" in walk.mentions,
                         order=not _ORDER_READERS.isdisjoint(walk.mentions),
+                        text=not _TEXT_READERS.isdisjoint(walk.mentions),
                     )
                     if needed == attention:
                         break

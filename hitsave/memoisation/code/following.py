@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hitsave.memoisation.code.dependency import DependencyKind, text_dependency
-from hitsave.memoisation.code.kinds import unwrapped
+from hitsave.memoisation.code.kinds import is_a, unwrapped
 from hitsave.memoisation.code.names import Chain, Import, Uses
 from hitsave.memoisation.code.origin import Origin
 from hitsave.memoisation.code.settings import depend_on_settings, packages_of
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 #: Names of a module that say where it is, and not what it does.
 _PLACE_NAMES = frozenset(
-    "__name__ __file__ __doc__ __package__ __spec__ __loader__ __path__ __cached__ __builtins__ __debug__ "
+    "__name__ __file__ __package__ __spec__ __loader__ __path__ __cached__ __builtins__ __debug__ "
     "__qualname__ __module__ __annotations__ __annotate__ __conditional_annotations__ __warningregistry__".split()
 )
 
@@ -69,9 +69,9 @@ class Following:
         """Follow attributes as long as they are a module's, and depend on where they lead."""
         if rest and value is not unwrapped(value):
             self._of_memoised(value, rest[0], dotted)
-        if isinstance(value, ModuleType) and rest:
+        if is_a(value, ModuleType) and rest:
             self.name(dotted, canonical_module(value.__name__))
-        while isinstance(value, ModuleType) and rest:
+        while is_a(value, ModuleType) and rest:
             if self._walk.ignores_object(value):
                 return
             name, *others = rest
@@ -84,10 +84,10 @@ class Following:
             self._bound(namespace, name, found, dotted)
             if found is MISSING and own:
                 found = self._ask_module(value, name)
-            if not own and not isinstance(found, ModuleType) and not self._walk.whose.may_be_ours(found, value):
+            if not own and not is_a(found, ModuleType) and not self._walk.whose.may_be_ours(found, value):
                 return
             value, rest = found, tuple(others)
-        if isinstance(value, ModuleType) and not self._walk.whose.is_own_module(value.__name__):
+        if is_a(value, ModuleType) and not self._walk.whose.is_own_module(value.__name__):
             self._walk.whose.note_package(value.__name__)
             self.name(dotted, canonical_module(value.__name__))
             return

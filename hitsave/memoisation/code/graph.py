@@ -11,6 +11,7 @@ on addresses, hash seeds or the order of imports.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from hitsave.memoisation.code.files import digest_file
 from hitsave.memoisation.code.following import Following
 from hitsave.memoisation.code.holding import Holding
 from hitsave.memoisation.code.ignoring import Ignored
-from hitsave.memoisation.code.kinds import CODE_TYPES, unwrapped
+from hitsave.memoisation.code.kinds import is_a, is_code, unwrapped
 from hitsave.memoisation.code.named import depend_on_named
 from hitsave.memoisation.code.names import Chain, uses_of
 from hitsave.memoisation.code.normal import Attention
@@ -75,7 +76,7 @@ class Walk:
         python = f"{sys.implementation.name} {sys.version_info.major}.{sys.version_info.minor}"
         self.add(text_dependency(DependencyKind.PYTHON, "python", python))
         label = self.refer(root)
-        if not isinstance(self.root, CODE_TYPES):  # A bound method, or an instance: what it holds counts as well.
+        if not is_code(self.root):  # A bound method, or an instance: what it holds counts as well.
             self.value(f"{label}()", self.root)
         self.finish()
 
@@ -122,20 +123,20 @@ class Walk:
 
     def _enter(self, value: Any) -> tuple[str, Callable[[str], None] | None]:
         """The name of something, and how it is walked; None where its package's version says all."""
-        if isinstance(value, ModuleType):
+        if is_a(value, ModuleType):
             own = self.whose.note_package(value.__name__) is Origin.OWN
             return canonical_module(value.__name__), (lambda label: self._module(value)) if own else None
-        if isinstance(value, FunctionType):
+        if is_a(value, FunctionType):
             return self._enter_function(value)
-        if isinstance(value, type):
+        if is_a(value, type):
             module = str(value.__module__)
             own = self.whose.note_package(module) is Origin.OWN or self.whose.is_stray(value, module)
             label = f"{canonical_module(module)}.{value.__qualname__}"
             return label, (lambda label: members.walk_class(self, value, label)) if own else None
-        if isinstance(value, MethodType):
+        if is_a(value, MethodType):
             return f"{self.refer(value.__func__)} of {self.refer(type(value.__self__))}", None
         module = getattr(value, "__module__", None) or type(value).__module__
-        if isinstance(value, BuiltinFunctionType):
+        if is_a(value, BuiltinFunctionType):
             self.whose.note_package(str(module))
             return f"{module}.{value.__qualname__}", None
         name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None) or "object"
@@ -222,6 +223,10 @@ class Walk:
         name = canonical_module(module.__name__)
         for key in sorted(key for key in namespace if not key.startswith("__") or key == "__getattr__"):
             self.following.global_(namespace, name, (key,))
+        if self.attention.docstrings:
+            self.value(f"{name}.__doc__", namespace.get("__doc__"))
+        if self.attention.text and os.path.isfile(file := namespace.get("__file__") or ""):
+            self.file(file, f"{name} as written")
         if self.attention.order:
             own = [key for key, value in namespace.items() if getattr(value, "__module__", None) == module.__name__]
             self.add(text_dependency(DependencyKind.NAME, f"{name}.__dict__", ", ".join(own)))

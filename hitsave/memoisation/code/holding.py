@@ -9,7 +9,7 @@ from hitsave.errors import Undigestable
 from hitsave.memoisation.code.definitions import Definitions
 from hitsave.memoisation.code.dependency import Dependency, DependencyKind, text_dependency
 from hitsave.memoisation.code.describe import describe
-from hitsave.memoisation.code.kinds import CODE_TYPES, is_atom, unwrapped
+from hitsave.memoisation.code.kinds import is_atom, is_code, unwrapped
 from hitsave.memoisation.code.peeking import peek
 from hitsave.memoisation.code.untracked import depend_on_untracked
 from hitsave.memoisation.code.watch import MISSING, Aliases
@@ -37,7 +37,7 @@ class Holding:
         if self._walk.ignores_object(value):
             return
         code = unwrapped(value)
-        if isinstance(code, CODE_TYPES) or code is not value:
+        if is_code(code) or code is not value:
             self._walk.following.name(dotted, self._walk.refer(code))
             return
         try:

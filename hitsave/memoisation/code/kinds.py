@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from types import FunctionType, ModuleType
+from typing import TypeGuard, TypeVar
+
+_Kind = TypeVar("_Kind")
 
 _ATOMS = (int, float, complex, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented))
 _MANY = 1000
 #: What code is made of.
 CODE_TYPES = (FunctionType, type, ModuleType)
+
+
+def is_a(value: object, kind: type[_Kind]) -> TypeGuard[_Kind]:
+    """Whether a value is of a kind. What stands for another object may say that it is that, or fail when asked."""
+    return issubclass(type(value), kind)
+
+
+def is_code(value: object) -> bool:
+    """Whether a value is what code is made of."""
+    return issubclass(type(value), CODE_TYPES)
 
 
 def unwrapped(value: object) -> object:
@@ -27,9 +40,9 @@ def is_atom(value: object) -> bool:
 
 def is_plain(value: object, depth: int = 3) -> bool:
     """Whether a value is made of numbers and texts, and not of many."""
-    if isinstance(value, dict):
-        members: Iterable[object] = (*value.keys(), *value.values())
-    elif isinstance(value, list | tuple | set | frozenset):
+    if is_a(value, dict):
+        members: Collection[object] = (*value.keys(), *value.values())
+    elif is_a(value, list) or is_a(value, tuple) or is_a(value, set) or is_a(value, frozenset):
         members = value
     else:
         return is_atom(value)

@@ -31,6 +31,7 @@ from hitsave.memoisation.code.describe import describe
 from hitsave.memoisation.code.loading import is_as_loaded
 from hitsave.memoisation.code.named import type_parts
 from hitsave.memoisation.code.normal import BLIND_DECORATORS, definition_digest, name_of
+from hitsave.memoisation.code.source import with_text
 
 if TYPE_CHECKING:
     from hitsave.memoisation.code.graph import Walk
@@ -207,9 +208,10 @@ def _statements(walk: Walk, cls: type) -> tuple[list[bytes], str]:
             break
     namespace = vars(module) if module is not None else {}
     digests = []
-    for node, _ in found:
+    for node, text in found:
         attention = walk.attention if _is_plain(cls, node) else walk.attention._replace(annotations=True)
-        digests.append(definition_digest(node, attention, lambda decorator: is_ours(decorator, namespace)))
+        digest = definition_digest(node, attention, lambda decorator: is_ours(decorator, namespace))
+        digests.append(with_text(digest, text) if attention.text else digest)
         made_by_others = _is_made_by_others(walk, cls)
         if made_by_others or _is_decorated(node):
             depend_on_fields(walk, cls, node, annotated=made_by_others)

@@ -41,6 +41,7 @@ class Attention(NamedTuple):
     annotations: bool = False
     subclasses: bool = False
     order: bool = False
+    text: bool = False
     optimize: int = sys.flags.optimize
 
 

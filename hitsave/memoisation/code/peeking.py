@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
+from hitsave.memoisation.code.kinds import is_a
 from hitsave.memoisation.code.normal import Attention
 from hitsave.memoisation.code.source import code_digest
 
@@ -37,13 +38,13 @@ def peek(value: Any) -> object:
     kind = type(value)
     if kind is ContextVar:
         return Inside(f"ContextVar {value.name}", _found_in(value))
-    if isinstance(value, threading.local):
+    if is_a(value, threading.local):
         return Inside("local", (kind, dict(value.__dict__)))
-    if isinstance(value, weakref.ReferenceType):
+    if is_a(value, weakref.ReferenceType):
         return Inside("reference", value())
-    if isinstance(value, weakref.WeakValueDictionary | weakref.WeakKeyDictionary):
+    if is_a(value, weakref.WeakValueDictionary) or is_a(value, weakref.WeakKeyDictionary):
         return Inside(kind.__name__, dict(value))
-    if isinstance(value, weakref.WeakSet):
+    if is_a(value, weakref.WeakSet):
         return Inside("WeakSet", set(value))
     if kind is CodeType:
         return Inside("code", code_digest(value, Attention()))

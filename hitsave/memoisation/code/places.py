@@ -10,6 +10,8 @@ import os
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from hitsave.memoisation.code.kinds import is_a
+
 _DEPTH = 3
 _MANY = 1000
 
@@ -33,8 +35,8 @@ class Places:
     def relocate(self, value: object, depth: int = _DEPTH) -> object:
         """A value with the paths of the project in it as seen from there; the value itself where there are none."""
         kind = type(value)
-        if isinstance(value, PurePath) or (isinstance(value, str) and kind is str):
-            return self._relocate_path(value)
+        if kind is str or is_a(value, PurePath):
+            return self._relocate_path(value)  # type: ignore[arg-type]
         if depth and kind in (list, tuple) and len(value) < _MANY:  # type: ignore[arg-type]
             members = [self.relocate(each, depth - 1) for each in value]  # type: ignore[attr-defined]
             same = all(one is other for one, other in zip(members, value, strict=True))  # type: ignore[call-overload]

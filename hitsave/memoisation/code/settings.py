@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hitsave.memoisation.code.annotations import depend_on_names
 from hitsave.memoisation.code.dependency import Dependency, DependencyKind
+from hitsave.memoisation.code.kinds import is_a
 from hitsave.memoisation.code.loading import Signature, is_as_loaded, signature_of
 from hitsave.memoisation.code.names import Chain
 from hitsave.memoisation.code.normal import statements_digest
@@ -59,9 +60,9 @@ def packages_of(walk: Walk, namespace: dict[str, Any], chains: Iterable[Chain]) 
 
 def package_of_value(value: object) -> str:
     """The top-level package that a module, class, function or object is from."""
-    if isinstance(value, ModuleType):
+    if is_a(value, ModuleType):
         name = value.__name__
-    elif isinstance(value, type | FunctionType | BuiltinFunctionType):
+    elif is_a(value, type) or is_a(value, FunctionType) or is_a(value, BuiltinFunctionType):
         name = str(value.__module__)
     else:
         name = type(value).__module__  # Asked itself, an object might do anything.
@@ -71,7 +72,7 @@ def package_of_value(value: object) -> str:
 def _modules_of(walk: Walk, namespace: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield namespace
     for value in list(namespace.values()):
-        if isinstance(value, ModuleType) and walk.whose.is_own_module(value.__name__):
+        if is_a(value, ModuleType) and walk.whose.is_own_module(value.__name__):
             yield vars(value)
 
 

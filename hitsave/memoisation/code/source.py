@@ -126,13 +126,19 @@ class Sources:
                     digest = definition_digest(node, attention, is_ours)
                     if attention.annotations:  # Then it shows whether they are kept as text.
                         digest = blake3(digest + (code.co_flags & _FUTURES).to_bytes(4, "little")).digest()
-                    return Piece(digest, file.segment(node))
+                    text = file.segment(node)
+                    return Piece(with_text(digest, text) if attention.text else digest, text)
         return Piece(code_digest(code, attention), "")
 
     def classes(self, filename: str, qualname: str) -> list[tuple[ast.ClassDef, str]]:
         """Every definition of a class by that name in a file, with its text."""
         file = self.file(filename)
         return [] if file is None else [(node, file.segment(node)) for node in file.classes.get(qualname, ())]
+
+
+def with_text(digest: bytes, text: str) -> bytes:
+    """The digest of a definition whose text counts as it stands."""
+    return blake3(digest + text.encode("utf-8", "surrogatepass")).digest()
 
 
 def _signature(name: str) -> object:

@@ -7,7 +7,7 @@ from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING
 
 from hitsave.memoisation.code.dependency import DependencyKind, text_dependency
-from hitsave.memoisation.code.kinds import attribute_or_none, is_plain, unwrapped
+from hitsave.memoisation.code.kinds import attribute_or_none, is_a, is_plain, unwrapped
 from hitsave.memoisation.code.origin import Origin, Origins, is_namespace, package_of
 
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ class Whose:
     def is_own_code(self, value: object) -> bool:
         """Whether somebody has put a function or class of the project into a module of others."""
         value = unwrapped(value)
-        if isinstance(value, FunctionType):
+        if is_a(value, FunctionType):
             module = value.__globals__.get("__name__", "?")
-        elif isinstance(value, type):
+        elif is_a(value, type):
             module = value.__module__
         else:
             return False

@@ -127,7 +127,7 @@ def _plain(cls: type) -> Form:
             # Python knows which classes written in C hold more than their attributes, and refuses them.
             _reduce(value)
             checked = True
-        attributes = getattr(value, "__dict__", {})
+        attributes = _attributes(value)
         if slots:
             attributes = {**attributes, **dict(_filled(value, slots))}
         if not all(isinstance(name, str) for name in attributes):
@@ -137,6 +137,19 @@ def _plain(cls: type) -> Form:
         return Parts(head, [attributes[name] for name in names], named_steps(names))
 
     return form
+
+
+def _attributes(value: object) -> dict[str, object]:
+    """The attributes of an instance that are in no slots, whatever it says of itself. Raises Refused."""
+    try:
+        found = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return {}
+    except Exception as failure:  # It stands for another object, which is not there.
+        raise Refused(value, _why(failure)) from failure
+    if not isinstance(found, dict):
+        raise Refused(value, "its __dict__ is none")
+    return found
 
 
 def _slots(cls: type) -> Iterator[str]:
@@ -161,7 +174,10 @@ def _filled(value: object, slots: list[str]) -> Iterator[tuple[str, object]]:
 
 def attributes_of(value: object) -> dict[str, object]:
     """The attributes of an instance, those in slots too."""
-    found = getattr(value, "__dict__", None)
+    try:
+        found = _attributes(value)
+    except Refused:
+        found = {}
     filled = dict(_filled(value, sorted(_slots(type(value)))))
     return {**{name: each for name, each in found.items() if isinstance(name, str)}, **filled} if found else filled
 
