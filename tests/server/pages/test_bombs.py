@@ -10,7 +10,7 @@ import pytest
 from hitsave.cache.intake import Intake
 from hitsave.cache.store import Cache
 from hitsave.objects.digest import Digest, ObjectKind, blob_digest
-from hitsave.objects.evaluation import BlobLink, Evaluation, encode_evaluation
+from hitsave.objects.evaluation import BlobLink, Evaluation, ShownArgument, encode_evaluation
 from hitsave.objects.refs import Ref, evaluation_ref
 from hitsave.remotes.reading.reader import Reader
 from hitsave.server.access import Role
@@ -80,3 +80,33 @@ def test_what_claims_to_be_small_is_not_read_where_it_is_large(tmp_path: Path, r
         assert visitor.get(f"/objects/{large}").status == 200
     assert faults(records) == []
     assert max(read) < LARGE
+
+
+def test_lists_have_no_long_words(tmp_path: Path) -> None:
+    long = "x" * 1_000_000
+    with Cache.open(tmp_path / "cache") as cache:
+        with cache.intake() as intake:
+            evaluation = Evaluation(
+                function="pkg.f",
+                code=blob_digest(b"code"),
+                arguments=blob_digest(b"arguments"),
+                manifest=put(intake, b"code"),
+                result=put(intake, b"result"),
+                display=None,
+                shown=(ShownArgument(long, blob_digest(b"1"), long), ShownArgument("lr", blob_digest(b"2"), "0.5")),
+                started=5,
+                elapsed=5,
+                by=long,
+                git=long,
+                python=long,
+            )
+            digest = intake.add(ObjectKind.EVALUATION, encode_evaluation(evaluation))
+            name = evaluation_ref("pkg.f", evaluation.key, digest)
+            intake.publish([Ref(name, digest, ObjectKind.EVALUATION, 5)])
+        Place.in_folder(tmp_path).take(cache)
+    with running(tmp_path / "data", store=str(tmp_path / "store")) as server:
+        visitor = Visitor.with_role(server, Role.READ)
+        for page in ("/evaluations", "/function?name=pkg.f"):
+            text = visitor.get(page).text
+            assert "0.5" in text
+            assert len(text) < 100_000

@@ -34,6 +34,8 @@ _READ_AT_ONCE = 250
 _ADDED_AT_ONCE = 16 << 20
 #: The largest objects that are looked into. What is larger, nobody has made to be read.
 _LARGEST = {ObjectKind.EVALUATION: LARGEST_RECORD, ObjectKind.TREE: LARGEST_TREE}
+#: In characters: who ran it and with what stands in each row of a table, and a record may say 16 MiB of that.
+_LONGEST_WORD = 300
 _NOTHING = object()
 
 _Item = TypeVar("_Item")
@@ -281,7 +283,7 @@ class _Adding:
         row = (number, version, value.started, value.elapsed, _bounded(value.size), int(value.experiment))
         self._connection.execute(
             "INSERT OR IGNORE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*row, value.by, value.git, value.python),
+            (*row, *(text[:_LONGEST_WORD] for text in (value.by, value.git, value.python))),
         )
         rows = [(number, self._field(version, path), found.number, found.text) for path, found in shown.items()]
         self._connection.executemany("INSERT OR IGNORE INTO field_values VALUES (?, ?, ?, ?)", rows)

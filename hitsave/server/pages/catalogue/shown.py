@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from hitsave.errors import MalformedObject
@@ -31,6 +32,7 @@ from hitsave.objects.shapes import (
 
 #: In characters: texts are for a table's cell, and to be looked for.
 _LONGEST = 200
+_LONGEST_PATH = 500
 _MOST_FIELDS = 200
 _BY = " \N{MULTIPLICATION SIGN} "
 ARGUMENTS = "arguments."
@@ -45,7 +47,15 @@ class Value(NamedTuple):
 
 
 def values_of(evaluation: Evaluation, display: bytes | None) -> dict[str, Value]:
-    """Values by path, of arguments and result; at most 200. A display that cannot be read counts as none."""
+    """Values by path, of arguments and result; at most 200, and none whose path is very long.
+
+    A display that cannot be read counts as none.
+    """
+    found = _all_values(evaluation, display).items()
+    return dict(islice(((path, value) for path, value in found if len(path) <= _LONGEST_PATH), _MOST_FIELDS))
+
+
+def _all_values(evaluation: Evaluation, display: bytes | None) -> dict[str, Value]:
     found = {f"{ARGUMENTS}{each.name}": parse_value(each.text) for each in evaluation.shown}
     if display is not None:
         try:
@@ -57,7 +67,7 @@ def values_of(evaluation: Evaluation, display: bytes | None) -> dict[str, Value]
         found[RESULT] = value_of(decoded.result)
         for path, value in _inner_values(decoded):
             found.setdefault(path, value)
-    return dict(list(found.items())[:_MOST_FIELDS])
+    return found
 
 
 def _inner_values(display: Display) -> Iterator[tuple[str, Value]]:
