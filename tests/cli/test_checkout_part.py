@@ -91,6 +91,7 @@ def test_after_git_has_moved_the_pointer_file(world: World, ann: User) -> None:
     ben.do("pull", "data/train")
     assert "as it should be" in ben.do("checkout").said
     git(ben.workspace, "checkout", "-q", "v1")
+    assert "'hitsave pull --include /train data' fetches it" in ben.refused("checkout")
     ben.do("fetch", "data/train")
     ben.do("checkout")
     assert contents(ben) == {"train/a": b"a1", "train/gone": b"gone"}

@@ -10,7 +10,7 @@ import click
 from hitsave.amounts import count, show_size
 from hitsave.cli.completing import Kind, completes
 from hitsave.cli.output import emit_json, json_option, part_options, show_path
-from hitsave.cli.parts import find_unmatched, tell_left_alone
+from hitsave.cli.parts import command_to_bring, find_unmatched, tell_left_alone
 from hitsave.cli.paths import GivenPath
 from hitsave.cli.session import Session, pass_session
 
@@ -71,8 +71,8 @@ def command(
         try:
             done = repository.checkout(path, force, include or same)
         except ObjectNotFound as error:
-            place = show_path(path)
-            failed[path] = f"{place}: {error.digest} is not here; 'hitsave pull {place}' fetches it"
+            typed = command_to_bring(repository.cache, [path], in_cache=False)
+            failed[path] = f"{show_path(path)}: {error.digest} is not here; '{typed}' fetches it"
             continue
         session.end_progress()
         checked_out.append(done)
