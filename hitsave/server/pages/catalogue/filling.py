@@ -34,8 +34,8 @@ _READ_AT_ONCE = 250
 _ADDED_AT_ONCE = 16 << 20
 #: The largest objects that are looked into. What is larger, nobody has made to be read.
 _LARGEST = {ObjectKind.EVALUATION: LARGEST_RECORD, ObjectKind.TREE: LARGEST_TREE}
-#: In characters: who ran it and with what stands in each row of a table, and a record may say 16 MiB of that.
-_LONGEST_WORD = 300
+#: In characters: what ran, by whom and with what stands in each row of a table, and a record may say 16 MiB of that.
+_LONGEST_NAME, _LONGEST_WORD = 1000, 300
 _NOTHING = object()
 
 _Item = TypeVar("_Item")
@@ -279,7 +279,7 @@ class _Adding:
         self._fields: dict[tuple[int, str], int] = {}
 
     def add(self, number: int, value: Evaluation, shown: Mapping[str, Value]) -> None:
-        version = self._version(value.function, bytes(value.code))
+        version = self._version(value.function[:_LONGEST_NAME], bytes(value.code))
         row = (number, version, value.started, value.elapsed, _bounded(value.size), int(value.experiment))
         self._connection.execute(
             "INSERT OR IGNORE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
