@@ -11,6 +11,10 @@ from starlette.routing import Route
 from hitsave.objects.refs import unquote_name
 
 
+#: Bytes of a name in file systems.
+_LONGEST_NAME = 255
+
+
 def any_path(route: Route) -> Route:
     """A route whose `{path:path}` may hold line feeds, too, as names of files may."""
     route.path_regex = re.compile(route.path_regex.pattern, re.DOTALL)
@@ -31,4 +35,4 @@ def captured_path(quoted: str) -> bytes:
 def last_name(path: bytes) -> bytes:
     """What is at a path is called so; empty where that is no name of a file."""
     name = path.rstrip(b"/").rpartition(b"/")[2]
-    return b"" if name in (b".", b"..") or b"\0" in name else name
+    return b"" if name in (b".", b"..") or b"\0" in name or len(name) > _LONGEST_NAME else name
