@@ -37,8 +37,12 @@ def show_number(value: float) -> str:
 
 
 def column_classes(rows: Sequence[Sequence[str]], count: int) -> list[str]:
-    """How each of `count` columns stands, heading and cells: as numbers, where it has some and nothing else."""
-    columns = [{text for row in rows if (text := row[at]) not in _BLANKS} for at in range(count)]
+    """How each of `count` columns stands, heading and cells: as numbers, where it has some and nothing else.
+
+    There are more of them where a row is longer: what a file says of its columns need not be true.
+    """
+    count = max([count, *map(len, rows)])
+    columns = [{row[at] for row in rows if at < len(row)} - _BLANKS for at in range(count)]
     return ["number" if texts and all(map(_NUMBER.fullmatch, texts)) else "text" for texts in columns]
 
 

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from hitsave.errors import ReliedOnLost
-from hitsave.objects.digest import Digest
+from hitsave.errors import ObjectError, ReliedOnLost
+from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.refs import Namespace, Ref, public_ref
 from hitsave.server.access import Role, requires
 from hitsave.server.answers import Refusal
@@ -70,10 +70,21 @@ async def confirm(request: Request) -> Response:
 
     def look(dashboard: Dashboard) -> dict[str, Any]:
         _check_shared(dashboard)
-        return {"owner": _owner(dashboard, digest), "digest": digest}
+        owner = _owner(dashboard, digest)
+        return {"owner": owner, "digest": digest, "extent": _extent(dashboard, digest)}
 
     url = request.app.state.site.settings.public_url
     return render(request, "publish.html", **await in_thread(request, look), url=url, problem="")
+
+
+def _extent(dashboard: Dashboard, digest: Digest) -> tuple[int, int] | None:
+    """Bytes and number of files of what is to be public; None where that cannot be told."""
+    try:
+        if dashboard.holdings.kind_of(digest) is ObjectKind.TREE:
+            return dashboard.extent(digest)
+        return dashboard.holdings.contents.size(digest), 1
+    except ObjectError:
+        return None
 
 
 @requires(Role.WRITE)

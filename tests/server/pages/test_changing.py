@@ -252,6 +252,7 @@ def test_what_is_public_needs_no_key_until_it_is_taken_back(server: Running, pla
     writer = Visitor.with_role(server, Role.WRITE)
     csrf = _csrf(writer)
     digest = blob_digest(FILES[b"table.csv"])
+    assert "1 file, 19 B" in writer.get(f"/links/new?digest={digest}").text
     assert writer.post("/links", {"csrf": csrf, "digest": str(digest)}).status == 400  # Nobody said that it may.
     assert writer.post("/links", {"csrf": csrf, "digest": str(digest), "allowed": "yes"}).status == 303
     assert str(public_ref(digest)) in place.holds()

@@ -191,6 +191,7 @@ def test_a_column_of_numbers_stands_as_one() -> None:
     rows = [("1", "a", "nan", "", "1"), ("-2.5e3", "2", "None", "", "x"), ("", "3", "inf", "", "2")]
     assert column_classes(rows, 5) == ["number", "text", "number", "text", "text"]
     assert column_classes([], 2) == ["text", "text"]
+    assert column_classes([("1",), ("2", "x", "3")], 2) == ["number", "text", "number"]
 
 
 # -- what a page costs
