@@ -1,5 +1,5 @@
 """What a word stands for: a digest or its beginning, a ref, a pointer file, a path of the workspace, what is in one of
-these (DIGEST:PATH, DATASET:PATH), or what was at a revision of git (REV:PATH).
+these (DIGEST:PATH, DATASET:PATH), a version of a dataset (DATASET@DIGEST), or what was at a revision of git (REV:PATH).
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from hitsave.cache.store import Cache
 from hitsave.errors import AmbiguousDigest, ObjectNotFound, RefError, WorkspaceError
 from hitsave.objects.digest import Digest, ObjectKind, is_abbreviation
 from hitsave.objects.model import EntryKind
-from hitsave.objects.refs import Ref, RefName, parse_ref_name
+from hitsave.objects.refs import Namespace, Ref, RefName, parse_ref_name
 from hitsave.remotes.public.layout import parse_public_url
 from hitsave.snapshots.git import file_at, is_revision, path_at, seen_otherwise
 from hitsave.snapshots.names import entry_at
 from hitsave.snapshots.pointer import Pointer, is_pointer, load_pointer, parse_pointer, pointer_path, target_path
 from hitsave.snapshots.workspace import Workspace
+
+#: Datasets of a folder, in an error.
+_MOST_NAMED = 5
 
 
 class Named(NamedTuple):
@@ -62,12 +65,15 @@ class Names:
             return ref
         if "://" in text:
             raise _unreadable_url(text)
+        if (version := self._by_version(text)) is not None:
+            return version
         if ":" in text:
             return self._by_parts(text)
         if is_abbreviation(text):
             raise ObjectNotFound(text, "the cache, nor in the remote")
         known = text and is_revision(self.workspace.root, text)
         hint = f"; {text}:PATH is what stood at PATH then" if known else ""
+        hint = hint or (_datasets_in(Path(text)) if text else "")
         raise WorkspaceError(f"{text}: is no digest (7 hex digits or more), ref, pointer file or dataset{hint}")
 
     def part_of_dataset(self, text: str) -> Path | None:
@@ -135,6 +141,24 @@ class Names:
             raise AmbiguousDigest(text, [str(digest) for digest in candidates])
         return candidates[0] if candidates else None
 
+    def _by_version(self, text: str) -> Named | None:
+        """The version that PATH@DIGEST means; None where that names none of a dataset of this workspace."""
+        before, _, digest = text.rpartition("@")
+        if not before or not is_abbreviation(digest):
+            return None
+        path = target_path(Path(before)) if is_pointer(Path(before)) else Path(before)
+        owner = self._dataset_name(path)
+        versions = {
+            ref.digest: ref.kind
+            for ref in self.cache.refs(Namespace.DATASETS)
+            if str(ref.digest).startswith(digest) and str(ref.name).rpartition("@")[0] == owner
+        }
+        if (one := self._one_of(digest, list(versions))) is not None:
+            return Named(one, versions[one])
+        if not pointer_path(path).is_file() or self.cache.complete(digest):
+            return None  # What is here belongs to another one.
+        return self._by_digest(digest)
+
     def _by_ref(self, text: str) -> Named | None:
         try:
             name = parse_ref_name(text)
@@ -156,7 +180,8 @@ class Names:
             return None
         if above := self.workspace.dataset_above(path):
             pointer = load_pointer(pointer_path(above))
-            return self._inside(Named(pointer.digest, pointer.kind), Path(os.path.abspath(path)).relative_to(above))
+            inner = Path(os.path.abspath(path)).relative_to(above)
+            return self._inside(Named(pointer.digest, pointer.kind), inner, os.path.relpath(above))
         return None
 
     def _is_foreign(self, text: str) -> bool:
@@ -176,8 +201,10 @@ class Names:
         return before != "" and (pointer_path(root / before).is_file() or is_revision(root, before))
 
     def _by_parts(self, text: str) -> Named:
-        """`DIGEST:PATH` inside a tree, `DATASET:PATH`, or `REV:PATH` in git."""
+        """`DIGEST:PATH` inside a tree, `DATASET:PATH`, `DATASET@DIGEST:PATH`, or `REV:PATH` in git."""
         before, _, after = text.partition(":")
+        if (version := self._by_version(before)) is not None:
+            return self._inside(version, after)
         if is_abbreviation(before) and (found := self._by_digest(before)) is not None:
             return self._inside(found, after)
         if (place := self.part_of_dataset(text)) is not None and (named := self._by_path(place)) is not None:
@@ -222,12 +249,14 @@ class Names:
         assert missing is not None
         raise missing
 
-    def _inside(self, root: Named, path: Path | str) -> Named:
+    def _inside(self, root: Named, path: Path | str, called: str = "") -> Named:
+        """What is at a path in a tree; errors call the tree by this name."""
+        called = called or root.digest.short
         if root.kind is not ObjectKind.TREE:
-            raise WorkspaceError(f"{root.digest.short} is a file, so there is no {path} in it")
+            raise WorkspaceError(f"{called} is a file, so there is no {path} in it")
         entry = entry_at(root.digest, os.fsencode(path), self.load)
         if entry is None:
-            raise WorkspaceError(f"{root.digest.short} has no {path}")
+            raise WorkspaceError(f"{called} has no {path}")
         kind = ObjectKind.TREE if entry.kind is EntryKind.TREE else ObjectKind.BLOB
         return Named(entry.digest, kind, entry.kind is EntryKind.EXECUTABLE)
 
@@ -237,6 +266,17 @@ def _unreadable_url(text: str) -> WorkspaceError:
         return WorkspaceError(f"{text}: a link is read by 'hitsave snapshot --restore URL OUT' alone")
     form = "https://HOST/public/DIGEST or https://HOST/public/DIGEST/PATH, with all 64 digits"
     return WorkspaceError(f"{text}: is no link to a public snapshot; these are {form}")
+
+
+def _datasets_in(folder: Path) -> str:
+    """The end of a line about a folder that is no dataset: those that it holds; only its own pointer files are seen."""
+    try:
+        names = sorted(item.name for item in os.scandir(folder) if is_pointer(Path(item.name)))
+    except OSError:
+        return ""
+    datasets = [os.path.normpath(target_path(folder / name)) for name in names]
+    more = ", ..." if len(datasets) > _MOST_NAMED else ""
+    return f"; datasets in it are {', '.join(datasets[:_MOST_NAMED])}{more}" if datasets else ""
 
 
 def _named(pointer: Pointer) -> Named:

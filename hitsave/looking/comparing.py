@@ -58,6 +58,9 @@ class Compare:
         A revision stands for all datasets as they were. Raises WorkspaceError, ObjectNotFound, SnapshotError,
         RemoteError; where several datasets are compared, `failed` holds what was wrong with one.
         """
+        if len(words) == 1 and ".." in words[0] and not os.path.lexists(words[0]):
+            both = words[0].split("..", 1)  # As in git.
+            words = both if all(map(self._is_revision, both)) else words
         if words and all(map(self._is_revision, words)):
             return self._revisions(*words)
         if len(words) == 2:

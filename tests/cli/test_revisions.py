@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli.test_diff import commit
-from tests.cli.world import User, git
+from tests.cli.test_diff import cloned, commit
+from tests.cli.world import User, World, git
 
 
 @pytest.fixture
@@ -44,6 +44,13 @@ def test_revisions_stand_for_all_datasets(history: User) -> None:
     ]
     assert "HEAD:PATH is what stood at PATH then" in history.refused("diff", "HEAD", "data")
     assert "HEAD:PATH is what stood" in history.refused("ls", "HEAD")
+
+
+def test_two_revisions_can_be_one_word(history: User) -> None:
+    assert history.do("diff", "HEAD~2..HEAD~1").lines == ["changed  data/a.txt", "changed  old.csv"]
+    assert history.do("diff", "../data", folder=history.workspace / "s").out == b""
+    for word in ("HEAD..", "none..HEAD", "HEAD..none"):
+        assert "is no digest" in history.refused("diff", word)
 
 
 def test_paths_at_a_revision_are_seen_from_the_top(history: User) -> None:
@@ -119,5 +126,26 @@ def test_a_part_of_a_dataset_can_be_named(history: User) -> None:
     assert history.do("diff", "HEAD~2:data/sub", "data.hitsave:sub").out == b""
     history.do("snapshot", "--restore", "data:sub", "out")
     assert (history.workspace / "out/b.txt").read_bytes() == b"second\n"
-    assert "has no none" in history.refused("ls", "data:none")
+    assert history.refused("ls", "data:none") == "hitsave: data has no none"
     assert "is no revision that git knows" in history.refused("ls", "none:sub")
+
+
+def test_a_version_of_a_dataset_is_named_by_its_digest(world: World, history: User) -> None:
+    old, new = (history.do("rev-parse", f"{revision}:data").text.strip() for revision in ("HEAD~2", "HEAD"))
+    for word in (f"data@{old[:9]}", f"data.hitsave@{old}", f"./data@{old[:7]}", f"datasets/project/data@{old}"):
+        assert history.do("rev-parse", word).text.strip() == old, word
+    assert history.do("cat", f"data@{old[:9]}:a.txt", f"data@{new[:9]}:a.txt").out == b"first\nchanged"
+    assert history.do("diff", f"data@{old[:9]}").lines == ["changed  data/a.txt"]
+    assert history.do("ls", f"../data@{old[:9]}:sub", folder=history.workspace / "s").lines == ["b.txt", "c.bin"]
+    for word in (f"new.csv@{old[:9]}:a.txt", f"nothing@{old[:9]}", "data@0000000"):
+        history.refused("ls", word)
+    history.do("remote", "add", "origin", world.remote)
+    history.do("push")
+    ben = cloned(world, history)
+    assert ben.do("cat", f"data@{old[:9]}:a.txt").out == b"first\n"
+
+
+def test_what_a_folder_of_datasets_holds_is_said(history: User) -> None:
+    end = "is no digest (7 hex digits or more), ref, pointer file or dataset; datasets in it are "
+    assert history.refused("ls", ".") == f"hitsave: .: {end}data, new.csv"
+    assert history.refused("cat", "s") == f"hitsave: s: {end}s/here"

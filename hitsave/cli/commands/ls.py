@@ -20,8 +20,8 @@ from hitsave.cli.session import Session, pass_session
 def command(session: Session, name: str, long: bool, recursive: bool, as_json: bool) -> None:
     """List a directory of the store, without fetching its files.
 
-    NAME is a digest or its beginning, a ref, a pointer file, a dataset, a path in one, DIGEST:PATH, DATASET:PATH
-    or REV:PATH, which is seen from the top of the git repository (REV:./PATH from here).
+    NAME is a digest or its beginning, a ref, a pointer file, a dataset, DATASET@DIGEST, a path in one, DIGEST:PATH,
+    DATASET:PATH or REV:PATH, which is seen from the top of the git repository (REV:./PATH from here).
 
     \b
     Examples:
