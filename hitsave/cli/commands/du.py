@@ -53,7 +53,8 @@ def command(session: Session, paths: tuple[Path, ...], versions: bool, everythin
     if rows:
         session.say("".join(f"{title:>10}" for title in _HEAD) + "  versions")
     else:
-        session.say("nothing is kept here; 'hitsave add PATH' keeps a dataset")
+        elsewhere = "" if everything else "; '--all' shows what else the cache keeps"
+        session.say(f"no dataset is kept here; 'hitsave add PATH' keeps one{elsewhere}")
     for name, item in rows:
         shown = show_path(name if everything else repository.absolute(Path(name)))
         emit(f"{_columns(item.whole)}  {len(groups[name]):>8,}  {shown}")
