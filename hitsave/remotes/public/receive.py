@@ -3,6 +3,7 @@ checked against its digest, and nothing longer than was named is read."""
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -100,8 +101,12 @@ def _read_trees(host: PublicHost, link: PublicUrl) -> dict[Digest, bytes] | None
 def _find(host: PublicHost, trees: dict[Digest, bytes], link: PublicUrl) -> Followed:
     """What a link names; symbolic links on the way to it are followed. Raises RemoteNotFound, RemoteCorrupt."""
 
+    @functools.cache  # A link may lead through a large directory over and over.
+    def children(tree: Digest) -> dict[bytes, TreeEntry]:
+        return {entry.name: entry for entry in decode_tree(trees[tree]).entries}
+
     def child(tree: Digest, name: bytes) -> TreeEntry | None:
-        return decode_tree(trees[tree]).get(name)
+        return children(tree).get(name)
 
     def target(path: bytes, entry: TreeEntry) -> bytes:
         key = _key(link, path)
