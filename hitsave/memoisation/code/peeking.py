@@ -19,6 +19,8 @@ from hitsave.memoisation.code.normal import Attention
 from hitsave.memoisation.code.source import code_digest
 
 _ITERATORS = frozenset(("builtins", "itertools"))
+#: The types of most values, which stand for themselves.
+_ORDINARY = frozenset((dict, list, tuple, set, frozenset, str, bytes, int, float, bool))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class _Nothing:
 def peek(value: Any) -> object:
     """What stands for a value; nearly always the value itself."""
     kind = type(value)
+    if kind in _ORDINARY:
+        return value
     if kind is ContextVar:
         return Inside(f"ContextVar {value.name}", _found_in(value))
     if is_a(value, threading.local):
