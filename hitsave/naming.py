@@ -272,7 +272,7 @@ def _datasets_in(folder: Path) -> str:
     """The end of a line about a folder that is no dataset: those that it holds; only its own pointer files are seen."""
     try:
         names = sorted(item.name for item in os.scandir(folder) if is_pointer(Path(item.name)))
-    except OSError:
+    except (OSError, ValueError):  # No word that is a path: it holds a NUL, say.
         return ""
     datasets = [os.path.normpath(target_path(folder / name)) for name in names]
     more = ", ..." if len(datasets) > _MOST_NAMED else ""
