@@ -12,10 +12,12 @@ from hitsave.cache.places import Part
 from hitsave.errors import WorkspaceError
 from hitsave.objects.digest import Digest, tree_digest
 from hitsave.objects.encoding import encode_tree, tree_from
-from hitsave.objects.model import EntryKind, TreeEntry
+from hitsave.objects.model import EntryKind, Tree, TreeEntry
 from hitsave.snapshots.layout import Include, may_hold, wants_empty
 from hitsave.snapshots.names import Load, parents_of, walk
 
+#: A directory without files may still hold others without any.
+_EMPTY = tree_digest(encode_tree(Tree()))
 #: Keeps the encoding of a tree.
 KeepTree = Callable[[bytes], object]
 
@@ -112,7 +114,7 @@ def merge_trees(old: Digest, new: Digest, include: Include, load: Load, keep: Ke
 def _leaves(root: Digest, load: Load, include: Include | None = None) -> Iterable[tuple[bytes, TreeEntry]]:
     """Files, links, and directories with nothing in them; not of directories in which nothing can be wanted."""
     entries = walk(root, load, lambda path: may_hold(include, path))
-    return ((path, entry) for path, entry in entries if entry.kind is not EntryKind.TREE or entry.files == 0)
+    return ((path, entry) for path, entry in entries if entry.kind is not EntryKind.TREE or entry.digest == _EMPTY)
 
 
 def build_tree(leaves: Mapping[bytes, TreeEntry], keep: KeepTree) -> Digest:

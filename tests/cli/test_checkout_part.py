@@ -98,3 +98,23 @@ def test_after_git_has_moved_the_pointer_file(world: World, ann: User) -> None:
     (ben.data / "train/a").unlink()
     ben.do("checkout", "data")
     assert contents(ben) == {"train/a": b"a1", "train/gone": b"gone"}
+
+
+def test_directories_in_which_only_directories_are(world: World) -> None:
+    ann = world.user(remote=True)
+    (ann.data / "c/none").mkdir(parents=True)
+    ann.write({"a": b"a"})
+    ann.add()
+    commit(ann, "first")
+    git(ann.workspace, "tag", "v1")
+    ann.write({"c/d/e": b"e"})
+    ann.add()
+    commit(ann, "second")
+    ann.do("push")
+    ben = cloned(world, ann)
+    ben.do("pull", "data/c/d")
+    ben.do("checkout", "v1")
+    assert contents(ben) == {}
+    assert ben.add() == ben.state()["digest"] == ann.do("rev-parse", "v1:data").text.strip()
+    ben.do("checkout", "HEAD")
+    assert contents(ben) == {"c/d/e": b"e"}
