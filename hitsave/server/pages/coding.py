@@ -74,17 +74,17 @@ def compare_code(old: Iterable[Dependency], new: Iterable[Dependency]) -> list[C
     """What differs, functions and classes first."""
     before = {(each.kind, each.name): each for each in old}
     after = {(each.kind, each.name): each for each in new}
-    changes, bounds = [], _Bounds()
+    changes, bounds = [], Bounds()
     for key in sorted(before.keys() | after.keys(), key=lambda key: (_rank(key[0]), key[1])):
         was, now = before.get(key), after.get(key)
         if was is None or now is None or was.digest != now.digest:
             how = "new" if was is None else "gone" if now is None else "changed"
-            lines = _lines(was.text if was else "", now.text if now else "", bounds)
+            lines = differing_lines(was.text if was else "", now.text if now else "", bounds)
             changes.append(CodeChange(*key, how, tuple(lines)))
     return changes
 
 
-class _Bounds:
+class Bounds:
     """What one comparison may still take, in all of its texts."""
 
     def __init__(self) -> None:
@@ -101,7 +101,8 @@ class _Bounds:
         return True
 
 
-def _lines(old: str, new: str, bounds: _Bounds) -> list[DiffLine]:
+def differing_lines(old: str, new: str, bounds: Bounds) -> list[DiffLine]:
+    """What differs between two texts, with the lines around it."""
     before, after = old.splitlines(), new.splitlines()
     if not bounds.allow(len(before), len(after)):
         return [DiffLine(LineKind.PLACE, f"{len(before)} lines before, {len(after)} now: too many to compare here")]

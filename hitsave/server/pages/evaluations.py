@@ -33,6 +33,7 @@ from hitsave.objects.shapes import (
 from hitsave.server.access import Role, requires
 from hitsave.server.pages.catalogue.shown import RESULT, Value, summary, values_of
 from hitsave.server.pages.charts import Chart, curves
+from hitsave.server.pages.coding import Bounds, DiffLine, differing_lines
 from hitsave.server.pages.dashboard import Dashboard, in_thread, not_found
 from hitsave.server.pages.experiments import load_evaluation
 from hitsave.server.pages.keeping import saved_as
@@ -40,6 +41,8 @@ from hitsave.server.pages.rendering import INERT, render
 from hitsave.server.pages.tabulation import Cell, cell_of, column_of
 
 _MOST_COMPARED = 12
+#: Of what had changed.
+_MOST_REASONS = 50
 #: A page with a figure in a frame; everything else is as on other pages.
 _WITH_FRAMES = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -144,12 +147,13 @@ async def show_evaluation(request: Request) -> Response:
 
 
 class ReasonLine(NamedTuple):
-    """One thing that had changed: what it was and is, where these are short."""
+    """One thing that had changed: what it was and is, where these are short; of code, the lines that differ."""
 
     kind: str
     name: str
     old: str | None
     new: str | None
+    lines: tuple[DiffLine, ...] = ()
 
 
 def _load_reason(dashboard: Dashboard, evaluation: Evaluation) -> list[ReasonLine]:
@@ -158,9 +162,17 @@ def _load_reason(dashboard: Dashboard, evaluation: Evaluation) -> list[ReasonLin
         return []
     try:
         rows = decode_json(dashboard.load(evaluation.reason.digest), "reason")["differences"]
-        return [ReasonLine(str(r["kind"]), str(r["name"]), _text(r.get("old")), _text(r.get("new"))) for r in rows]
+        found = [ReasonLine(str(r["kind"]), str(r["name"]), _text(r.get("old")), _text(r.get("new"))) for r in rows]
     except (ObjectError, MalformedObject, KeyError, TypeError, AttributeError):
         return []
+    bounds = Bounds()
+    return [_with_lines(line, bounds) for line in found[:_MOST_REASONS]]
+
+
+def _with_lines(line: ReasonLine, bounds: Bounds) -> ReasonLine:
+    if line.old is None or line.new is None or "\n" not in line.old + line.new:
+        return line
+    return line._replace(lines=tuple(differing_lines(line.old, line.new, bounds)))
 
 
 def _text(value: object) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,37 @@ def test_it_needs_no_key_and_answers_to_its_own_name_alone(local: Local) -> None
     for host in ("evil.example", f"evil.example:{port}", "127.0.0.1:1"):
         assert local.visitor.get("/experiments", Host=host).status == 421, host
     assert FUNCTION not in answer.text
+
+
+CODE = """
+from hitsave import memo
+
+RATE = {rate}
+
+def helper(x):
+    return x * RATE + {more}
+
+@memo
+def top(x):
+    return helper(x)
+
+top(3)
+"""
+
+
+def test_why_it_ran_is_told_by_the_lines_that_differ(local: Local) -> None:
+    for rate, more in ((1, 0), (2, "len('<b>')")):
+        (local.user.workspace / "why.py").write_text(CODE.format(rate=rate, more=more))
+        command = [sys.executable, "why.py"]
+        subprocess.run(command, cwd=local.user.workspace, env=local.user.environment(), check=True, timeout=60)
+    links: list[str] = []
+    until = time.monotonic() + 20
+    while not links and time.monotonic() < until:  # What came within the last second may not be known yet.
+        links = local.visitor.get("/function?name=why.top").links("/evaluations/")
+    text = local.visitor.get(links[0]).text
+    assert '<span class="old">-    return x * RATE + 0\n</span>' in text
+    assert '<span class="new">+    return x * RATE + len(&#39;&lt;b&gt;&#39;)\n</span>' in text
+    assert '<td data-label="Before"><pre class="cell">1</pre></td>' in text
 
 
 def test_what_is_deleted_can_be_brought_back(local: Local) -> None:
