@@ -76,6 +76,20 @@ def test_links_are_restored_from_static_files(tmp_path: Path, ann: User, strange
         check_what_links_lead_to(ann, link, World(tmp_path / "others").user(git=False))
 
 
+def test_where_a_link_leads_is_checked(tmp_path: Path, ann: User, stranger: User) -> None:
+    folder = tmp_path / "remote"
+    folder.mkdir()
+    with static_host(folder) as host:
+        ann.do("remote", "add", "origin", folder)
+        ann.do("config", "set", "public_url", host.url)
+        link = ann.do("snapshot", "--public", "--yes", "data").said.splitlines()[-1]
+        for lie, said in ((b"v1", "another digest"), (b"v22", "longer than 2 bytes")):
+            host.instead = lambda path, lie=lie: (200, lie) if path.endswith(("/latest", "/twin", "/text")) else None  # type: ignore[misc]
+            for path in ("", "/latest", "/latest/table.csv"):
+                assert said in stranger.refused("snapshot", "--restore", link + path, "out")
+            assert not (stranger.workspace / "out").exists()
+
+
 def test_an_address_of_a_link_restores_what_it_leads_to(ann: User, link: str, stranger: User) -> None:
     check_what_links_lead_to(ann, link, stranger)
 
