@@ -2,8 +2,8 @@
 
 First those that are too old; then, as long as there are too many or they are too large, the least valuable: those that
 took the fewest seconds to compute for each byte that is kept, the oldest of equals first. What a later evaluation of
-the same call stands before is worth nothing. Experiments are never forgotten, and do not count. Nothing is deleted
-here: refs are dropped, `hitsave undo` brings them back, and `hitsave gc` collects what they owned.
+the same call stands before, in the same project, is worth nothing. Experiments are never forgotten, and do not count.
+Nothing is deleted here: refs are dropped, `hitsave undo` brings them back, and `hitsave gc` collects what they owned.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ def choose(rows: Iterable[EvaluationRow], limits: Limits, now: int, spared: Coll
 
 def _least_valuable(rows: list[EvaluationRow], limits: Limits, spared: Collection[Digest]) -> Iterator[Excess]:
     count, size = len(rows), sum(row.size for row in rows)
-    newest: dict[bytes, EvaluationRow] = {}
+    newest: dict[tuple[str, bytes], EvaluationRow] = {}
     for row in rows:
-        known = newest.setdefault(row.key, row)
+        known = newest.setdefault((row.project, row.key), row)
         if (row.started, row.digest) > (known.started, known.digest):
-            newest[row.key] = row
+            newest[row.project, row.key] = row
 
     def value(row: EvaluationRow) -> tuple[float, int, bytes]:
-        current = newest[row.key] is row
+        current = newest[row.project, row.key] is row
         return row.elapsed / (row.size + _RECORD) if current else -1.0, row.started, row.digest
 
     for row in sorted(rows, key=value):

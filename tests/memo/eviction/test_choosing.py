@@ -132,3 +132,10 @@ def test_reasons_are_told() -> None:
     limits = Limits(age=60, count=1)
     assert [each.why for each in choose(rows, limits, NOW)] == ["older than 1m", "more than 1"]
     assert [each.why for each in choose(rows[1:], Limits(size=4000), NOW)] == ["more than 4,000 bytes"]
+
+
+def test_a_later_evaluation_of_another_project_stands_before_none() -> None:
+    own, others = a_row(0, age=9, elapsed=50, key=1), a_row(1, elapsed=50, key=1)._replace(project="another")
+    cheap = a_row(2, elapsed=10, key=2)
+    assert forgotten([own, others, cheap], Limits(None, 2, None)) == [2]
+    assert forgotten([own, others._replace(project=own.project), cheap], Limits(None, 2, None)) == [0]
