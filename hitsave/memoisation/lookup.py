@@ -117,14 +117,13 @@ class Lookup:
             yield call_key(self._symbol, code, call.bound.digest), words
 
     def usable(self, call: Call) -> Iterator[Kept]:
-        """What counts as the result of a call: its own evaluations, the newest first, and then accepted ones."""
+        """What counts as the result of a call: its own evaluations, this project's first, and then accepted ones."""
         yield from self._usable_of(call, call.key)
         for key, words in self._accepted(call):
             for kept in self._usable_of(call, key):
                 yield replace(kept, words=words)
 
-    def _usable_of(self, call: Call, key: Digest) -> list[Kept]:
-        found = []
+    def _usable_of(self, call: Call, key: Digest) -> Iterator[Kept]:
         for name, digest, foreign in self._held(call, key):
             if name not in call.passed_over:
                 try:
@@ -138,8 +137,7 @@ class Lookup:
                     call.passed_over.append(name)
                     call.outdated += [] if foreign else changed
                 else:
-                    found.append(kept)
-        return found
+                    yield kept
 
     def _held(self, call: Call, key: Digest) -> list[Held]:
         """The evaluations of a key. Others' do not count where this project has forgotten its own."""
