@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -317,6 +318,38 @@ def test_a_claim_goes_while_a_commit_is_judged(unharmed: Setting, monkeypatch: p
         thread.join()
     assert answer.status == 204
     assert claim not in unharmed.server.holds()
+
+
+def test_a_commit_of_a_key_that_is_revoked_while_it_waits_is_not_let_in(
+    unharmed: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, ended, judged, found = threading.Event(), threading.Event(), list[bytes](), list[int]()
+
+    def judge(self: commits.Commits, _: object, content: bytes, *__: object) -> None:
+        judged.append(content)
+        begun.set()
+        assert ended.wait(30)
+        raise Inadmissible("not this one")
+
+    monkeypatch.setattr(commits.Commits, "admit", judge)
+    server = unharmed.server
+    keys = {content: server.key(Role.WRITE) for content in (b"first", b"second")}
+
+    def put(content: bytes) -> None:
+        found.append(server.put(f"commits/{9:020}", content, keys[content])[0])
+
+    threads = [threading.Thread(target=put, args=(content,)) for content in keys]
+    threads[0].start()
+    assert begun.wait(30)
+    threads[1].start()
+    while len(server.uploads()) < 2:  # Both have come whole, or nearly.
+        time.sleep(0.01)
+    time.sleep(0.3)
+    server.site.keys.revoke(keys[b"second"].split("_")[1])
+    ended.set()
+    for thread in threads:
+        thread.join()
+    assert (found, judged) == ([409, 401], [b"first"])
 
 
 def test_what_is_there_is_not_written_again(unharmed: Setting) -> None:

@@ -106,6 +106,7 @@ async def _admit_commit(request: Request, key: StoreKey, received: Received) -> 
     async with store.judging:
         if number <= store.newest:  # Of many who want it at once, all but one are told so without a look.
             raise _taken(key)
+        await run_in_threadpool(check_still_holds, request)  # It may have waited for long.
         try:
             admitted = await run_in_threadpool(store.commits.admit, key, content, principal.role)
         except Overtaken:
