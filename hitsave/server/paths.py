@@ -10,7 +10,6 @@ from starlette.routing import Route
 
 from hitsave.objects.refs import unquote_name
 
-
 #: Bytes of a name in file systems.
 _LONGEST_NAME = 255
 
