@@ -52,14 +52,16 @@ def find_completing(repository: Repository, chosen: Chosen) -> set[Path]:
 def command_to_bring(cache: Cache, paths: Sequence[Path], in_cache: bool) -> str | None:
     """The command by which the versions of the pointer files come, of a part the same part.
 
-    None for several datasets, one of which is a part.
+    None for several datasets that are to be fetched, one of which is a part.
     """
     from hitsave.snapshots.leftout import place_of
 
+    if in_cache:
+        return shlex.join(["hitsave", "checkout", *map(show_path, paths)])
     parts = [part for path in paths if (place := place_of(cache, path)) is not None for part in place.parts]
     if parts and len(paths) > 1:
         return None
-    words = ["hitsave", "checkout" if in_cache else "pull"]
+    words = ["hitsave", "pull"]
     excluding = any(part.excluded for part in parts)
     for part in parts[-1:] if excluding else parts:  # With patterns of files to leave out, one pull brings one part.
         words += [word for glob in part.included for word in ("--include", glob)]

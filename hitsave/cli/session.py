@@ -117,6 +117,10 @@ class Session:
         if not self.quiet:
             click.echo(text, err=True)
 
+    def say_no_datasets(self) -> None:
+        """That there is nothing to tell of."""
+        self.say("no datasets here; 'hitsave add PATH' makes one")
+
     def fail(self, reasons: Iterable[str]) -> int:
         """Say what could not be done, a line for each; the exit code."""
         from hitsave.cli.output import one_line

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tests.cli.test_diff import commit
-from tests.cli.world import User, git
+from tests.cli.world import User, World, git
 
 
 @pytest.fixture
@@ -77,3 +77,12 @@ def test_files_of_another_version_are_told_from_changes(ann: User) -> None:
     assert ann.state()["digest"] == first
     ann.write({"a.txt": b"mine\n"})
     assert ann.state()["holds"] is None
+
+
+def test_where_there_is_no_dataset_that_is_said(world: World) -> None:
+    user = world.user()
+    for command in ("status", "log", "checkout"):
+        done = user.do(command)
+        assert (done.out, done.said) == (b"", "no datasets here; 'hitsave add PATH' makes one\n"), command
+    assert user.do("log", "--json").json == []
+    assert user.do("checkout", "--json").json == {"checked_out": [], "failed": {}}

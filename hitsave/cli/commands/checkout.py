@@ -85,6 +85,8 @@ def command(
     if as_json:
         told = {str(path): text for path, text in failed.items()}
         emit_json({"checked_out": [_as_json(done) for done in checked_out], "failed": told})
+    elif not (checked_out or failed or chosen.left_alone):
+        session.say_no_datasets()
     tell_left_alone(session, chosen)
     return session.fail(failed.values())
 

@@ -55,6 +55,8 @@ def command(session: Session, paths: tuple[Path, ...], most: int | None, as_json
             ]
         )
         return session.fail(reasons)
+    if not versions:
+        session.say_no_datasets()
     for path, some in versions.items():
         if len(versions) > 1:
             emit(paint(show_path(path), Tone.HEAD))

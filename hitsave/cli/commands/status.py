@@ -68,7 +68,7 @@ def command(session: Session, paths: tuple[Path, ...], as_json: bool) -> int:
         emit_json(shown + [_failure_as_json(path, error) for path, error in failed.items()])
         return session.fail(reasons)
     if not found and not failed:
-        session.say("no datasets here; 'hitsave add PATH' makes one")
+        session.say_no_datasets()
     width = max((len(show_path(dataset.path)) for dataset in found), default=0)
     for dataset in found:
         _show(session, dataset, standing.pushed[dataset.path], width)
