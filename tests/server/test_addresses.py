@@ -52,6 +52,8 @@ def test_pages_and_a_login_lead_back(odd: tuple[Running, Digest], name: str) -> 
     assert links
     for link in links:
         assert "200" in visitor.get(link).text
+    late = visitor.get(f"/objects/{digest}/{name}?page=99").text
+    assert ("page 2" in late, "page 99" in late, ">200<" in late) == (True, False, True)
     asked = f"/objects/{digest}/{name}?page=2"
     login = Visitor(server.url).get(asked)
     assert login.status == 303

@@ -90,7 +90,6 @@ def _root_entry(dashboard: Dashboard, root: Digest) -> TreeEntry:
 @requires(Role.READ)
 async def show_object(request: Request) -> Response:
     """A directory's entries, or what can be shown of a file."""
-    page = page_number(request)
 
     def look(dashboard: Dashboard) -> tuple[str, dict[str, Any]]:
         dashboard.catch_up()  # An address may be the first that anybody asks for.
@@ -114,7 +113,7 @@ async def show_object(request: Request) -> Response:
             and any(owner.name.namespace in SHARED for owner in owners),
         }
         if found.entry.kind is EntryKind.TREE:
-            return "directory.html", {**known, **_directory(dashboard, found, page), "page": page}
+            return "directory.html", {**known, **_directory(dashboard, found, request)}
         if found.entry.kind is EntryKind.SYMLINK:
             return "link.html", {**known, **_link(dashboard, found)}
         return "file.html", {**known, "preview": _preview(dashboard, found, title)}
@@ -134,18 +133,19 @@ def _name_of(owners: list[RefRow], digest: Digest) -> bytes:
     return (named[0] if named else digest.short).encode("utf-8", "replace")
 
 
-def _directory(dashboard: Dashboard, found: Found, page: int) -> dict[str, Any]:
+def _directory(dashboard: Dashboard, found: Found, request: Request) -> dict[str, Any]:
     try:
         children = dashboard.holdings.contents.children(found.entry.digest)
     except ObjectError:
         raise not_found("directory here; perhaps only a part of it was fetched") from None
+    page = page_number(request, len(children), _ENTRIES)
     first, last = (page - 1) * _ENTRIES, page * _ENTRIES
     entries: Iterable[TreeEntry] = children.values()
     if len(children) <= _MOST_SORTED:  # Directories come first, as everywhere.
         entries = sorted(entries, key=lambda entry: (entry.kind is not EntryKind.TREE, entry.name))
     shown = list(islice(entries, first, last))
     links = targets(dashboard.holdings.contents, shown, _LONGEST_TARGET)
-    return {"entries": shown, "targets": links, "total": len(children), "PAGE": _ENTRIES}
+    return {"entries": shown, "targets": links, "total": len(children), "page": page, "PAGE": _ENTRIES}
 
 
 def _preview(dashboard: Dashboard, found: Found, name: bytes) -> Preview | None:

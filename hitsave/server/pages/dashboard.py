@@ -136,10 +136,13 @@ async def in_thread(request: Request, action: Callable[[Dashboard], _Answer]) ->
     return await run_in_threadpool(lambda: action(dashboard_of(request)))
 
 
-def page_number(request: Request, total: int | None = None) -> int:
-    """The page that is asked for, from 1 on; where the `total` of rows is known, the last one that has some at most."""
+def page_number(request: Request, total: int | None = None, rows: int = PAGE) -> int:
+    """The page that is asked for, from 1 on; where the `total` of rows is known, the last one that has some at most.
+
+    A page has so many `rows`.
+    """
     text = request.query_params.get("page", "1")
-    last = _LAST_PAGE if total is None else max((total + PAGE - 1) // PAGE, 1)
+    last = _LAST_PAGE if total is None else max((total + rows - 1) // rows, 1)
     return min(max(int(text), 1), last) if text.isascii() and text.isdigit() and len(text) < 9 else 1
 
 
