@@ -42,7 +42,7 @@ def test_the_first_day(world: World) -> None:
     assert whole["refs"] == 1
     assert 700_000 < whole["sent"] < 800_000
     assert ann.state()["pushed"] is True
-    assert sent(ann) == dict.fromkeys(whole, 0)
+    assert sent(ann) == {**dict.fromkeys(whole, 0), "failed": []}
 
     ben = world.clone(ann)
     assert ben.state()["state"] == "missing"

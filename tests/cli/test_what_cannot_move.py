@@ -156,3 +156,10 @@ def test_a_push_of_refs_alone_counts_no_objects(ann: User) -> None:
     said = ann.do("push").said
     assert said.startswith("1 ref made, to origin (")
     assert said.endswith("); what it owns was there already\n")
+
+
+def test_programs_are_always_told_what_failed(world: World, ann: User) -> None:
+    assert ann.do("push", "--json").json["failed"] == []
+    ben = world.clone(ann)
+    told = ben.run("pull", "one/nothing", "--json")
+    assert (told.code, told.json["failed"]) == (1, {str(ben.workspace / "one"): "there is no 'nothing' in one"})

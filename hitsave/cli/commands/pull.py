@@ -61,9 +61,10 @@ def command(
         raise_only_one(done.failed)
     session.end_progress()
     unmatched = find_unmatched(repository, chosen, done.checked_out)
-    failed = describe_failures(done.failed) + [text for text, is_named in unmatched.values() if is_named]
+    absent = {path: text for path, (text, is_named) in unmatched.items() if is_named}
+    failed = [*describe_failures(done.failed), *absent.values()]
     if as_json:
-        emit_json(_as_json(done, evaluations))
+        emit_json(_as_json(done, evaluations, absent))
         return session.fail(failed)
     tell_left_alone(session, chosen)
     for item in done.checked_out:
@@ -80,7 +81,8 @@ def command(
     return session.fail(failed)
 
 
-def _as_json(done: Pulled, evaluations: PulledEvaluations) -> dict[str, Any]:
+def _as_json(done: Pulled, evaluations: PulledEvaluations, absent: dict[Path, str]) -> dict[str, Any]:
+    """What was done; `absent` are parts that were named and are not there, by their datasets, with what to say."""
     checked_out = [
         {"path": str(item.path), "digest": str(item.digest), "written": item.written, "removed": item.removed}
         for item in done.checked_out
@@ -89,7 +91,7 @@ def _as_json(done: Pulled, evaluations: PulledEvaluations) -> dict[str, Any]:
         "fetched": done.fetched._asdict(),
         "checked_out": checked_out,
         "evaluations": evaluations._asdict(),
-        **failures_as_json(done.failed),
+        "failed": failures_as_json(done.failed)["failed"] | {str(path): text for path, text in absent.items()},
     }
 
 

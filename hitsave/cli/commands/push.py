@@ -39,7 +39,7 @@ def command(session: Session, paths: tuple[Path, ...], remote: str | None, as_js
     sent = repository.push(repository.find_datasets(paths) if paths else None, remote)
     session.end_progress()
     if as_json:
-        emit_json(sent.pushed._asdict() | ({"failed": sent.failed} if sent.failed else {}))
+        emit_json({**sent.pushed._asdict(), "failed": sent.failed})
     elif said := _describe(sent):
         session.say(said)
     return session.fail(sent.failed)
