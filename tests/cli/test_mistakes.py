@@ -154,7 +154,7 @@ def test_a_pointer_file_of_an_object_that_nobody_has(world: World, ann: User) ->
     ann.do("remote", "add", "origin", world.remote)
     assert "there is no hitsave remote there; 'hitsave push' makes one" in ann.refused("pull")
     ann.refused("push", "data")
-    ann.do("push")
+    assert "run 'hitsave push' where it was added" in ann.run("push").said
     assert wrong in ann.refused("pull")
     assert wrong in ann.refused("fetch")
     assert (ann.data / "a.txt").read_bytes() == b"first\n"
