@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from blake3 import blake3
 from starlette.datastructures import QueryParams
 
 from hitsave.server.pages.catalogue.evaluations import EvaluationRow, Sorting
@@ -52,12 +53,16 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What an address asks for. `problem` says what of it cannot be understood."""
+    """What an address asks for. `problem` says what of it cannot be understood.
+
+    `untouched` is the seal of the columns where nobody has chosen others: a form sends it along with them.
+    """
 
     conditions: tuple[Condition, ...]
     sorting: Sorting
     columns: tuple[Column, ...]
     problem: str = ""
+    untouched: str = ""
 
 
 class Kind(NamedTuple):
@@ -131,7 +136,16 @@ def parse_asked(query: QueryParams, paths: Sequence[str], sample: Sample) -> Ask
     known = name in _SORTABLE or name in paths
     sorting = Sorting(name if known else "started", query.get("way", "down") != "up")
     chosen = [path for path in query.getlist("column") if path in paths][:_MOST_COLUMNS]
-    return Asked(tuple(conditions), sorting, tuple(map(column_of, chosen or default_columns(paths, sample))), problem)
+    # A form sends the columns that it showed. Who has left them alone wants those that fit other evaluations as well.
+    untouched = not chosen or query.get("untouched") == _seal(query.getlist("column"))
+    columns = default_columns(paths, sample) if untouched else chosen
+    seal = _seal(columns) if untouched else ""
+    return Asked(tuple(conditions), sorting, tuple(map(column_of, columns)), problem, seal)
+
+
+def _seal(columns: Iterable[str]) -> str:
+    """What is another one where the columns are others."""
+    return blake3("\n".join(sorted(columns)).encode("utf-8", "replace")).hexdigest(8)
 
 
 def default_columns(paths: Sequence[str], sample: Sample) -> list[str]:

@@ -12,7 +12,7 @@ from starlette.datastructures import QueryParams
 from hitsave.server.pages.catalogue.shown import Value
 from hitsave.server.pages.charts import Dot, curves, scatter
 from hitsave.server.pages.plotting import CODE, NOTHING, choices, parse_axes
-from hitsave.server.pages.tabulation import Sample, default_columns
+from hitsave.server.pages.tabulation import Sample, default_columns, parse_asked
 from tests.server.pages.exhibits import FUNCTION, HOSTILE, Visitor
 
 PAGE = f"/function?name={quote(FUNCTION)}&code=all"
@@ -40,6 +40,24 @@ def test_columns_are_those_that_tell_evaluations_apart() -> None:
     sample = sample_of(result_few=[1, None, None], **many)
     assert default_columns(["result.few", *(f"result.m{n}" for n in range(6))], sample) == [
         f"result.m{n}" for n in range(6)
+    ]
+
+
+def test_columns_that_nobody_has_chosen_are_those_that_fit() -> None:
+    paths = ["arguments.lr", "arguments.model", "result.loss"]
+    few = sample_of(arguments_lr=[1, 2], arguments_model=["a", "a"], result_loss=[3, 2])
+    asked = parse_asked(QueryParams(), paths, few)
+    shown = [("column", column.path) for column in asked.columns]
+    assert shown == [("column", "arguments.lr"), ("column", "result.loss")]
+    # A form sends them along, to where other evaluations are.
+    more = sample_of(arguments_lr=[1, 2], arguments_model=["a", "b"], result_loss=[3, 2])
+    sent = parse_asked(QueryParams([*shown, ("untouched", asked.untouched)]), paths, more)
+    assert [column.path for column in sent.columns] == paths
+    chosen = parse_asked(QueryParams([*shown[:1], ("untouched", asked.untouched)]), paths, more)
+    assert ([column.path for column in chosen.columns], chosen.untouched) == (["arguments.lr"], "")
+    assert [column.path for column in parse_asked(QueryParams(shown), paths, more).columns] == [
+        "arguments.lr",
+        "result.loss",
     ]
 
 
