@@ -264,3 +264,18 @@ def test_a_result_that_is_not_here_stays_the_others(one: User, world: World) -> 
     assert (ran(one), owners(one)) == (["one", "two"], ["one", "two"])
     python(one, CALL)
     assert ran(one) == ["one", "two"]
+
+
+def test_it_is_sent_where_new_results_are(one: User, world: World) -> None:
+    for name in ("one", "two"):
+        path = at(one, name).workspace / "train.py"
+        path.write_text(path.read_text().replace("@memo", "@memo(remote='readwrite', keep={'count': 2})"))
+    python(one, "from train import fit\nfit(1), fit(2)")
+    two = at(one, "two")
+    two.do("remote", "add", "origin", world.remote)
+    assert python(two, CALL) == "100000 100000\n"
+    fresh = replace(world.user("cas"), workspace=two.workspace)
+    assert python(fresh, CALL) == "100000 100000\n"
+    assert (len(ran(one)), owners(fresh)) == (2, ["two"])
+    python(two, "from train import fit\nfit(2), fit(3)")
+    assert (kept(two), kept(one), len(ran(one))) == ([("two", 2)], [("one", 2)], 3)
