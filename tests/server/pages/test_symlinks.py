@@ -53,8 +53,8 @@ def visitor(place: Place, root: Digest) -> Iterator[Visitor]:
 def test_a_directory_says_where_its_links_lead(visitor: Visitor, root: Digest) -> None:
     text = visitor.get(f"/objects/{root}").text
     assert text.count(">link<") == len(LINKS)
-    assert "to inner/table.csv<" in text
-    assert "to &lt;b&gt;nowhere<" in text
+    assert "→ inner/table.csv<" in text
+    assert "→ &lt;b&gt;nowhere<" in text
 
 
 def test_a_link_has_a_page_that_leads_to_what_it_leads_to(visitor: Visitor, root: Digest) -> None:
