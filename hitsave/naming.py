@@ -17,9 +17,17 @@ from hitsave.objects.digest import Digest, ObjectKind, is_abbreviation
 from hitsave.objects.model import EntryKind
 from hitsave.objects.refs import Namespace, Ref, RefName, parse_ref_name
 from hitsave.remotes.public.layout import parse_public_url
-from hitsave.snapshots.git import file_at, is_revision, path_at, seen_otherwise
+from hitsave.snapshots.git import file_at, files_at, is_revision, path_at, seen_otherwise
 from hitsave.snapshots.names import entry_at
-from hitsave.snapshots.pointer import Pointer, is_pointer, load_pointer, parse_pointer, pointer_path, target_path
+from hitsave.snapshots.pointer import (
+    SUFFIX,
+    Pointer,
+    is_pointer,
+    load_pointer,
+    parse_pointer,
+    pointer_path,
+    target_path,
+)
 from hitsave.snapshots.workspace import Workspace
 
 #: Datasets of a folder, in an error.
@@ -230,7 +238,8 @@ class Names:
             with contextlib.suppress(WorkspaceError):
                 self._at_revision(before, other)
                 return f"did you mean '{before}:{written}'?"
-        return ""
+        places = files_at(root, before, path, SUFFIX)
+        return _listed([f"{before}:{os.path.join(after, target_path(place).relative_to(path))}" for place in places])
 
     def _at_revision(self, revision: str, path: Path) -> Named:
         """A dataset as a commit of git had it, or what lay in one."""
@@ -274,9 +283,14 @@ def _datasets_in(folder: Path) -> str:
         names = sorted(item.name for item in os.scandir(folder) if is_pointer(Path(item.name)))
     except (OSError, ValueError):  # No word that is a path: it holds a NUL, say.
         return ""
-    datasets = [os.path.normpath(target_path(folder / name)) for name in names]
+    listed = _listed([os.path.normpath(target_path(folder / name)) for name in names])
+    return f"; {listed}" if listed else ""
+
+
+def _listed(datasets: list[str]) -> str:
+    """The datasets of a folder, the first few by name; empty without any."""
     more = ", ..." if len(datasets) > _MOST_NAMED else ""
-    return f"; datasets in it are {', '.join(datasets[:_MOST_NAMED])}{more}" if datasets else ""
+    return f"datasets in it are {', '.join(datasets[:_MOST_NAMED])}{more}" if datasets else ""
 
 
 def _named(pointer: Pointer) -> Named:

@@ -148,4 +148,5 @@ def test_a_version_of_a_dataset_is_named_by_its_digest(world: World, history: Us
 def test_what_a_folder_of_datasets_holds_is_said(history: User) -> None:
     end = "is no digest (7 hex digits or more), ref, pointer file or dataset; datasets in it are "
     assert history.refused("ls", ".") == f"hitsave: .: {end}data, new.csv"
+    assert history.refused("ls", "HEAD:s").endswith("has no file s.hitsave; datasets in it are HEAD:s/here")
     assert history.refused("cat", "s") == f"hitsave: s: {end}s/here"
