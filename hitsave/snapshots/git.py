@@ -91,17 +91,18 @@ def path_at(folder: Path, text: str) -> Path:
 
 
 def seen_otherwise(folder: Path, path: Path) -> list[tuple[Path, str]]:
-    """Where a path of `path_at` would lead if it was seen from here and not from the top, or the other way round.
+    """Where a path of `path_at` would lead if it was seen from here or from the folder, and not from the top.
 
-    Each with how it is written, so that it leads there.
+    Also where one from here would lead from the top; each with how it is written, so that it leads there.
     """
     here, top = Path.cwd(), path_at(folder, "")
     found: list[tuple[Path, str]] = []
-    if here == top:
+    if here == folder == top:
         return found
     if path.is_relative_to(top):
         inside = path.relative_to(top)
         found.append((here / inside, f"./{inside.as_posix()}"))
+        found.append((folder / inside, Path(os.path.relpath(folder / inside, top)).as_posix()))
     if path.is_relative_to(here):
         inside = path.relative_to(here)
         found.append((top / inside, inside.as_posix()))

@@ -84,6 +84,20 @@ def test_what_is_seen_from_the_wrong_folder_is_said_how_to_write(history: User) 
     assert "HEAD: names no path; HEAD:PATH is what stood" in history.refused("ls", "HEAD:", folder=sub)
 
 
+def test_a_workspace_that_is_a_folder_of_a_repository(history: User) -> None:
+    inner = history.workspace / "inner"
+    history.write({"own/x/f": b"f", "sub/g": b"g"}, "inner")
+    (inner / "hitsave.toml").touch()
+    history.do("add", "own", folder=inner)
+    git(history.workspace, "add", "inner")
+    git(history.workspace, "commit", "--quiet", "--message", "inner")
+    for folder, written in (("", "HEAD:inner/own"), ("", "HEAD:./own"), ("own", "HEAD:."), ("sub", "HEAD:../own")):
+        assert history.do("ls", written, folder=inner / folder).lines == ["x/"], written
+    for folder, meant in (("", "HEAD:./own"), ("sub", "HEAD:inner/own")):
+        said = history.refused("ls", "HEAD:own", folder=inner / folder)
+        assert said.endswith(f"did you mean '{meant}'?"), said
+
+
 def test_revisions_are_understood_in_a_datasets_own_folder(history: User) -> None:
     digest = history.do("rev-parse", "HEAD:data").text.strip()
     for folder, written in (
