@@ -15,6 +15,7 @@ from dataclasses import replace
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from hitsave.memoisation.code.dependency import DependencyKind, text_dependency
 from hitsave.memoisation.code.names import uses
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def depend_on_annotations(walk: Walk, annotated: FunctionType | type, label: str
     namespace = _namespace_of(annotated)
     for name, each in sorted(annotations_of(annotated).items()):
         if isinstance(each, str):
+            walk.add(text_dependency(DependencyKind.VALUE, f"{label}({name}:)", each))
             depend_on_names(walk, each, namespace)
         else:
             walk.value(f"{label}({name}:)", each)

@@ -31,6 +31,8 @@ _ANNOTATION_READERS = frozenset(
     "__annotations__ __annotate__ get_type_hints get_annotations signature getfullargspec __signature__ "
     "getsource getsourcelines annotationlib".split()
 )
+#: ... or at names that things have ...
+_NAME_READERS = frozenset(("__name__", "__qualname__"))
 #: ... or at the text itself, with its comments ...
 _TEXT_READERS = frozenset(("getsource", "getsourcelines", "findsource", "getcomments"))
 #: ... or at the order in which names were put into classes and modules.
@@ -131,6 +133,7 @@ class Fingerprints:
                         annotations=not _ANNOTATION_READERS.isdisjoint(walk.mentions),
                         subclasses="__subclasses__" in walk.mentions,
                         order=not _ORDER_READERS.isdisjoint(walk.mentions),
+                        names=not _NAME_READERS.isdisjoint(walk.mentions),
                         text=not _TEXT_READERS.isdisjoint(walk.mentions),
                     )
                     if needed == attention:

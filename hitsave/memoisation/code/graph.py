@@ -26,16 +26,20 @@ from hitsave.memoisation.code.files import digest_file
 from hitsave.memoisation.code.following import Following
 from hitsave.memoisation.code.holding import Holding
 from hitsave.memoisation.code.ignoring import Ignored
-from hitsave.memoisation.code.kinds import is_a, is_code, unwrapped
+from hitsave.memoisation.code.kinds import is_a, is_code, is_plain, unwrapped
 from hitsave.memoisation.code.named import depend_on_named
 from hitsave.memoisation.code.names import Chain, uses_of
 from hitsave.memoisation.code.normal import Attention
 from hitsave.memoisation.code.origin import Origin
 from hitsave.memoisation.code.places import Places
 from hitsave.memoisation.code.source import Sources
+from hitsave.memoisation.code.told import depend_on_told
 from hitsave.memoisation.code.watch import Aliases, Watch, cell_contents
 from hitsave.memoisation.code.whose import Whose
 from hitsave.memoisation.mainmodule import canonical_module
+
+#: What is noted in functions for type checkers, and what is looked at elsewhere.
+_NOTES = frozenset("__final__ __override__ __no_type_check__ __dataclass_transform__ __signature__".split())
 
 
 class Walk:
@@ -172,6 +176,7 @@ class Walk:
             self._defaults(function, label)
         self._attributes(function, label)
         depend_on_annotations(self, function, label)
+        depend_on_told(self, function, label)
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             self.cell(cell, name, label, found.free)
         self.following.names(namespace, found)
@@ -190,7 +195,7 @@ class Walk:
         for name, value in sorted(function.__dict__.items()):
             if name == "__wrapped__":
                 self.refer(value)
-            elif not name.startswith("__"):
+            elif not name.startswith("__") or (name not in _NOTES and is_plain(value)):
                 self.watch.binding(function.__dict__, name, value, f"{label}.{name}")
                 self.value(f"{label}.{name}", value)
 

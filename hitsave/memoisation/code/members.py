@@ -32,6 +32,7 @@ from hitsave.memoisation.code.loading import is_as_loaded
 from hitsave.memoisation.code.named import type_parts
 from hitsave.memoisation.code.normal import BLIND_DECORATORS, definition_digest, name_of
 from hitsave.memoisation.code.source import with_text
+from hitsave.memoisation.code.told import depend_on_told
 
 if TYPE_CHECKING:
     from hitsave.memoisation.code.graph import Walk
@@ -89,6 +90,7 @@ def walk_class(walk: Walk, cls: type, label: str) -> None:
         walk.add(text_dependency(DependencyKind.NAME, f"{label}.__dict__", names))
     _fields(walk, cls, label)
     depend_on_annotations(walk, cls, label)
+    depend_on_told(walk, cls, label)
     _children(walk, cls, label)
 
 

@@ -42,6 +42,7 @@ class Attention(NamedTuple):
     subclasses: bool = False
     order: bool = False
     text: bool = False
+    names: bool = False
     optimize: int = sys.flags.optimize
 
 
