@@ -14,7 +14,6 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from hitsave.errors import MalformedObject, ObjectError
-from hitsave.objects.canonical import decode_json
 from hitsave.objects.digest import Digest
 from hitsave.objects.display import decode_display
 from hitsave.objects.evaluation import Evaluation
@@ -33,16 +32,14 @@ from hitsave.objects.shapes import (
 from hitsave.server.access import Role, requires
 from hitsave.server.pages.catalogue.shown import RESULT, Value, summary, values_of
 from hitsave.server.pages.charts import Chart, curves
-from hitsave.server.pages.coding import Bounds, DiffLine, differing_lines
 from hitsave.server.pages.dashboard import Dashboard, in_thread, not_found
 from hitsave.server.pages.experiments import load_evaluation
 from hitsave.server.pages.keeping import saved_as
+from hitsave.server.pages.reasons import load_reason
 from hitsave.server.pages.rendering import INERT, render
 from hitsave.server.pages.tabulation import Cell, cell_of, column_of
 
 _MOST_COMPARED = 12
-#: Of what had changed.
-_MOST_REASONS = 50
 #: A page with a figure in a frame; everything else is as on other pages.
 _WITH_FRAMES = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -137,46 +134,13 @@ async def show_evaluation(request: Request) -> Response:
             "display": display,
             "arguments": [shown for shown in shapes if shown.path.startswith("arguments.")],
             "results": [shown for shown in shapes if not shown.path.startswith("arguments.")],
-            "reason": _load_reason(dashboard, evaluation),
+            "reason": load_reason(dashboard, evaluation),
             "ref": dashboard.evaluations.ref_of(digest),
             "plotly": _plotly_file() is not None,
         }
 
     headers = {"Content-Security-Policy": _WITH_FRAMES}
     return render(request, "evaluation.html", headers=headers, **await in_thread(request, look))
-
-
-class ReasonLine(NamedTuple):
-    """One thing that had changed: what it was and is, where these are short; of code, the lines that differ."""
-
-    kind: str
-    name: str
-    old: str | None
-    new: str | None
-    lines: tuple[DiffLine, ...] = ()
-
-
-def _load_reason(dashboard: Dashboard, evaluation: Evaluation) -> list[ReasonLine]:
-    """What had changed when it ran; nothing where that was not kept."""
-    if evaluation.reason is None:
-        return []
-    try:
-        rows = decode_json(dashboard.load(evaluation.reason.digest), "reason")["differences"]
-        found = [ReasonLine(str(r["kind"]), str(r["name"]), _text(r.get("old")), _text(r.get("new"))) for r in rows]
-    except (ObjectError, MalformedObject, KeyError, TypeError, AttributeError):
-        return []
-    bounds = Bounds()
-    return [_with_lines(line, bounds) for line in found[:_MOST_REASONS]]
-
-
-def _with_lines(line: ReasonLine, bounds: Bounds) -> ReasonLine:
-    if line.old is None or line.new is None or "\n" not in line.old + line.new:
-        return line
-    return line._replace(lines=tuple(differing_lines(line.old, line.new, bounds)))
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 # -- side by side
