@@ -198,6 +198,8 @@ def _reduced(digester: ValueDigester, value: object) -> Parts:
     if isinstance(reduced, str):
         return _referred(digester, value)
     constructor, arguments, state, items, pairs, setter = (*reduced, None, None, None, None)[:6]
+    if state == {} and isinstance(value, BaseException):
+        state = None  # An exception has an empty dictionary from when somebody asks for it.
     children: list[object] = [arguments]
     head = b"J" + digester.label(type(value))
     if (new := _NEW.get(constructor)) is not None:

@@ -141,6 +141,12 @@ def test_copies_are_equal(digest: Digest, value: object) -> None:
     assert digest(pickle.loads(pickle.dumps(value))) == digest(value)
 
 
+def test_an_exception_that_somebody_looked_at_is_the_same(digest: Digest) -> None:
+    looked_at = ValueError("a")
+    assert vars(looked_at) == {}
+    assert digest(looked_at) == digest(ValueError("a"))
+
+
 def test_what_cannot_be_digested_is_named_with_its_place(digest: Digest) -> None:
     class Weak:
         pass
