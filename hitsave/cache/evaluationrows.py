@@ -57,8 +57,8 @@ def add_row(connection: sqlite3.Connection, digest: bytes, content: bytes, path:
 def note_unindexed(connection: sqlite3.Connection, digest: bytes) -> None:
     """Note that an evaluation's row is to be made, unless there is one."""
     connection.execute(
-        "INSERT OR IGNORE INTO unindexed SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM evaluations WHERE digest = ?1)",
-        (bytes(digest),),
+        "INSERT OR IGNORE INTO unindexed SELECT ? WHERE NOT EXISTS (SELECT 1 FROM evaluations WHERE digest = ?)",
+        (bytes(digest), bytes(digest)),
     )
 
 

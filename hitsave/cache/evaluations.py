@@ -49,8 +49,8 @@ _DISTINCT_FUNCTIONS = (
     "AND EXISTS (SELECT 1 FROM evaluations WHERE function = value{of_project})"
 )
 _DISTINCT_CODES = (
-    "WITH RECURSIVE known(value) AS (SELECT MIN(code) FROM evaluations WHERE function = ?1 UNION ALL "
-    "SELECT (SELECT MIN(code) FROM evaluations WHERE function = ?1 AND code > value) FROM known "
+    "WITH RECURSIVE known(value) AS (SELECT MIN(code) FROM evaluations WHERE function = ? UNION ALL "
+    "SELECT (SELECT MIN(code) FROM evaluations WHERE function = ? AND code > value) FROM known "
     "WHERE value IS NOT NULL) SELECT value FROM known WHERE value IS NOT NULL"
 )
 
@@ -204,7 +204,7 @@ class EvaluationIndex:
     def codes(self, function: str, project: str | None = None) -> list[EvaluationRow]:
         """The newest evaluation of each version of a function's code, the newest version first."""
         self._catch_up()
-        codes = self._database.rows(_DISTINCT_CODES, function)
+        codes = self._database.rows(_DISTINCT_CODES, function, function)
         found = [self.same_code(function, code, 1, project) for (code,) in codes]
         return sorted((rows[0] for rows in found if rows), key=lambda row: row.started, reverse=True)
 
