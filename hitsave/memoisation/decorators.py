@@ -212,7 +212,8 @@ class BoundMemo:
         self.__self__ = instance
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        return self.__func__(self.__self__, *args, **kwargs)
+        memo = self.__func__  # Python 3.12 lets calls of objects go only so deep; that of a function counts for less.
+        return type(memo).__call__(memo, self.__self__, *args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self.__func__, name)

@@ -169,6 +169,32 @@ print(inspect.iscoroutinefunction(f), asyncio.iscoroutine(c := f(3)), asyncio.ru
     assert outcome.output == "True True 6 True", outcome
 
 
+def test_asynchronous_methods(project: Project) -> None:
+    script = """\
+import asyncio
+from hitsave import memo
+
+class C:
+    @memo
+    async def m(self, x):
+        RAN
+        return x * 2
+
+    @memo
+    @classmethod
+    async def c(cls, x):
+        RAN
+        return x * 3
+
+async def main():
+    print(await C().m(3), await C().m(3), await C.c(3), await C().c(3), await C().m.fresh(3))
+
+asyncio.run(main())
+"""
+    project.write({"main.py": script})
+    ran_as(project.run(), ["-"] * 3, "6 6 9 9 6")
+
+
 def test_it_pickles_by_reference(project: Project) -> None:
     script = """\
 import copy, pickle
