@@ -73,8 +73,8 @@ class Names:
             return ref
         if "://" in text:
             raise _unreadable_url(text)
-        if (version := self._by_version(text)) is not None:
-            return version
+        if (version := self.version_of(text)) is not None:
+            return version[1]
         if ":" in text:
             return self._by_parts(text)
         if is_abbreviation(text):
@@ -149,12 +149,16 @@ class Names:
             raise AmbiguousDigest(text, [str(digest) for digest in candidates])
         return candidates[0] if candidates else None
 
-    def _by_version(self, text: str) -> Named | None:
-        """The version that PATH@DIGEST means; None where that names none of a dataset of this workspace."""
+    def version_of(self, text: str) -> tuple[Path, Named] | None:
+        """The dataset and the version of it that PATH@DIGEST means; None where that names none of this workspace."""
         before, _, digest = text.rpartition("@")
         if not before or not is_abbreviation(digest):
             return None
         path = target_path(Path(before)) if is_pointer(Path(before)) else Path(before)
+        version = self._version(path, digest)
+        return None if version is None else (path, version)
+
+    def _version(self, path: Path, digest: str) -> Named | None:
         owner = self._dataset_name(path)
         versions = {
             ref.digest: ref.kind
@@ -211,8 +215,8 @@ class Names:
     def _by_parts(self, text: str) -> Named:
         """`DIGEST:PATH` inside a tree, `DATASET:PATH`, `DATASET@DIGEST:PATH`, or `REV:PATH` in git."""
         before, _, after = text.partition(":")
-        if (version := self._by_version(before)) is not None:
-            return self._inside(version, after)
+        if (version := self.version_of(before)) is not None:
+            return self._inside(version[1], after)
         if is_abbreviation(before) and (found := self._by_digest(before)) is not None:
             return self._inside(found, after)
         if (place := self.part_of_dataset(text)) is not None and (named := self._by_path(place)) is not None:

@@ -1,4 +1,4 @@
-"""Going back to what datasets were at a commit: first the files, then the pointer file.
+"""Going back to what datasets were at a commit, or to one of their versions: first the files, then the pointer file.
 
 Nothing that is saved nowhere is overwritten. What the pointer file named before stays owned by its ref. Where this is
 interrupted, the working files are those of either version, and running it again completes the work.
@@ -7,14 +7,16 @@ interrupted, the working files are those of either version, and running it again
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from hitsave.errors import WorkspaceError
 from hitsave.exchange import repairing
+from hitsave.naming import Named
 from hitsave.objects.digest import ObjectKind
+from hitsave.objects.encoding import decode_tree
 from hitsave.objects.refs import Ref
 from hitsave.remotes.reading.fetch import Fetched
 from hitsave.repository import Repository
@@ -26,6 +28,7 @@ from hitsave.snapshots.pointer import (
     SUFFIX,
     Pointer,
     is_pointer,
+    load_pointer,
     parse_pointer,
     pointer_path,
     save_pointer,
@@ -80,6 +83,32 @@ def pointers_at(repository: Repository, revision: str, paths: Iterable[Path]) ->
             _refuse_inside(repository, revision, absolute)
             places[pointer] = None
     return {target_path(place): _pointer_at(root, revision, place) for place in places}
+
+
+def versions_among(repository: Repository, paths: Sequence[Path]) -> dict[Path, Pointer]:
+    """The datasets and their versions that words such as data@1a2b3c4 mean; none where not a single one is such a word.
+
+    A path that exists, or has a pointer file, is a path. Raises WorkspaceError where some are versions and others not.
+    """
+    found: dict[Path, Pointer] = {}
+    for path in paths:
+        if os.path.lexists(path) or pointer_path(path).is_file():
+            continue
+        if (version := repository.names.version_of(os.fspath(path))) is not None:
+            place, named = version
+            repository.workspace.refuse_other_project(place)
+            found[place] = _pointer_to(repository, place, named)
+    if found and len(found) != len(paths):
+        raise WorkspaceError("versions of datasets and other paths are checked out one after the other, please")
+    return found
+
+
+def _pointer_to(repository: Repository, path: Path, version: Named) -> Pointer:
+    if version.kind is ObjectKind.TREE:
+        tree = decode_tree(repository.load(version.digest))
+        return Pointer(version.digest, version.kind, tree.size, tree.files)
+    executable = pointer_path(path).is_file() and load_pointer(pointer_path(path)).executable  # No ref tells.
+    return Pointer(version.digest, version.kind, repository.size_of(version.digest), 1, executable)
 
 
 def _refuse_inside(repository: Repository, revision: str, path: Path) -> None:

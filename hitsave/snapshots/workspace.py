@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from hitsave.errors import WorkspaceError, suggest
-from hitsave.objects.digest import Digest
+from hitsave.objects.digest import Digest, is_abbreviation
 from hitsave.objects.refs import RefName, dataset_ref
 from hitsave.snapshots.pointer import SUFFIX, is_pointer, pointer_path, target_path
 from hitsave.snapshots.within import begins_project_at, project_between
@@ -104,8 +104,19 @@ class Workspace:
                 found.update(dict.fromkeys(target_path(pointer) for pointer in beneath))
             else:
                 missing = f"{path}: there is no such dataset ({pointer_path(absolute).name} is missing)"
-                raise WorkspaceError(missing + suggest(os.fspath(path), _datasets_beside(path)))
+                raise WorkspaceError(missing + _meant(path))
         return list(found)
+
+
+def _meant(path: Path) -> str:
+    """What may have been meant by a path at which there is no dataset."""
+    text = os.fspath(path)
+    before, at, digest = text.rpartition("@")
+    if at and is_abbreviation(digest) and pointer_path(Path(before)).is_file():
+        return f"; 'hitsave checkout {text}' takes versions of a dataset"
+    if is_abbreviation(text):
+        return f"; 'hitsave snapshot --restore {text} PATH' writes what a digest names"
+    return suggest(text, _datasets_beside(path))
 
 
 def _datasets_beside(path: Path) -> Iterator[str]:

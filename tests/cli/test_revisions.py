@@ -164,3 +164,31 @@ def test_what_a_folder_of_datasets_holds_is_said(history: User) -> None:
     assert history.refused("ls", ".") == f"hitsave: .: {end}data, new.csv"
     assert history.refused("ls", "HEAD:s").endswith("has no file s.hitsave; datasets in it are HEAD:s/here")
     assert history.refused("cat", "s") == f"hitsave: s: {end}s/here"
+
+
+def test_a_version_of_a_dataset_is_checked_out(history: User) -> None:
+    first, second = (history.do("rev-parse", f"{rev}:data").text for rev in ("HEAD~2", "HEAD"))
+    history.refused("checkout", "data@0123456")
+    history.refused("checkout", f"data@{first[:8]}", "s/here")
+    assert history.do("checkout", f"data@{first[:8]}").said.startswith("data: 1 file written, 0 files removed, at ")
+    assert (history.workspace / "data/a.txt").read_bytes() == b"first\n"
+    assert history.do("rev-parse", "data").text == first
+    assert history.do("diff", "HEAD~2").lines == ["added    new.csv", "removed  old.csv"]
+    history.write({"data/a.txt": b"unsaved"}, "")
+    assert "a.txt" in history.refused("checkout", f"data@{second[:8]}")
+    [done] = history.do("checkout", "--force", "--json", f"data@{second[:8]}").json["checked_out"]
+    assert (done["digest"], done["written"]) == (second.strip(), 1)
+    assert (history.workspace / "data/a.txt").read_bytes() == b"changed"
+
+
+def test_a_version_of_a_single_file_is_checked_out(history: User) -> None:
+    first = history.do("rev-parse", "HEAD~2:old.csv").text.strip()
+    assert history.do("checkout", f"old.csv@{first}").said.startswith("old.csv: 1 file written")
+    assert (history.workspace / "old.csv").read_bytes() == b"1"
+    assert history.do("status", "--json", "old.csv").json[0]["digest"] == first
+
+
+def test_what_is_no_dataset_is_answered_with_what_was_meant(history: User) -> None:
+    digest = history.do("rev-parse", "data").text.strip()
+    assert f"'hitsave snapshot --restore {digest[:9]} PATH'" in history.refused("checkout", digest[:9])
+    assert f"'hitsave checkout data@{digest[:9]}' takes versions" in history.refused("pull", f"data@{digest[:9]}")

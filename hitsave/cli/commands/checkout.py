@@ -17,6 +17,7 @@ from hitsave.cli.session import Session, pass_session
 if TYPE_CHECKING:
     from hitsave.snapshots.checkout import CheckedOut
     from hitsave.snapshots.layout import Include
+    from hitsave.snapshots.pointer import Pointer
 
 
 @click.command("checkout")
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     "paths",
     nargs=-1,
     type=GivenPath(),
-    metavar="[REV] [PATH]...",
+    metavar="[REV] [PATH[@DIGEST]]...",
     shell_complete=completes(Kind.DATASET),
 )
 @part_options
@@ -41,27 +42,32 @@ def command(
 ) -> int:
     """Make working files match their pointer files; with REV, both what they were at that commit of git.
 
-    A PATH inside of a dataset is that part of it, and what was pulled as a part stays one. With REV, what is missing is
-    fetched. A first word that is the path of something here is no REV; REV:PATH cannot be mistaken. What was changed
-    and not added is never overwritten without --force.
+    A PATH inside of a dataset is that part of it, and what was pulled as a part stays one. PATH@DIGEST is a version of
+    a dataset, as 'hitsave log' and 'du' tell them. With REV or a version, what is missing is fetched. A first word that
+    is the path of something here is no REV; REV:PATH cannot be mistaken. What was changed and not added is never
+    overwritten without --force.
 
     \b
     Examples:
       hitsave checkout
       hitsave checkout --force data/images
       hitsave checkout v1.2 data/images
+      hitsave checkout data/images@f6bc522
       hitsave checkout --include 'train/*.png' data/images
     """
     from hitsave.errors import ObjectNotFound
     from hitsave.looking.parts import choose
-    from hitsave.looking.returning import revision_among
+    from hitsave.looking.returning import pointers_at, revision_among, versions_among
     from hitsave.snapshots.partial import include_globs
     from hitsave.snapshots.samepart import same_part
 
     repository = session.repository
     revision, places = revision_among(repository, paths)
-    if revision is not None:
-        _go_back(session, revision, places, (force, as_json), include_globs(globs, excluded))
+    former = pointers_at(repository, revision, places) if revision else versions_among(repository, places)
+    if revision is not None or former:
+        _go_back(session, former, (force, as_json), include_globs(globs, excluded))
+        if not (former or as_json):
+            session.say(f"there were no datasets at {revision}")
         return 0
     chosen = choose(repository, places, globs, excluded)
     failed: dict[Path, str] = {}
@@ -96,23 +102,18 @@ def _as_json(done: CheckedOut, received: int = 0) -> dict[str, Any]:
     return {**where, "written": done.written, "removed": done.removed, "received": received}
 
 
-def _go_back(
-    session: Session, revision: str, paths: tuple[Path, ...], how: tuple[bool, bool], include: Include | None
-) -> None:
-    """Check out what was at a revision; `how` says whether by force, and whether to tell it to a program."""
-    from hitsave.looking.returning import go_back, pointers_at
+def _go_back(session: Session, former: dict[Path, Pointer], how: tuple[bool, bool], include: Include | None) -> None:
+    """Check out former versions; `how` says whether by force, and whether to tell it to a program."""
+    from hitsave.looking.returning import go_back
 
     force, as_json = how
-    found = pointers_at(session.repository, revision, paths)
     if as_json:
-        back = [go_back(session.repository, path, pointer, force, include) for path, pointer in found.items()]
+        back = [go_back(session.repository, path, pointer, force, include) for path, pointer in former.items()]
         session.end_progress()
         told = [_as_json(done.checked_out, done.fetched.received) for done in back]
         emit_json({"checked_out": told, "failed": {}})
         return
-    if not found:
-        session.say(f"there were no datasets at {revision}")
-    for path, pointer in found.items():
+    for path, pointer in former.items():
         done = go_back(session.repository, path, pointer, force, include)
         session.end_progress()
         received = f", {show_size(done.fetched.received)} received" if done.fetched.received else ""
