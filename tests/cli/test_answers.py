@@ -40,6 +40,7 @@ def test_no_is_no_interruption(world: World) -> None:
     ann.do("push")
     code, shown = answer(ann, b"n\n", "snapshot", "--public", "data")
     assert (code, shown.splitlines()[-1]) == (1, "hitsave: not made public")
+    assert "snapshots/" not in ann.do("show-ref").text
     code, shown = answer(ann, b"n\n", "clear-local")
     assert (code, shown.splitlines()[-1]) == (1, "hitsave: nothing was removed")
     ann.do("fsck")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,9 +103,9 @@ def _publish(session: Session, path: Path, yes: bool, as_json: bool) -> None:
 
     repository = session.repository
     remote = repository.config.remote()  # Before anybody is asked: without one, nothing can be public.
-    captured = repository.keep(path)
-    if not yes:
+    if not yes and os.path.lexists(path):
         _ask_about_rights(path, remote.name)
+    captured = repository.keep(path)
     done = repository.publishing.publish(captured.digest, captured.kind)
     if as_json:
         session.end_progress()
