@@ -16,8 +16,10 @@ from hitsave.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
     from hitsave.snapshots.checkout import CheckedOut
-    from hitsave.snapshots.layout import Include
     from hitsave.snapshots.pointer import Pointer
+
+#: What is to be included, and excluded.
+Patterns = tuple[tuple[str, ...], tuple[str, ...]]
 
 
 @click.command("checkout")
@@ -55,21 +57,27 @@ def command(
       hitsave checkout data/images@f6bc522
       hitsave checkout --include 'train/*.png' data/images
     """
-    from hitsave.errors import ObjectNotFound
-    from hitsave.looking.parts import choose
     from hitsave.looking.returning import pointers_at, revision_among, versions_among
-    from hitsave.snapshots.partial import include_globs
-    from hitsave.snapshots.samepart import same_part
 
     repository = session.repository
     revision, places = revision_among(repository, paths)
     former = pointers_at(repository, revision, places) if revision else versions_among(repository, places)
-    if revision is not None or former:
-        _go_back(session, former, (force, as_json), include_globs(globs, excluded))
-        if not (former or as_json):
-            session.say(f"there were no datasets at {revision}")
-        return 0
-    chosen = choose(repository, places, globs, excluded)
+    if revision is None and not former:
+        return _check_out(session, places, (globs, excluded), force, as_json)
+    _go_back(session, former, (globs, excluded), force, as_json)
+    if not (former or as_json):
+        session.say(f"there were no datasets at {revision}")
+    return 0
+
+
+def _check_out(session: Session, places: tuple[Path, ...], patterns: Patterns, force: bool, as_json: bool) -> int:
+    """Make working files match their pointer files; the exit code."""
+    from hitsave.errors import ObjectNotFound
+    from hitsave.looking.parts import choose
+    from hitsave.snapshots.samepart import same_part
+
+    repository = session.repository
+    chosen = choose(repository, places, *patterns)
     failed: dict[Path, str] = {}
     checked_out: list[CheckedOut] = []
     for path, include in ((path, each.include) for each in chosen.wanted for path in each.paths):
@@ -102,23 +110,22 @@ def _as_json(done: CheckedOut, received: int = 0) -> dict[str, Any]:
     return {**where, "written": done.written, "removed": done.removed, "received": received}
 
 
-def _go_back(session: Session, former: dict[Path, Pointer], how: tuple[bool, bool], include: Include | None) -> None:
-    """Check out former versions; `how` says whether by force, and whether to tell it to a program."""
+def _go_back(session: Session, former: dict[Path, Pointer], patterns: Patterns, force: bool, as_json: bool) -> None:
+    """Check out former versions, and make the pointer files name them."""
     from hitsave.looking.returning import go_back
+    from hitsave.snapshots.partial import include_globs
 
-    force, as_json = how
-    if as_json:
-        back = [go_back(session.repository, path, pointer, force, include) for path, pointer in former.items()]
-        session.end_progress()
-        told = [_as_json(done.checked_out, done.fetched.received) for done in back]
-        emit_json({"checked_out": told, "failed": {}})
-        return
+    include, told = include_globs(*patterns), []
     for path, pointer in former.items():
         done = go_back(session.repository, path, pointer, force, include)
         session.end_progress()
+        told.append(_as_json(done.checked_out, done.fetched.received))
         received = f", {show_size(done.fetched.received)} received" if done.fetched.received else ""
         rest = _rest(path) if done.in_part else ""
-        session.say(f"{_describe(done.checked_out)}{received}, at {pointer.digest.short}{rest}")
+        if not as_json:
+            session.say(f"{_describe(done.checked_out)}{received}, at {pointer.digest.short}{rest}")
+    if as_json:
+        emit_json({"checked_out": told, "failed": {}})
 
 
 def _rest(path: Path) -> str:
