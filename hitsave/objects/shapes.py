@@ -170,7 +170,7 @@ class Display:
 
     @property
     def metrics(self) -> dict[str, int | float]:
-        """Every number by its path, which begins with `arguments.` and a name, or with `result`."""
+        """Every number, or what is true or false, by its path, which begins with `arguments.` and a name, or `result`."""
         found: dict[str, int | float] = {}
         for path, shape in self.named:
             found.update(_metrics(path, shape))
@@ -179,7 +179,7 @@ class Display:
 
 def _metrics(path: str, shape: Shape) -> Iterator[tuple[str, int | float]]:
     if isinstance(shape, Number):
-        yield path, shape.value
+        yield path, shape.value if shape.truth is None else shape.truth
     elif isinstance(shape, Group):
         yield from ((f"{path}.{name}", value) for name, value in shape.metrics)
         for name, part in shape.parts:

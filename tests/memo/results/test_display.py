@@ -457,6 +457,12 @@ fit(0.5, {"layers": 4})
 """
 
 
+def test_what_is_true_is_told_as_that() -> None:
+    assert repr(metrics({"score": 1, "converged": True, "deep": {"stopped": False}})) == (
+        "{'.score': 1, '.converged': True, '.deep.stopped': False}"
+    )
+
+
 def linked(user: User, name: str) -> list[str]:
     """The digests that the evaluations of a user's function link to under a name."""
     rows = user.do("evals", "fit", "--json").json
