@@ -28,8 +28,8 @@ def test_all_versions_of_a_dataset(ann: User) -> None:
 
 def test_that_a_pointer_file_names_what_is_forgotten_is_noted(ann: User) -> None:
     ann.add()
-    for name in ("data", "data.hitsave", "../project/data"):
-        assert "its pointer file still names what is forgotten" in ann.do("forget", name).said
+    for name in ("data", "data.hitsave", "../project/data", "--all-versions data"):
+        assert "its pointer file still names what is forgotten" in ann.do("forget", *name.split()).said
         assert versions(ann) == 0
         ann.do("undo")
     (ann.workspace / "data.hitsave").unlink()

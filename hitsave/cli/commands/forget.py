@@ -179,13 +179,14 @@ class _ByName:
         if self._all_versions and not versions:
             raise RefError(f"{name}: there is no version of it; --all-versions goes with the paths of datasets")
         if self._all_versions:
+            self._note_present(name, {ref.digest for ref in versions})
             return [ref.name for ref in versions]
         if len(versions) > 1:
             shown = ", ".join(f"{name}@{ref.digest.short}" for ref in versions[:5])
             more = ", ..." if len(versions) > 5 else ""
             raise RefError(f"{name} could be {shown}{more}; name one of them, or --all-versions forgets them all")
         if versions:
-            self._note_present(name, versions[0].digest)
+            self._note_present(name, {versions[0].digest})
             return [versions[0].name]
         try:
             return [self._repository.names.ref_named(name, self._held)]
@@ -195,13 +196,13 @@ class _ByName:
                 raise
         return _of_function(self._repository, function, self._experiments, self._project)
 
-    def _note_present(self, name: str, digest: Digest) -> None:
-        """Who forgets a dataset by its mere name may not have thought of the pointer file that names it."""
+    def _note_present(self, name: str, digests: set[Digest]) -> None:
+        """Who forgets versions of a dataset by its mere name may not have thought of the pointer file that names it."""
         from hitsave.snapshots.pointer import load_pointer, pointer_path, target_path
 
         path = Path(os.path.abspath(name))
         place = path if path.is_file() and target_path(path) != path else pointer_path(path)
-        if place.is_file() and load_pointer(place).digest == digest:
+        if place.is_file() and load_pointer(place).digest in digests:
             self._repository.progress.note(f"{name}: its pointer file still names what is forgotten")
 
     def function(self, name: str) -> str | None:
