@@ -170,7 +170,7 @@ class Display:
 
     @property
     def metrics(self) -> dict[str, int | float]:
-        """Every number, or what is true or false, by its path, which begins with `arguments.` and a name, or `result`."""
+        """Every number, true or false too, by its path, which begins with `arguments.` and a name, or with `result`."""
         found: dict[str, int | float] = {}
         for path, shape in self.named:
             found.update(_metrics(path, shape))
