@@ -65,6 +65,12 @@ def owned_whole(database: Database, digest: Digest) -> bool:
     return bool(database.rows(f"SELECT 1 FROM refs WHERE digest = ? AND partial = {WHOLE} LIMIT 1", bytes(digest)))
 
 
+def owned_in_part(database: Database, digest: Digest) -> bool:
+    """Whether some ref holds this object, and each of them only a part of what is beneath it."""
+    query = "SELECT DISTINCT partial FROM refs WHERE digest = ?"
+    return database.rows(query, bytes(digest)) == [(PARTIAL,)]
+
+
 def set_refs(connection: sqlite3.Connection, refs: Iterable[Ref], partial: bool) -> None:
     """Make refs, inside a transaction. One that exists with the same digest stays as it is, but may become whole.
 

@@ -32,7 +32,7 @@ from hitsave.cache.intake import Intake
 from hitsave.cache.moves import MoveJournal
 from hitsave.cache.packset import PackSet, pack_file
 from hitsave.cache.places import Places
-from hitsave.cache.refs import PARTIAL, all_refs, find_ref, newest_version, owned_whole
+from hitsave.cache.refs import PARTIAL, all_refs, find_ref, newest_version, owned_in_part, owned_whole
 from hitsave.cache.stats import StatCache
 from hitsave.cache.sweep import Sweeper
 from hitsave.cache.wholefiles import WholeFiles
@@ -299,6 +299,10 @@ class Cache:
     def owns_whole(self, digest: Digest) -> bool:
         """Whether a ref holds this object, and everything beneath it is here."""
         return owned_whole(self.database, digest)
+
+    def owns_part(self, digest: Digest) -> bool:
+        """Whether refs hold this object, and all of them only a part of what is beneath it."""
+        return owned_in_part(self.database, digest)
 
     def partial_refs(self) -> set[RefName]:
         """The refs of which only a part of what they need was ever asked for."""

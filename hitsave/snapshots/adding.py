@@ -78,6 +78,7 @@ def add(
     base = _base_of(path)
     if base is not None:
         _note_if_moved(cache, path, base, options, progress)
+    is_known = base is None or _is_known(cache, path, base.digest)
 
     def name_ref(captured: Captured) -> RefName:
         if base is not None:
@@ -91,6 +92,8 @@ def add(
     else:
         kept, unseen = keep(cache, path, options, owner, progress), 0
     found = kept.captured
+    if base is not None and not is_known and found.files < base.files:
+        _note_fewer(path, base, found, progress)
     executable = found.executable and found.kind is ObjectKind.BLOB
     pointer = Pointer(found.digest, found.kind, found.size, found.files, executable)
     is_new = save_pointer(pointer_path(path), pointer)
@@ -99,6 +102,20 @@ def add(
         _keep_out_of_git(path, is_new, progress)
     amounts = (found.size, found.files, found.read, kept.new_objects, kept.new_size, unseen)
     return Added(path, found.digest, found.kind, *amounts)
+
+
+def _is_known(cache: Cache, path: Path, version: Digest) -> bool:
+    """Whether this cache has ever had to do with the files at a path, or with this version of them."""
+    return place_of(cache, path) is not None or cache.owns_whole(version) or cache.owns_part(version)
+
+
+def _note_fewer(path: Path, base: Pointer, found: Captured, progress: Progress) -> None:
+    """What a cache that is not there any more had pulled in part looks like a dataset of which files were deleted."""
+    name, old = os.path.relpath(path), base.digest.short
+    progress.note(
+        f"{path}: {count(found.files, 'file')}, where its pointer file named {base.files}; "
+        f"'hitsave checkout {name}@{old}' goes back, where they were only never pulled to this machine"
+    )
 
 
 def _note_added(cache: Cache, path: Path, version: Digest, unseen: int) -> None:

@@ -37,6 +37,8 @@ def version_before(cache: Cache, path: Path, version: Digest) -> Digest | None:
 def is_part(cache: Cache, workspace: Workspace, path: Path, version: Digest) -> bool:
     """Whether a dataset's working files may be a part of this version on purpose."""
     place = place_of(cache, path)
+    if place is None and cache.owns_part(version):
+        return True  # They are a copy, or have another name now.
     return bool(place and place.parts) or cache.is_partial(workspace.dataset_ref(path, version))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -109,3 +110,35 @@ def test_out_of_reach_is_not_taken_for_empty(world: World, pushed: User) -> None
     before = (ben.workspace / "data.hitsave").read_bytes()
     assert ben.run("add", "data").code == 1
     assert (ben.workspace / "data.hitsave").read_bytes() == before
+
+
+def test_a_copy_of_a_part_is_that_part(world: World, pushed: User) -> None:
+    ben = world.clone(pushed)
+    ben.do("pull", "--include", "/test/")
+    copied = replace(ben, workspace=ben.workspace.parent / "copied")
+    shutil.copytree(ben.workspace, copied.workspace)
+    ben.data.rename(ben.workspace / "other")
+    (ben.workspace / "data.hitsave").rename(ben.workspace / "other.hitsave")
+    for user, name in ((ben, "other"), (copied, "data")):
+        (user.workspace / name / "test/1.png").unlink()
+        [state] = user.do("status", "--json", name).json
+        assert (state["changes"], state["not_fetched"]) == ([{"kind": "removed", "path": "test/1.png"}], 11), name
+        assert "of which 11 were not pulled and stay as they were" in user.do("add", name).said
+    (pushed.data / "test/1.png").unlink()
+    assert copied.do("rev-parse", "data").text == ben.do("rev-parse", "other").text == pushed.add() + "\n"
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_part_that_the_cache_knows_nothing_of_is_not_taken_for_all_of_it_in_silence(
+    world: World, pushed: User, whole: bool
+) -> None:
+    ben = world.clone(pushed)
+    ben.do("pull", *([] if whole else ["--include", "/test/"]))
+    old = digest_of(ben)
+    shutil.rmtree(ben.cache)
+    if whole:
+        ben.write({"test/new.png": b"new"})
+    said = ben.do("add", "data").said
+    assert (f"5 files, where its pointer file named 16; 'hitsave checkout data@{old[:12]}'" in said) != whole, said
+    ben.do("checkout", f"data@{old[:12]}")
+    assert_same(ben.data, pushed.data)
