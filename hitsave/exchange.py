@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
+from hitsave.amounts import count
+from hitsave.cache.damage import set_aside_damaged
 from hitsave.cache.store import Cache
 from hitsave.config import Config, RemoteConfig
 from hitsave.errors import (
@@ -127,6 +129,12 @@ class Exchange:
         """
         if remote is not None:
             self._config.remote(remote)
+        wanted = list(refs)
+        return self.repairing(lambda: self._fetch(wanted, remote, include, sizes), lambda: None)
+
+    def _fetch(
+        self, refs: Iterable[Ref], remote: str | None, include: Include | None, sizes: Mapping[Digest, int]
+    ) -> Fetched:
         away: list[Ref] = []
         for ref in refs:
             if not self._is_here(ref, include):
@@ -174,6 +182,33 @@ class Exchange:
         if wanted and not bring([*wanted.items()]):
             for item in wanted.items():
                 bring([item])
+
+    def repairing(self, use: Callable[[], _Used], fetch_again: Callable[[], object]) -> _Used:
+        """What `use` gives. What it finds corrupt is set aside, so that `fetch_again` can bring it anew.
+
+        What lies in packs stays as it is where no remote is to be asked. Raises what `use` raises.
+        """
+        seen: set[tuple[str, str]] = set()
+        while True:
+            try:
+                return use()
+            except CorruptObject as error:
+                if (place := (error.digest, error.where)) in seen:
+                    raise
+                seen.add(place)
+                self._set_aside(error)
+                try:
+                    fetch_again()
+                except HitsaveError as reason:
+                    raise error from reason
+
+    def _set_aside(self, error: CorruptObject) -> int:
+        if not self._config.remotes or self._config.offline:
+            return 0
+        damaged = set_aside_damaged(self._cache, error)
+        if damaged:
+            self._progress.note(f"{error.where}: {count(damaged, 'object')} of it cannot be read, and is fetched again")
+        return damaged
 
     # -- evaluations
 
@@ -281,19 +316,3 @@ class Exchange:
 def _shelf(remote: Remote) -> Shelf:
     view = remote.latest()
     return Shelf(view, Reader(remote, view))
-
-
-def repairing(use: Callable[[], _Used], fetch_again: Callable[[], object]) -> _Used:
-    """What `use` gives. What it finds corrupt was set aside, so that `fetch_again` can bring it anew."""
-    seen: set[str] = set()
-    while True:
-        try:
-            return use()
-        except CorruptObject as error:
-            if error.digest in seen:
-                raise
-            seen.add(error.digest)
-            try:
-                fetch_again()
-            except HitsaveError as reason:
-                raise error from reason

@@ -16,7 +16,7 @@ from hitsave.cache.store import Cache
 from hitsave.config import Config, is_workspace, load
 from hitsave.contents import Contents
 from hitsave.errors import CacheError, HitsaveError, ObjectError, ObjectNotFound, SnapshotError, WorkspaceError
-from hitsave.exchange import Exchange, PulledEvaluations, repairing
+from hitsave.exchange import Exchange, PulledEvaluations
 from hitsave.maintenance import collect as collection
 from hitsave.maintenance import repair as repairing_cache
 from hitsave.maintenance import verify as verification
@@ -257,7 +257,7 @@ class Repository:
             fetched.append(self.exchange.fetch([self.transfers.named(path)], remote, include))
 
         def check_out(path: Path) -> CheckedOut:
-            return repairing(lambda: self.checkout(path, force, include), lambda: fetch_again(path))
+            return self.exchange.repairing(lambda: self.checkout(path, force, include), lambda: fetch_again(path))
 
         for path in paths:
             if path not in failed:
@@ -279,7 +279,7 @@ class Repository:
 
     def ensure(self, digest: Digest, kind: ObjectKind, include: Include | None = None) -> None:
         """Fetch what is not here, and own it as a snapshot."""
-        if not self.has_all(digest, kind):
+        if not self.exchange.repairing(lambda: self.has_all(digest, kind), lambda: None):
             self.exchange.fetch([self._snapshot_ref(digest, kind)], include=include)
 
     def _snapshot_ref(self, digest: Digest, kind: ObjectKind) -> Ref:
@@ -296,7 +296,7 @@ class Repository:
 
     def _use(self, digest: Digest, kind: ObjectKind, use: Callable[[], _Used], include: Include | None = None) -> _Used:
         self.ensure(digest, kind, include)
-        return repairing(use, lambda: self.ensure(digest, kind, include))
+        return self.exchange.repairing(use, lambda: self.ensure(digest, kind, include))
 
     def restore(self, text: str, place: Path, force: bool = False) -> Materialised:
         """Write what a name stands for at a path. What stands there is refused, or kept first and then replaced."""

@@ -266,6 +266,8 @@ class Intake:
         self._arriving.install(connection, place)
         for pack in packs:
             place(f"{pack.digest}.pack", pack_file(pack.digest))
+            # An adopted one may take the place of the very pack of which something was set aside.
+            connection.execute("DELETE FROM damaged WHERE pack = ?", (bytes(pack.digest),))
         if index:
             name = blake3(index).digest()
             place("index", index_file(name))

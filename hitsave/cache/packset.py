@@ -32,6 +32,7 @@ from hitsave.packing.pack import Block
 _BLOCKS_KEPT = 8
 _OPEN_PACKS = 64
 _TRIES = 20
+_CURE = "; 'hitsave fsck --repair' mends it from a remote or another copy"
 
 
 class _PackGone(CorruptObject):
@@ -239,7 +240,7 @@ class PackSet:
         if found is None:
             raise ObjectNotFound(str(location.digest))
         if found.pack == location.pack and not os.path.exists(self._path(found.pack)):
-            raise CorruptObject(str(location.digest), self._path(found.pack), "the pack is missing")
+            raise CorruptObject(str(location.digest), self._path(found.pack), f"the pack is missing{_CURE}")
         return found
 
     def read_many(self, locations: Iterable[Location]) -> Iterator[tuple[Digest, bytes | memoryview]]:
@@ -278,17 +279,18 @@ class PackSet:
         try:
             return decode_block(block.codec, stored, block.raw)
         except MalformedObject as error:
-            raise CorruptObject(pack.hex(), self._path(pack), f"a block at {block.offset}: {error}") from None
+            raise CorruptObject(pack.hex(), self._path(pack), f"a block at {block.offset}: {error}{_CURE}") from None
 
     def _entry(self, block: bytes | memoryview, location: Location) -> bytes | memoryview:
         try:
             return entry_content(block, location.digest, location.offset, location.length)
         except MalformedObject as error:
-            raise CorruptObject(str(location.digest), self._path(location.pack), str(error)) from None
+            raise CorruptObject(str(location.digest), self._path(location.pack), f"{error}{_CURE}") from None
 
     def _check(self, location: Location, content: bytes | memoryview) -> None:
         if object_digest(ObjectKind(location.kind), content) != location.digest:
-            raise CorruptObject(str(location.digest), self._path(location.pack))
+            reason = f"its content has another digest{_CURE}"
+            raise CorruptObject(str(location.digest), self._path(location.pack), reason)
 
     def _path(self, pack: bytes) -> str:
         return os.path.join(self._root, pack_file(pack))
@@ -302,7 +304,7 @@ class PackSet:
                 os.lseek(fd, offset, os.SEEK_SET)
                 content = os.read(fd, length)
         if len(content) != length:
-            raise CorruptObject(pack.hex(), self._path(pack), "the pack is shorter than its index says")
+            raise CorruptObject(pack.hex(), self._path(pack), f"the pack is shorter than its index says{_CURE}")
         return content
 
     def _open(self, pack: bytes) -> int:
@@ -311,11 +313,10 @@ class PackSet:
             try:
                 fd = os.open(self._path(pack), os.O_RDONLY | getattr(os, "O_BINARY", 0))
             except FileNotFoundError:
-                raise _PackGone(pack.hex(), self._path(pack), "the pack is missing") from None
+                raise _PackGone(pack.hex(), self._path(pack), f"the pack is missing{_CURE}") from None
             except OSError as error:
-                raise CorruptObject(
-                    pack.hex(), self._path(pack), f"the pack cannot be read ({error.strerror})"
-                ) from None
+                reason = f"the pack cannot be read ({error.strerror})"
+                raise CorruptObject(pack.hex(), self._path(pack), reason) from None
             self._packs[pack] = fd
             while len(self._packs) > _OPEN_PACKS:
                 os.close(self._packs.popitem(last=False)[1])

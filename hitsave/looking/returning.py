@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hitsave.errors import WorkspaceError
-from hitsave.exchange import repairing
 from hitsave.naming import Named
 from hitsave.objects.digest import ObjectKind
 from hitsave.objects.encoding import decode_tree
@@ -155,7 +154,7 @@ def go_back(
         fetched.append(repository.exchange.fetch([_ref(repository, path, pointer)], include=wanted))
 
     fetch()
-    done = repairing(lambda: repository.checkout(path, force, wanted, pointer), fetch)
+    done = repository.exchange.repairing(lambda: repository.checkout(path, force, wanted, pointer), fetch)
     changed = save_pointer(pointer_path(path), pointer)
     if repository.workspace.in_git:
         try:

@@ -265,3 +265,13 @@ def test_read_only_directories_of_what_was_collected_go_too(ann: Repository, sna
     ann.collect(keep_seconds=0)
     assert not whole.exists()
     assert not part.exists()
+
+
+def test_what_cannot_be_read_of_a_pack_comes_from_the_remote(ann: Repository, data: Path) -> None:
+    snap = DirectorySnapshot.snap(data, repository=ann)
+    snap.upload()
+    for path in (ann.cache.path / "packs").iterdir():
+        path.unlink()
+    ann.cache.packset.forget_files()
+    assert read(snap.restore_safe()) == FILES
+    assert snap["train/0.png"].restore_safe().read_bytes() == FILES["train/0.png"]
