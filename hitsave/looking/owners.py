@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hitsave.cache.evaluationrows import project_of
 from hitsave.errors import WorkspaceError
-from hitsave.objects.digest import Digest
+from hitsave.objects.digest import Digest, is_abbreviation
 from hitsave.objects.refs import Namespace, Ref, RefName, unquote_name
 from hitsave.repository import Repository
 from hitsave.snapshots.pointer import is_pointer, target_path
@@ -74,12 +74,26 @@ def all_owners(repository: Repository) -> dict[str, list[Ref]]:
     """All refs of the cache: datasets of all projects, evaluations by project and function, and snapshots."""
     found: dict[str, list[Ref]] = {}
     for ref in repository.cache.refs():
-        namespace = ref.name.namespace
-        name = namespace.value
-        if namespace is Namespace.DATASETS:
-            name += "/" + os.fsdecode(unquote_name(_owner_of(ref.name)))
-        elif namespace is Namespace.EVALUATIONS:
-            owner = f"{project_of(ref.path)}/" if ref.path else ""
-            name += "/" + os.fsdecode(unquote_name(owner + ref.name.name.partition("/")[0]))
-        found.setdefault(name, []).append(ref)
+        found.setdefault(_group_of(ref), []).append(ref)
     return found
+
+
+def _group_of(ref: Ref) -> str:
+    namespace = ref.name.namespace
+    if namespace is Namespace.DATASETS:
+        return f"{namespace.value}/{os.fsdecode(unquote_name(_owner_of(ref.name)))}"
+    if namespace is Namespace.EVALUATIONS:
+        owner = f"{project_of(ref.path)}/" if ref.path else ""
+        return f"{namespace.value}/{os.fsdecode(unquote_name(owner + ref.name.name.partition('/')[0]))}"
+    return namespace.value
+
+
+def shown_as(refs: Iterable[Ref], text: str) -> list[Ref]:
+    """Those of `refs` that 'hitsave du --all --versions' shows so, GROUP@DIGEST; snapshots/DIGEST, too."""
+    group, at, digest = text.rpartition("@")
+    if not at:
+        group, _, digest = text.rpartition("/")
+    if not is_abbreviation(digest):
+        return []
+    found = [ref for ref in refs if str(ref.digest).startswith(digest) and _group_of(ref) == group]
+    return [ref for ref in found if at or ref.name.namespace in (Namespace.SNAPSHOTS, Namespace.PUBLIC)]

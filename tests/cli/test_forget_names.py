@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 from tests.cli.world import User, World
 
 
@@ -46,3 +49,23 @@ def test_undo_says_whose_it_is(world: World, ann: User) -> None:
     ann.do("forget", f"data@{digest}")
     done = other.do("undo", environ={"HITSAVE_LOCAL_CACHE_DIR": str(ann.cache)})
     assert "they are also of other projects: project" in done.said
+
+
+def test_what_du_shows_is_a_name(ann: User) -> None:
+    digest = ann.add()
+    (ann.workspace / "snap.py").write_text(
+        "import hitsave\n@hitsave.memo\ndef fit(x):\n    return x\n"
+        "fit(1)\nfit(2)\nhitsave.DirectorySnapshot.snap('data')\n"
+    )
+    command = [sys.executable, "snap.py"]
+    subprocess.run(command, cwd=ann.workspace, env=ann.environment(), check=True, capture_output=True)
+    lines = [line.split()[-1] for line in ann.do("du", "--all", "--versions").lines]
+    shown = [line for line in lines if "@" in line]
+    assert len(shown) == 4
+    assert f"snapshots@{digest[:12]}" in shown
+    for name in (*shown, f"snapshots/{digest[:12]}", f"snapshots/{digest}"):
+        assert len(ann.do("forget", name).lines) == 1
+        assert len(ann.do("show-ref").lines) == 3
+        ann.do("undo")
+    assert "there is no ref snapshots/0000000" in ann.refused("forget", "snapshots/0000000")
+    assert "there is no ref datasets/project" in ann.refused("forget", f"datasets/project/data/{digest[:12]}")

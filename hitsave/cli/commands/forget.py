@@ -72,10 +72,10 @@ def command(
 ) -> None:
     """Drop refs by name or by policy, so that 'hitsave gc' may collect what nobody else owns.
 
-    NAME is a ref as 'hitsave show-ref' prints it, whose digest may be abbreviated; or PATH@DIGEST, one version of a
-    dataset; or a digest that one ref alone holds; or PATH, a dataset that has one version; or, where
-    no ref is called so, the name of a function, as in train.fit or fit: then all that this project keeps of it, except
-    experiments. 'hitsave undo' brings them back.
+    NAME is a ref as 'hitsave show-ref' or 'hitsave du --all --versions' prints it, whose digest may be abbreviated; or
+    PATH@DIGEST, one version of a dataset; or a digest that one ref alone holds; or PATH, a dataset that has one
+    version; or, where no ref is called so, the name of a function, as in train.fit or fit: then all that this project
+    keeps of it, except experiments. 'hitsave undo' brings them back.
 
     With a policy, a version stays that any of the policies keeps, and what is left goes. PATH is a dataset, its pointer
     file, or a folder with datasets; without one, all datasets of this project are meant, and never those of others.
@@ -173,7 +173,7 @@ class _ByName:
     def find(self, name: str) -> list[RefName]:
         """The refs of one name. Raises RefError."""
         from hitsave.errors import RefError
-        from hitsave.looking.owners import versions_among
+        from hitsave.looking.owners import shown_as, versions_among
 
         versions = versions_among(self._repository, self._held, Path(name))
         if self._all_versions and not versions:
@@ -191,6 +191,8 @@ class _ByName:
         try:
             return [self._repository.names.ref_named(name, self._held)]
         except RefError:
+            if len(found := shown_as(self._held, name)) == 1:
+                return [found[0].name]
             function = self.function(name)
             if function is None:
                 raise
