@@ -11,6 +11,7 @@ from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+from hitsave.memoisation.code.cached import CachedFunction, depend_on_cached
 from hitsave.memoisation.values.instances import attributes_of
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ def depend_on_named(walk: Walk, value: Any, label: str) -> None:
     if isinstance(value, FunctionType):
         for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
             walk.cell(cell, name, label, ())
+    elif type(value) is CachedFunction:
+        depend_on_cached(walk, value, label)
     elif type(value).__module__ in _TYPING:
         for name, part in type_parts(value):
             walk.value(f"{label}.{name}", part)
