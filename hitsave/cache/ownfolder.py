@@ -1,4 +1,7 @@
-"""A folder in the cache that is one process's own, until it is removed, or its process dies."""
+"""A folder that is one process's own, until it is removed, or its process dies: in the cache, or beside working files.
+
+What tells the living from the dead is a lock on a file in it, which the system lets go of with the process.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from hitsave.cache.files import LocksUnsupported, remove_tree, try_lock
 from hitsave.errors import CacheError
 
 _LOCK_NAME = "lock"
+_GITIGNORE = ".gitignore"
 
 
 class OwnFolder:
@@ -28,7 +32,7 @@ class OwnFolder:
         with self._making:
             if self._made is None:
                 try:
-                    self._made = _make_locked(self._parent)
+                    self._made = make_locked(self._parent)
                 except OSError as error:
                     if error.errno in (errno.EACCES, errno.EROFS):
                         root = self._parent.parent
@@ -52,20 +56,51 @@ class OwnFolder:
                 raise
 
 
-def _make_locked(parent: Path) -> tuple[Path, int | None]:
-    """A new folder, and the lock that keeps a collection from taking it for a dead process's."""
-    parent.mkdir(exist_ok=True)
+def make_locked(parent: Path, out_of_git: bool = False) -> tuple[Path, int | None]:
+    """A new folder, and the lock that keeps others from taking it for a dead process's; None where there are no locks.
+
+    `parent` is made where it is missing. With `out_of_git`, git sees nothing of the folder from the beginning.
+    """
     while True:
+        parent.mkdir(exist_ok=True)
         folder = parent / secrets.token_hex(8)
-        folder.mkdir()
         try:
+            folder.mkdir()
+            if out_of_git:
+                _keep_out_of_git(folder)
             lock = try_lock(os.fspath(folder / _LOCK_NAME))
         except LocksUnsupported:
             return folder, None
         except FileNotFoundError:
             continue
-        # A collection may have come by between the making and the locking, and taken the folder for a dead one's.
+        # Somebody may have come by between the making and the locking, and taken the folder for a dead one's.
         if lock is not None:
             if (folder / _LOCK_NAME).exists():
+                if out_of_git:
+                    _keep_out_of_git(folder)
                 return folder, lock
             os.close(lock)
+
+
+def _keep_out_of_git(folder: Path) -> None:
+    file = folder / _GITIGNORE
+    if not file.exists():
+        file.write_bytes(b"*\n")
+
+
+def remove_unless_locked(folder: Path) -> bool:
+    """Remove such a folder if its process is dead; whether it was. Where there are no locks, nobody can tell."""
+    try:
+        fd = try_lock(os.fspath(folder / _LOCK_NAME))
+    except (LocksUnsupported, FileNotFoundError):  # Or its owner removed it just now.
+        return False
+    if fd is None:
+        return False
+    try:
+        remove_tree(os.fspath(folder))
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:  # Its owner had made it just before, and has locked it anew.
+            raise
+    finally:
+        os.close(fd)
+    return True

@@ -9,7 +9,6 @@ are copied as they are. `bring_back` is the same in the other direction.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import sqlite3
 from collections.abc import Callable, Iterable
@@ -21,8 +20,9 @@ from blake3 import blake3
 
 from hitsave.cache.database import Database
 from hitsave.cache.evaluationrows import drop_row, note_unindexed
-from hitsave.cache.files import LocksUnsupported, remove_tree, sync_all, try_lock, write_all
+from hitsave.cache.files import remove_tree, sync_all, write_all
 from hitsave.cache.moves import MoveJournal
+from hitsave.cache.ownfolder import remove_unless_locked
 from hitsave.cache.packset import PackSet, index_file, pack_file
 from hitsave.cache.refs import COLUMNS, bump_generation
 from hitsave.cache.wholefiles import object_file
@@ -313,29 +313,12 @@ class Sweeper:
         for item in list(os.scandir(self._root / "tmp")):
             # Folders come and go with their intakes. Files are written under the write lock, which is ours now.
             if item.is_dir(follow_symlinks=False):
-                removed += _remove_unless_locked(Path(item.path))
+                removed += remove_unless_locked(Path(item.path))
             else:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(item.path)
                     removed += 1
         return removed
-
-
-def _remove_unless_locked(folder: Path) -> bool:
-    try:
-        fd = try_lock(os.fspath(folder / "lock"))
-    except (LocksUnsupported, FileNotFoundError):  # Nobody can tell whose it is; or its owner removed it just now.
-        return False
-    if fd is None:
-        return False
-    try:
-        remove_tree(os.fspath(folder))
-    except OSError as error:
-        if error.errno != errno.ENOTEMPTY:  # Its owner had made it just before, and has locked it anew.
-            raise
-    finally:
-        os.close(fd)
-    return True
 
 
 def _files_beneath(folder: Path) -> Iterable[Path]:

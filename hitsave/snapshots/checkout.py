@@ -31,6 +31,7 @@ from hitsave.snapshots.names import walk
 from hitsave.snapshots.partial import Globs, merge_trees
 from hitsave.snapshots.place import put_object
 from hitsave.snapshots.pointer import Pointer, load_pointer, pointer_path
+from hitsave.snapshots.staging import remove_dead
 from hitsave.snapshots.update import update_tree
 from hitsave.snapshots.workspace import Workspace
 
@@ -66,6 +67,7 @@ class Checkout:
         Raises UnsavedChanges, ObjectNotFound, NameConflict.
         """
         pointer = pointer or load_pointer(pointer_path(path))
+        remove_dead(path.parent)
         self.progress.start(f"checking out {path.name}", pointer.size)
         was_there = os.path.lexists(path)
         done = self._make(path, pointer)

@@ -7,12 +7,11 @@ does. Contents come out of the cache verified, and names are checked before anyt
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from hitsave.cache.files import remove_tree, write_all
+from hitsave.cache.files import write_all
 from hitsave.cache.overlap import Overlap
 from hitsave.cache.store import Cache
 from hitsave.config import DEFAULT_LINKS
@@ -24,7 +23,7 @@ from hitsave.progress import Progress, Silent
 from hitsave.snapshots.capture import stays_inside
 from hitsave.snapshots.layout import Include, Layout, PlannedFile, plan_layout, refuse_collisions
 from hitsave.snapshots.links import place_file
-from hitsave.snapshots.listing import paths_beneath
+from hitsave.snapshots.staging import staging_in
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 _WRITERS = 2
@@ -131,31 +130,21 @@ def materialise_tree(
     layout = plan_layout(digest, cache.read, include)
     refuse_links_out(cache, layout)
     destination.parent.mkdir(parents=True, exist_ok=True)
-    temporary = os.fsencode(destination.with_name(f".hitsave-{secrets.token_hex(6)}"))
-    os.mkdir(temporary)
-    try:
+    with staging_in(destination.parent) as staging:
+        temporary = os.fsencode(staging / "new")
+        os.mkdir(temporary)
         refuse_collisions(layout, temporary)
         for path in layout.directories:
             os.mkdir(os.path.join(temporary, path))
         writer = FileWriter(cache, links, read_only, progress)
         writer.write((temporary + b"/" + planned.path, planned) for planned in layout.files)
         if read_only:
-            for path in [*reversed(layout.directories), b""]:
+            for path in reversed(layout.directories):
                 os.chmod(os.path.join(temporary, path), 0o555)
         os.rename(temporary, os.fsencode(destination))
-    except BaseException:
-        make_removable(temporary)
-        remove_tree(os.fsdecode(temporary))
-        raise
+        if read_only:  # Not before: what cannot be written cannot move to another folder.
+            os.chmod(destination, 0o555)
     return Materialised(len(layout.files), sum(planned.entry.size for planned in layout.files))
-
-
-def make_removable(folder: bytes) -> None:
-    """Give a read-only directory tree back its write permissions."""
-    os.chmod(folder, 0o755)
-    for path, is_directory in paths_beneath(folder):
-        if is_directory:
-            os.chmod(os.path.join(folder, path), 0o755)
 
 
 def refuse_links_out(cache: Cache, layout: Layout) -> None:
@@ -187,14 +176,10 @@ def materialise_blob(
     if len(os.fsencode(destination.name)) > 255:
         raise NameConflict(os.fspath(destination), "the name is longer than 255 bytes")
     destination.parent.mkdir(parents=True, exist_ok=True)
-    temporary = os.fsencode(destination.with_name(f".hitsave-{secrets.token_hex(6)}"))
     kind = EntryKind.EXECUTABLE if executable else EntryKind.FILE
     planned = PlannedFile(b"", TreeEntry(b"file", kind, digest, info.size))
-    try:
+    with staging_in(destination.parent) as staging:
+        temporary = os.fsencode(staging / "new")
         FileWriter(cache, links, read_only, progress).write([(temporary, planned)])
         os.replace(temporary, os.fsencode(destination))
-    except BaseException:
-        if os.path.lexists(temporary):
-            os.unlink(temporary)
-        raise
     return Materialised(1, info.size)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from hitsave.cache.files import remove_tree
 from hitsave.cache.store import Cache
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.progress import Progress
 from hitsave.snapshots.materialise import Materialised, materialise_blob, materialise_tree
+from hitsave.snapshots.staging import staging_in
 
 _Made = TypeVar("_Made")
 
@@ -20,12 +19,13 @@ _Made = TypeVar("_Made")
 def put_link(source: Path, place: Path) -> None:
     """Make `place` a symbolic link to `source`. What stands there is removed; the caller has kept it."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    temporary = place.with_name(f".hitsave-{secrets.token_hex(6)}")
-    os.symlink(source, temporary, target_is_directory=source.is_dir())
-    if _is_directory(place):
-        replace_directory(place, lambda: os.rename(temporary, place))
-    else:
-        os.replace(temporary, place)
+    with staging_in(place.parent) as staging:
+        temporary = staging / "new"
+        os.symlink(source, temporary, target_is_directory=source.is_dir())
+        if _is_directory(place):
+            replace_directory(place, lambda: os.rename(temporary, place))
+        else:
+            os.replace(temporary, place)
 
 
 def put_object(
@@ -51,15 +51,14 @@ def put_object(
 
 def replace_directory(place: Path, make: Callable[[], _Made]) -> _Made:
     """Move what stands at `place` aside, let `make` put something there, and remove the old; or bring it back."""
-    aside = place.with_name(f".hitsave-{secrets.token_hex(6)}")
-    os.rename(place, aside)
-    try:
-        made = make()
-    except BaseException:
-        os.rename(aside, place)
-        raise
-    remove_tree(os.fspath(aside)) if _is_directory(aside) else os.unlink(aside)
-    return made
+    with staging_in(place.parent) as staging:
+        aside = staging / "old"
+        os.rename(place, aside)
+        try:
+            return make()
+        except BaseException:
+            os.rename(aside, place)
+            raise
 
 
 def _is_directory(place: Path) -> bool:

@@ -23,7 +23,8 @@ from hitsave.progress import Progress
 from hitsave.snapshots.capture import CaptureOptions, capture
 from hitsave.snapshots.keeping import NameOnly
 from hitsave.snapshots.layout import Include, Layout, plan_layout
-from hitsave.snapshots.materialise import make_removable, materialise_tree
+from hitsave.snapshots.materialise import materialise_tree
+from hitsave.snapshots.staging import make_removable
 
 _FOLDER = "trees"
 _LINKS = ("reflink", "hardlink", "copy")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from hitsave.snapshots.layout import Layout, PlannedFile, plan_layout, refuse_co
 from hitsave.snapshots.listing import paths_beneath
 from hitsave.snapshots.materialise import FileWriter, Materialised, refuse_links_out
 from hitsave.snapshots.names import parents_of
+from hitsave.snapshots.staging import staging_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +64,11 @@ def update_tree(
         _refuse_obstacles(destination, plan)
     if missing := cache.missing(planned.entry.digest for planned in plan.arrivals):
         raise ObjectNotFound(str(min(missing)))
-    staging = os.fsencode(destination.with_name(f".hitsave-{secrets.token_hex(6)}"))
-    os.mkdir(staging)
-    try:
-        staged = [(os.path.join(staging, b"%d" % number), item) for number, item in enumerate(plan.arrivals)]
+    with staging_in(destination.parent) as staging:
+        above = os.fsencode(staging)
+        staged = [(os.path.join(above, b"%d" % number), item) for number, item in enumerate(plan.arrivals)]
         FileWriter(cache, links, progress=progress).write(staged)
         _carry_out(root, plan, staged)
-    finally:
-        remove_tree(os.fsdecode(staging))
     return Materialised(len(staged), sum(item.entry.size for _, item in staged), len(plan.removals))
 
 

@@ -14,10 +14,13 @@ from hitsave.errors import WorkspaceError, suggest
 from hitsave.objects.digest import Digest, is_abbreviation
 from hitsave.objects.refs import RefName, dataset_ref
 from hitsave.snapshots.pointer import SUFFIX, is_pointer, pointer_path, target_path
+from hitsave.snapshots.staging import STAGING
 from hitsave.snapshots.within import begins_project_at, project_between
 
-#: Folders of tools, which hold no pointer files of the user's.
-PASSED_OVER = frozenset((b".git", b".hg", b".svn", b".venv", b"venv", b"node_modules", b"__pycache__", b".tox"))
+#: Folders of tools, and of our own, which hold no pointer files of the user's.
+PASSED_OVER = frozenset(
+    (b".git", b".hg", b".svn", b".venv", b"venv", b"node_modules", b"__pycache__", b".tox", os.fsencode(STAGING))
+)
 #: So many entries of a folder are looked at for a name that was meant.
 _MOST_LISTED = 10_000
 
