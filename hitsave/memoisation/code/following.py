@@ -115,7 +115,10 @@ class Following:
         if (hook := vars(module).get("__getattr__")) is not None:
             self._walk.refer(hook)
         try:
-            return getattr(module, name)
+            found = getattr(module, name)
+            if found is not vars(module).get(name, found):
+                delattr(module, name)  # Its submodule of that name, which the look has loaded, hides it from the body.
+            return found
         except Exception:
             return self.load(f"{module.__name__}.{name}") if hasattr(module, "__path__") else MISSING
 

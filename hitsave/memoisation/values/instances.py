@@ -29,6 +29,8 @@ _DESCRIPTORS = (
     types.GetSetDescriptorType,
     types.MemberDescriptorType,
 )
+#: What every member of an enum has.
+_OF_MEMBERS = frozenset("_value_ _name_ __objclass__ _sort_order_".split())
 #: How pickling spells "a new instance": that says nothing which the class and the arguments do not say.
 _NEW = {
     copyreg.__newobj__: b"n",  # type: ignore[attr-defined]
@@ -89,7 +91,10 @@ def _descriptor(digester: ValueDigester, value: Any) -> Parts:
 
 def _enum_member(digester: ValueDigester, value: Any) -> Parts:
     head = named("enum") + digester.label(type(value)) + text(value._name_ or "")
-    return Parts(head, (value._value_,), named_steps((".value",)))
+    given = {name: each for name, each in attributes_of(value).items() if name not in _OF_MEMBERS}
+    if not given:
+        return Parts(head, (value._value_,), named_steps((".value",)))
+    return Parts(head, (value._value_, dict(sorted(given.items()))), named_steps((".value", "")))
 
 
 def _iterator(digester: ValueDigester, value: object) -> Parts:
