@@ -20,6 +20,7 @@ from hitsave.cache.projects import (
     stands_elsewhere,
     versions_beneath,
 )
+from hitsave.cache.refs import COLUMNS, ref_of_row
 from hitsave.cache.store import Cache
 from hitsave.errors import WorkspaceError
 from hitsave.limits import CLOCKS_DIFFER
@@ -116,6 +117,11 @@ class Project:
             git_commit=head_commit(self.workspace.root) if self.workspace.in_git else "",
         )
 
+    def make_again(self, cache: Cache, name: RefName, digest: Digest, kind: ObjectKind, path: Path) -> Ref:
+        """A ref of a version that was perhaps owned before: then as old as it was, and made by whom it was made by."""
+        known = cache.ref(name) or _forgotten_ref(cache, name)
+        return known or self.make_ref(name, digest, kind, path)
+
     def make_version(self, cache: Cache, name: RefName, digest: Digest, kind: ObjectKind, path: Path) -> Ref:
         """A new version of a dataset, younger than those that are here: times are whole seconds, and tell their order.
 
@@ -174,6 +180,17 @@ class Project:
             if ref.digest == digest and self.has_path(ref):
                 return Path(os.fsdecode(unquote_name(ref.path.removeprefix(self._prefix))))
         return None
+
+
+def _forgotten_ref(cache: Cache, name: RefName) -> Ref | None:
+    """The ref of this name that was forgotten last, as far back as 'hitsave undo' knows."""
+    rows = cache.database.rows(
+        f"SELECT {COLUMNS} FROM dropped_refs WHERE operation IN (SELECT id FROM operations) AND namespace = ? "
+        "AND name = ? ORDER BY operation DESC LIMIT 1",
+        name.namespace.value,
+        name.name,
+    )
+    return ref_of_row(rows[0]) if rows else None
 
 
 def _prefix_of(project: str) -> str:

@@ -103,7 +103,7 @@ class Sending:
             if self._cache.ref(self._project.workspace.dataset_ref(path, pointer.digest)) is not None:
                 continue
             if not is_complete(self._cache, pointer.digest, pointer.kind):
-                named.away[path] = ref_of(self._project, path, pointer)
+                named.away[path] = ref_of(self._cache, self._project, path, pointer)
             elif (other := find_workspace(path.parent)) != self._project.workspace.root:
                 self._progress.note(
                     f"{self._show(path)}: lies in {self._show(other)}, which has a name of its own, "
@@ -115,7 +115,7 @@ class Sending:
 
     def _owned(self, path: Path, pointer: Pointer) -> Ref:
         """The ref of what a pointer file names, as it is here; it is made where all that it owns is here."""
-        ref = ref_of(self._project, path, pointer)
+        ref = ref_of(self._cache, self._project, path, pointer)
         known = self._cache.ref(ref.name)
         if known is None and is_complete(self._cache, ref.digest, ref.kind):
             if ref.name in self._forgotten:
@@ -239,9 +239,10 @@ class Sending:
         return self._project.relative(path).as_posix()
 
 
-def ref_of(project: Project, path: Path, pointer: Pointer) -> Ref:
-    """The ref that a project owns a dataset by."""
-    return project.make_ref(project.workspace.dataset_ref(path, pointer.digest), pointer.digest, pointer.kind, path)
+def ref_of(cache: Cache, project: Project, path: Path, pointer: Pointer) -> Ref:
+    """The ref that a project owns a dataset by, or will: as it is here, or was before it was forgotten."""
+    name = project.workspace.dataset_ref(path, pointer.digest)
+    return project.make_again(cache, name, pointer.digest, pointer.kind, path)
 
 
 def find_absent(cache: Cache, exchange: Exchange, refs: Iterable[Ref], remote: str | None) -> set[Digest]:

@@ -50,7 +50,7 @@ class Transfers:
             except WorkspaceError as error:
                 failed[path] = error
                 continue
-            wanted[path] = ref_of(self._project, path, pointer)
+            wanted[path] = ref_of(self._cache, self._project, path, pointer)
             sizes[pointer.digest] = pointer.size
         try:
             return Got(self._exchange.fetch(wanted.values(), remote, include, sizes), failed)
@@ -76,4 +76,4 @@ class Transfers:
 
     def named(self, path: Path) -> Ref:
         """A ref of what a pointer file names. Raises WorkspaceError, FileNotFoundError."""
-        return ref_of(self._project, path, load_pointer(pointer_path(path)))
+        return ref_of(self._cache, self._project, path, load_pointer(pointer_path(path)))

@@ -16,9 +16,9 @@ from hitsave.errors import WorkspaceError
 from hitsave.naming import Named
 from hitsave.objects.digest import ObjectKind
 from hitsave.objects.encoding import decode_tree
-from hitsave.objects.refs import Ref
 from hitsave.remotes.reading.fetch import Fetched
 from hitsave.repository import Repository
+from hitsave.sending import ref_of
 from hitsave.snapshots.checkout import CheckedOut
 from hitsave.snapshots.git import file_at, files_at, is_revision, path_at, seen_otherwise
 from hitsave.snapshots.gitignore import add_to_gitignore
@@ -149,9 +149,10 @@ def go_back(
     fetched: list[Fetched] = []
     same = None if include is not None else same_part(repository.cache, path)
     wanted = include or same
+    ref = ref_of(repository.cache, repository.project, path, pointer)
 
     def fetch() -> None:
-        fetched.append(repository.exchange.fetch([_ref(repository, path, pointer)], include=wanted))
+        fetched.append(repository.exchange.fetch([ref], include=wanted))
 
     fetch()
     done = repository.exchange.repairing(lambda: repository.checkout(path, force, wanted, pointer), fetch)
@@ -163,8 +164,3 @@ def go_back(
             repository.progress.note(f"{path}: {error}; keep it out of git yourself")
     in_part = same is not None and pointer.kind is ObjectKind.TREE
     return Returned(done, Fetched(*map(sum, zip(*fetched, strict=True))), changed, in_part)
-
-
-def _ref(repository: Repository, path: Path, pointer: Pointer) -> Ref:
-    name = repository.workspace.dataset_ref(path, pointer.digest)
-    return repository.cache.ref(name) or repository.project.make_ref(name, pointer.digest, pointer.kind, path)

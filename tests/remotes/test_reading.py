@@ -26,9 +26,9 @@ from tests.remotes.crowds import crowd, join_crowd, newest, put_index, rewrite
 from tests.remotes.transports import CountingTransport, MemoryStore, MemoryTransport
 
 #: Format, two lists of commits, a commit; header, fan-out, bucket, block records of the root; the root;
-#: bucket of the inner tree, which lies in the same block; bucket and content of the file. Pack records came with
+#: bucket of the inner tree, which lies in the same block; bucket and content of the file; refs. Pack records came with
 #: the header.
-REQUESTS_FOR_ONE_FILE = 12
+REQUESTS_FOR_ONE_FILE = 13
 
 
 def many_folders(folders: int, files: int) -> Folder:

@@ -302,6 +302,6 @@ def test_requests_do_not_grow_with_the_files(tmp_path: Path) -> None:
         made.append([found["requests"] for found in figures])
         received.append(again["received"] + changed["received"])
     assert made[0][:3] == made[1][:3]  # The index of the larger one is read by parts when it is pulled.
-    assert max(made[0] + made[1]) <= 11
+    assert max(made[0] + made[1]) <= 12  # A ref segment is one of them.
     assert made[0][1] == 2
     assert max(received) < 3000

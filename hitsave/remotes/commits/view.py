@@ -98,6 +98,11 @@ class View:
         held = self.refs()
         return {name: held[name] for name in names if name in held}
 
+    def held_at_hand(self, names: Collection[RefName], most: int) -> dict[RefName, Ref]:
+        """As `held_of`; nothing where segments that are not on this machine have more than `most` bytes."""
+        away = sum(file.length for file in self.ref_files if not self._files.has_ref_table(file))
+        return self.held_of(names) if names and (self._refs is not None or away <= most) else {}
+
     def names_held(self, refs: Collection[Ref]) -> set[RefName]:
         """The names of these refs that are held, whatever they hold. Raises RemoteCorrupt.
 

@@ -24,6 +24,7 @@ from hitsave.objects.refs import Ref
 from hitsave.progress import Progress, Silent
 from hitsave.remotes.commits.log import Remote
 from hitsave.remotes.commits.view import View
+from hitsave.remotes.reading.origins import as_made
 from hitsave.remotes.reading.reader import Reader, look_again
 from hitsave.remotes.reading.transfer import Fetched, Transfer
 
@@ -100,6 +101,7 @@ def _fetch_once(
 ) -> Fetched:
     reader = Reader(remote, view)
     needed = _find_needed(cache, reader, roots, include, sizes)
+    refs = as_made(view, refs)
     progress.start("fetching", needed.size)
     with cache.intake() as intake:
         received = Transfer(remote, view, reader, intake, progress).run(needed.blobs, needed.inner)
