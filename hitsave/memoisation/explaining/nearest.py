@@ -88,7 +88,8 @@ def _explain(place: Place, wanted: Wanted, cause: Cause | None, own: bool, brief
 
 def _compared(place: Place, wanted: Wanted, row: EvaluationRow, cause: Cause | None) -> Explanation:
     """A call whose arguments are known: what has changed since is the code."""
-    outdated = (Difference("definition", name, "as it was", "changed") for name in wanted.outdated)
+    # Of a module as a whole, the name of what is in it is empty.
+    outdated = (Difference("definition", name.removesuffix(":"), "as it was", "changed") for name in wanted.outdated)
     code = (*outdated, *(_code_since(place, wanted, row) if row.code != wanted.code else ()))
     cause = cause or (Cause.CODE if row.code != wanted.code else Cause.LOST)
     return Explanation(wanted.function, cause, row.digest.hex(), code, row.code.hex())
