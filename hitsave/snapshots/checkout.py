@@ -6,6 +6,7 @@ a version that is, can be changed freely. Everything else is UnsavedChanges.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,20 +15,20 @@ from pathlib import Path
 from hitsave.cache.places import Place
 from hitsave.cache.store import Cache
 from hitsave.config import DEFAULT_LINKS
-from hitsave.errors import UnsavedChanges
+from hitsave.errors import ObjectNotFound, UnsavedChanges
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.model import EntryKind
 from hitsave.objects.refs import Namespace
 from hitsave.progress import Progress, Silent
 from hitsave.snapshots.capture import Captured, CaptureOptions, capture
 from hitsave.snapshots.datasets import is_complete, keep, matches, options_for, tree_changes
-from hitsave.snapshots.diff import ChangeKind
+from hitsave.snapshots.diff import Change, ChangeKind
 from hitsave.snapshots.keeping import NameOnly
 from hitsave.snapshots.layout import Include
 from hitsave.snapshots.leftout import note_place, place_of
 from hitsave.snapshots.listing import paths_beneath
 from hitsave.snapshots.materialise import Materialised, materialise_tree
-from hitsave.snapshots.names import walk
+from hitsave.snapshots.names import entry_at, parents_of, walk
 from hitsave.snapshots.partial import Globs, merge_trees
 from hitsave.snapshots.place import put_object
 from hitsave.snapshots.pointer import Pointer, load_pointer, pointer_path
@@ -163,9 +164,23 @@ class Checkout:
         versions += [ref.digest for ref in refs[:_VERSIONS_LOOKED_AT] if ref.kind is ObjectKind.TREE]
         for version in versions:
             changes = tree_changes(self.cache, version, found, names)
-            if changes and all(change.kind is ChangeKind.REMOVED for change in changes):
+            if changes and all(self._loses_nothing(change, version, found, names) for change in changes):
                 return True
         return False
+
+    def _loses_nothing(self, change: Change, version: Digest, found: Captured, names: NameOnly) -> bool:
+        """Whether a version has what is there: it may stand in a directory of the version that holds no file now."""
+        if change.new is None:
+            return True
+        if change.new.kind is not EntryKind.TREE:
+            return False
+        with contextlib.suppress(ObjectNotFound):
+            for above in reversed(list(parents_of(change.path))):
+                here = entry_at(found.digest, above, names.trees.__getitem__)
+                there = entry_at(version, above, self.cache.read)
+                if here is not None and here.files == 0 and there is not None and there.kind is EntryKind.TREE:
+                    return True
+        return found.files == 0
 
     def _write_new(self, path: Path, pointer: Pointer) -> Materialised:
         if pointer.kind is ObjectKind.TREE and self.include is not None:

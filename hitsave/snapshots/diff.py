@@ -48,8 +48,8 @@ def diff_trees(
 ) -> Iterator[Change]:
     """Every file, link and empty directory that differs, by path. None stands for no tree at all.
 
-    An old tree that is `away` cannot be looked into. It counts as removed, as a whole. Raises ObjectError where there
-    is no end of directories.
+    A directory that has become empty, or was, is no difference itself. An old tree that is `away` cannot be looked
+    into. It counts as removed, as a whole. Raises ObjectError where there is no end of directories.
     """
     repeats = Repeats()
     pending: list[tuple[Change | None, bytes, tuple[Digest | None, Digest | None] | None]] = [(None, b"", (old, new))]
@@ -67,7 +67,7 @@ def diff_trees(
             was, now = before.get(name), after.get(name)
             if was is not None and was != now and _is_tree(was) and away(was.digest):
                 pending.append((Change(path, ChangeKind.REMOVED, was, None), b"", None))
-                was = None
+                was, now = None, None if now is not None and now.digest == _EMPTY else now
             found, deeper = _compare(path, was, now)
             if found is not None or deeper is not None:
                 pending.append((found, path + b"/", deeper))
@@ -108,6 +108,8 @@ def _compare(
     deeper = None
     if _is_tree(old) or _is_tree(new):
         deeper = (old.digest if old and _is_tree(old) else None, new.digest if new and _is_tree(new) else None)
+    if _is_tree(old) and _is_tree(new):
+        return None, deeper
     old_leaf = old if _leaf(old) else None
     new_leaf = new if _leaf(new) else None
     if old_leaf is None and new_leaf is None:

@@ -19,6 +19,7 @@ from hitsave.progress import Silent
 from hitsave.snapshots.adding import add
 from hitsave.snapshots.capture import Captured
 from hitsave.snapshots.checkout import Checkout
+from hitsave.snapshots.diff import ChangeKind
 from hitsave.snapshots.pointer import Pointer, load_pointer, pointer_path, save_pointer
 from hitsave.snapshots.status import State, status
 from hitsave.snapshots.workspace import Workspace
@@ -172,3 +173,68 @@ def test_files_that_no_capture_sees_are_not_lost_to_a_new_kind(cache: Cache, wor
     with pytest.raises(UnsavedChanges, match=r"d/(run|s)\.log"):
         Checkout(cache, workspace, "ignore").run(path)
     assert read(path) == before
+
+
+def emptied(path: Path) -> None:
+    """Remove the files of a directory, and leave the directories."""
+    for inner in path.rglob("*"):
+        if not inner.is_dir():
+            inner.unlink()
+
+
+@pytest.mark.parametrize("place", ["c/d", "c", ""])
+def test_files_that_were_removed_come_back_into_their_directories(
+    cache: Cache, workspace: Workspace, place: str
+) -> None:
+    path = workspace.root / "data"
+    folder: Folder = {b"a": File(b"1"), b"c": {b"x": File(b"2"), b"d": {b"y": File(b"3")}}}
+    write(folder, path)
+    added(cache, workspace, path)
+    emptied(path / place)
+    (told,) = status(cache, workspace, [path], "ignore", Silent())
+    assert {change.kind for change in told.changes} == {ChangeKind.REMOVED}
+    Checkout(cache, workspace).run(path)
+    assert read(path) == folder
+
+
+def test_what_is_hollow_is_not_unsaved(cache: Cache, workspace: Workspace) -> None:
+    """Directories that nobody has saved, also in the place of a file, where there is no file around them."""
+    path = workspace.root / "data"
+    folder: Folder = {b"a": File(b"1"), b"c": {b"x": File(b"2"), b"d": {b"y": File(b"3")}}}
+    write(folder, path)
+    added(cache, workspace, path)
+    emptied(path / "c")
+    (path / "c/x/new").mkdir(parents=True)
+    Checkout(cache, workspace).run(path)
+    assert read(path) == folder
+
+
+@pytest.mark.parametrize("inner", ["new", "c/new", "a"])
+def test_a_new_directory_beside_files_is_unsaved(cache: Cache, workspace: Workspace, inner: str) -> None:
+    path = workspace.root / "data"
+    write({b"a": File(b"1"), b"b": File(b"2"), b"c": {b"x": File(b"3")}}, path)
+    added(cache, workspace, path)
+    (path / "a").unlink()
+    (path / inner).mkdir()
+    before = read(path)
+    with pytest.raises(UnsavedChanges, match=rf"would be lost \({inner}\)"):
+        Checkout(cache, workspace).run(path)
+    assert read(path) == before
+
+
+def test_what_no_capture_sees_stays_in_a_directory_without_files(cache: Cache, workspace: Workspace) -> None:
+    path = workspace.root / "data"
+    rules = File(b"*.log\n")
+    write({b".hitsaveignore": rules, b"c": {b"x": File(b"2")}}, path)
+    added(cache, workspace, path)
+    (path / "c/x").unlink()
+    (path / "c/x").mkdir()
+    (path / "c/x/run.log").write_bytes(b"precious")
+    with pytest.raises(UnsavedChanges, match=r"c/x/run\.log"):
+        Checkout(cache, workspace).run(path)
+    (path / "c/x").rename(path / "c/y")
+    Checkout(cache, workspace).run(path)
+    assert read(path) == {
+        b".hitsaveignore": File(b"*.log\n"),
+        b"c": {b"x": File(b"2"), b"y": {b"run.log": File(b"precious")}},
+    }

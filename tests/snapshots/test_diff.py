@@ -73,11 +73,20 @@ def leaves(folder: Folder, store: Store, prefix: bytes = b"") -> dict[bytes, Tre
     return found
 
 
+def directories(folder: Folder, prefix: bytes = b"") -> set[bytes]:
+    """Every directory beneath a directory, by path."""
+    found = set()
+    for name, item in folder.items():
+        if isinstance(item, Mapping):
+            found |= {prefix + name, *directories(item, prefix + name + b"/")}
+    return found
+
+
 def expected_changes(old: Folder, new: Folder, store: Store) -> set[Change]:
-    """What differs, path by path."""
+    """What differs, path by path; no directory that is on both sides, though it may be empty on one."""
     before, after = leaves(old, store), leaves(new, store)
     changes = set()
-    for path in before.keys() | after.keys():
+    for path in (before.keys() | after.keys()) - (directories(old) & directories(new)):
         one, other = before.get(path), after.get(path)
         if one is None:
             changes.add(Change(path, ChangeKind.ADDED, None, other))
@@ -151,6 +160,14 @@ def test_the_way_back_is_the_way_there_reversed(old: Folder, new: Folder) -> Non
     }
     there = {Change(path, turned[kind], b, a) for path, kind, a, b in diff_trees(one, other, store.load, store.load)}
     assert there == set(diff_trees(other, one, store.load, store.load))
+
+
+def test_an_empty_directory_is_where_one_was_that_is_not_here() -> None:
+    store = Store()
+    old, new = store.put({b"a": {b"b": ONE}}), store.put({b"a": {}})
+    away = store.put({b"b": ONE}).digest
+    (change,) = diff_trees(old.digest, new.digest, store.load, store.load, lambda tree: tree == away)
+    assert (change.path, change.kind) == (b"a", ChangeKind.REMOVED)
 
 
 def test_equal_sub_trees_are_not_read() -> None:
