@@ -1,6 +1,12 @@
-"""How sizes, spans of time and counts are written for people, on the command line and on pages alike. Pure."""
+"""How sizes, spans of time, counts and texts are written for people, on the command line and on pages alike. Pure."""
 
 from __future__ import annotations
+
+import re
+
+#: Signs that are not seen and change the order of those around them: `rtl\u202egpj.exe` would look like `rtlexe.jpg`.
+TURNING = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_TURNING = re.compile(f"[{TURNING}]")
 
 
 def show_size(size: int) -> str:
@@ -33,3 +39,8 @@ def show_duration(microseconds: int) -> str:
 def count(number: int, what: str) -> str:
     """`1 file`, `3 files`."""
     return f"{number} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def show_turning(text: str) -> str:
+    """A text whose signs stand in the order in which they come: those that would turn it are escaped, as `\\u202e`."""
+    return text if text.isascii() else _TURNING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -13,12 +13,15 @@ from typing import Any, TypeVar
 
 import click
 
+from hitsave.amounts import TURNING
 from hitsave.cli.completing import Kind, completes
 from hitsave.cli.paths import GivenPath
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-_CONTROL_ALONE = re.compile(r"[\x00-\x1f\x7f]")
-_CONTROL = re.compile(r'[\x00-\x1f\x7f"\\]')
+#: What a terminal would do something for, and what would make it show a text otherwise than it is.
+_UNSEEN = rf"\x00-\x1f\x7f-\x9f{TURNING}"
+_CONTROL_ALONE = re.compile(f"[{_UNSEEN}]")
+_CONTROL = re.compile(rf'[{_UNSEEN}"\\]')
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 
 #: For commands that a program might read.
@@ -137,7 +140,7 @@ def emit_json(value: Any) -> None:
 
 
 def show_path(path: Path | bytes | str) -> str:
-    """A path on one line: as seen from here where that is shorter; quoted as git does where it has to be."""
+    """A path on one line: as seen from here where that is shorter; quoted nearly as git does where it has to be."""
     text = os.fsdecode(path)
     if os.path.isabs(text):
         inside = os.path.relpath(text)
@@ -148,4 +151,5 @@ def show_path(path: Path | bytes | str) -> str:
 
 
 def _escape(found: re.Match[str]) -> str:
-    return _NAMED.get(found[0], f"\\{ord(found[0]):03o}")
+    number = ord(found[0])
+    return _NAMED.get(found[0], f"\\{number:03o}" if number < 0x80 else f"\\u{number:04x}")

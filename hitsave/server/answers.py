@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
+from hitsave.amounts import show_turning
 from hitsave.errors import HitsaveError
 from hitsave.server.paths import asked_path
 
@@ -53,7 +54,7 @@ def refusal_response(request: Request, refusal: Refusal) -> Response:
     if refusal.status == 401 and request.method in ("GET", "HEAD"):
         return RedirectResponse(f"{LOGIN_PATH}?next={_quoted(request)}", 303)
     menu = _MENU if getattr(request.state, "principal", None) is not None else ""
-    text = str(refusal)
+    text = show_turning(str(refusal))
     page = _PAGE.format(html.escape(text[:1].upper() + text[1:]), refusal.status, menu)
     return HTMLResponse(page, refusal.status, headers=refusal.headers)
 
