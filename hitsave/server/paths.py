@@ -31,6 +31,15 @@ def captured_path(quoted: str) -> bytes:
     return unquote_name(quoted) if quoted.isascii() else quoted.encode("utf-8", "replace")
 
 
+def is_text(name: bytes) -> bool:
+    """Whether a name is UTF-8, as the most part of programs want it."""
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def last_name(path: bytes) -> bytes:
     """What is at a path is called so; empty where that is no name of a file."""
     name = path.rstrip(b"/").rpartition(b"/")[2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 import time
 import zipfile
@@ -139,3 +140,18 @@ def test_that_nothing_is_public_yet_is_not_remembered(server: Running) -> None:
         answer = server.request("GET", path, key=None)
         assert (answer.status, answer.headers["Cache-Control"]) == (404, "public, no-cache")
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_names_that_are_no_text_are_in_one_kind_of_archive(ann: User, server: Running) -> None:
+    names = {b"data/caf\xe8", b"data/caf\xe9"}
+    for name in names:
+        (ann.data / os.fsdecode(name.removeprefix(b"data/"))).write_bytes(name)
+    path = ann.do("snapshot", "--public", "--yes", "data").said.splitlines()[-1].removeprefix(server.url)
+    for asked in (f"{path}.zip", f"{path}?archive=zip"):
+        refused = server.request("GET", asked, key=None)
+        assert (refused.status, refused.json()["kind"]) == (409, "names")
+        assert ".tar.zst" in refused.json()["error"]
+    assert server.request("GET", f"{path}/sub%20dir.zip", key=None).status == 200
+    packed = server.request("GET", f"{path}.tar.zst", key=None).data
+    with tarfile.open(fileobj=io.BytesIO(zstandard.ZstdDecompressor().stream_reader(packed).read())) as archive:
+        assert names < set(map(os.fsencode, archive.getnames()))

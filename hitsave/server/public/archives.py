@@ -136,13 +136,16 @@ def _tar_file(archive: tarfile.TarFile, info: tarfile.TarInfo, file: BinaryIO, o
 
 
 def zip_stored(entries: Entries, content: Content, top: str, modified: int) -> Iterator[bytes]:
-    """A zip archive, in pieces, whose files are not compressed, as `tar_zst` otherwise. Links are kept as Unix does."""
+    """A zip archive, in pieces, whose files are not compressed, as `tar_zst` otherwise. Links are kept as Unix does.
+
+    Names have to be UTF-8: two that are not would become one.
+    """
     outlet = _Outlet()
     moment = datetime.fromtimestamp(min(max(modified, _ZIP_EPOCH), _ZIP_END), UTC).timetuple()[:6]
     with zipfile.ZipFile(outlet, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for path, entry in entries:
             folder = entry.kind is EntryKind.TREE
-            name = f"{top}/{path.decode('utf-8', 'replace')}" + ("/" if folder else "")
+            name = f"{top}/{path.decode()}" + ("/" if folder else "")
             info = zipfile.ZipInfo(name, moment)
             info.external_attr = (_type(entry.kind) | _mode(entry.kind)) << 16 | (0x10 if folder else 0)
             if folder or entry.kind is EntryKind.SYMLINK:

@@ -13,7 +13,7 @@ from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.objects.refs import Ref, public_ref
 from hitsave.repository import Repository
-from hitsave.server.paths import captured_path, last_name
+from hitsave.server.paths import captured_path, is_text, last_name
 
 _BROUGHT_AT_ONCE = 256
 
@@ -96,6 +96,19 @@ class Published:
         if path.strip(b"/"):
             return None
         return Found(ref, b"", TreeEntry(b"", EntryKind.FILE, digest, self.contents.size(digest)))
+
+    def has_text_names(self, tree: Digest) -> bool:
+        """Whether every name beneath a directory is UTF-8. Each directory is looked at once."""
+        waiting, seen = [tree], {tree}
+        while waiting:
+            self.contents.bring(waiting[-_BROUGHT_AT_ONCE:])
+            for name, entry in self.contents.children(waiting.pop()).items():
+                if not is_text(name):
+                    return False
+                if entry.kind is EntryKind.TREE and entry.digest not in seen:
+                    seen.add(entry.digest)
+                    waiting.append(entry.digest)
+        return True
 
     def walk(self, tree: Digest) -> Iterator[tuple[bytes, TreeEntry]]:
         """Every entry beneath a directory with its path, directories before what they hold."""

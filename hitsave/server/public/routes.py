@@ -21,7 +21,7 @@ from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.packing.treelist import encode_tree_list
 from hitsave.remotes.public.layout import LINK_TYPE, quote_path
 from hitsave.server.answers import Refusal, wants_page
-from hitsave.server.paths import any_path, asked_path
+from hitsave.server.paths import any_path, asked_path, is_text
 from hitsave.server.public.archives import ARCHIVES, MEDIA_TYPES, Content, archive_pieces
 from hitsave.server.public.media import BINARY, INERT, disposition, media_type
 from hitsave.server.public.page import directory_page
@@ -171,6 +171,8 @@ def _tree_list(request: Request, source: Published, digest: Digest) -> Response:
 
 
 def _archive(request: Request, source: Published, found: Found, kind: str) -> Response:
+    if kind == "zip" and not (is_text(os.fsencode(found.name)) and source.has_text_names(found.entry.digest)):
+        raise Refusal(409, "names", "a zip archive cannot hold names that are not UTF-8; ask for .tar.zst", _OPEN)
     content = Content(source.contents.open, source.contents.link_target, found.depth)
     pieces = archive_pieces(kind, source.walk(found.entry.digest), content, found.name, found.ref.created)
     headers = {**_OPEN, **INERT, "Content-Disposition": disposition(f"{found.name}.{kind}", shown=False)}
