@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -63,6 +64,7 @@ def open_site(settings: Settings) -> Iterator[Site]:
     if settings.store_url.startswith(("http://", "https://")):
         raise ConfigError(f"--store: {settings.store_url} is a server itself; name a folder, a bucket or an ssh:// URL")
     _check_own_url(settings.url)
+    _check_proxies(settings.proxies)
     _make_folders(settings.data)
     with ExitStack() as opened:
         transport = open_transport(settings.store_url)
@@ -98,6 +100,20 @@ def _check_own_url(url: str) -> None:
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         alone = f"{parts.scheme}://{parts.netloc}"
         raise ConfigError(f"--url: a server needs a name of its own, {alone}, and cannot be put below a path of it")
+
+
+def _check_proxies(proxies: str) -> None:
+    """Refuse what no request can come from: it would be taken for a word that is believed, and nobody would notice."""
+    if proxies in ("", "*"):
+        return
+    for text in proxies.split(","):
+        try:
+            ip_network(text.strip())
+        except ValueError:
+            shown = text.strip() or "what is behind a comma"
+            raise ConfigError(
+                f"--proxies: {shown} is no address or network; write them as in 10.0.0.5,192.168.0.0/16"
+            ) from None
 
 
 def _put_together(

@@ -63,6 +63,8 @@ def test_what_cannot_be_served_is_one_line(served: Served, tmp_path: Path) -> No
         "http://host:port": "is no URL of a server",
     }.items():
         assert reason in refused("--data", str(tmp_path / "data"), "--url", url)
+    for proxies in ("foo", "10.0.0.5/8", "10.0.0.5,", "10.0.0.5 10.0.0.6", "*,10.0.0.5"):
+        assert "is no address or network" in refused("--data", str(tmp_path / "data"), "--proxies", proxies)
     assert "postgresql" in refused("--data", str(tmp_path / "data"), "--database", "nothing")
 
 
