@@ -1,4 +1,7 @@
-"""Headers that every answer carries: what a browser may do with it. An endpoint's own headers come first."""
+"""Headers of every answer: what a browser may do with it, unless an endpoint says so itself; and where it is sent.
+
+Redirects stay on this server, however it is called: whoever asks names the host in a request, and a proxy the scheme.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,14 @@ SECURITY_HEADERS = {
 }
 
 
+def _place_here(location: str) -> str:
+    """An address without a host; browsers read two slashes, and a backslash, at its beginning as the name of one."""
+    scheme, mark, rest = location.partition("://")
+    if mark and scheme.isalpha():
+        location = "/" + rest.partition("/")[2]
+    return "/" + location.lstrip("/\\") if location.startswith("/") else location
+
+
 class SecurityHeaders:
     """Adds them to every answer."""
 
@@ -42,6 +53,8 @@ class SecurityHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
+                if "location" in headers:
+                    headers["location"] = _place_here(headers["location"])
             await send(message)
 
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
