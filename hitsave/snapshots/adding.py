@@ -16,6 +16,8 @@ from hitsave.cache.places import Place
 from hitsave.cache.store import Cache
 from hitsave.errors import MergeConflict, WorkspaceError
 from hitsave.objects.digest import Digest, ObjectKind
+from hitsave.objects.encoding import decode_tree
+from hitsave.objects.model import Tree
 from hitsave.objects.refs import RefName
 from hitsave.progress import Progress
 from hitsave.snapshots.capture import Captured, CaptureOptions, capture
@@ -23,6 +25,7 @@ from hitsave.snapshots.completing import keep_part
 from hitsave.snapshots.datasets import MakeRef, Owner, keep, matches, options_for
 from hitsave.snapshots.git import is_tracked
 from hitsave.snapshots.gitignore import add_to_gitignore
+from hitsave.snapshots.ignore import IGNORE_NAME
 from hitsave.snapshots.keeping import NameOnly
 from hitsave.snapshots.leftout import is_part, note_place, place_of
 from hitsave.snapshots.names import Load
@@ -94,6 +97,8 @@ def add(
     found = kept.captured
     if base is not None and not is_known and found.files < base.files:
         _note_fewer(path, base, found, progress)
+    if base is None and found.kind is ObjectKind.TREE:
+        _note_repository(path, decode_tree(cache.read(found.digest)), progress)
     executable = found.executable and found.kind is ObjectKind.BLOB
     pointer = Pointer(found.digest, found.kind, found.size, found.files, executable)
     is_new = save_pointer(pointer_path(path), pointer)
@@ -116,6 +121,15 @@ def _note_fewer(path: Path, base: Pointer, found: Captured, progress: Progress) 
         f"{path}: {count(found.files, 'file')}, where its pointer file named {base.files}; "
         f"'hitsave checkout {name}@{old}' goes back, where they were only never pulled to this machine"
     )
+
+
+def _note_repository(path: Path, tree: Tree, progress: Progress) -> None:
+    """Settings and hooks of git may hold what is not for everybody who gets the data."""
+    if any(entry.name == b".git" for entry in tree.entries):
+        place = os.path.relpath(path / os.fsdecode(IGNORE_NAME))
+        progress.note(
+            f"{path}: is a repository of git, whose '.git' is kept with it; '.git' in {place} leaves that out"
+        )
 
 
 def _note_added(cache: Cache, path: Path, version: Digest, unseen: int) -> None:

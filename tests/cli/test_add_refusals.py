@@ -54,3 +54,13 @@ def test_a_folder_does_not_swallow_a_dataset(ann: User) -> None:
     assert "top/in.hitsave first" in said
     assert not (ann.workspace / "top.hitsave").exists()
     assert len(ann.do("status", "--json").json) == 1
+
+
+def test_a_repository_that_is_kept_with_its_settings_is_noted_with_the_way_out(ann: User) -> None:
+    ann.write({".git/config": b"[user]\n", "f": b"f"})
+    assert "'.git' in data/.hitsaveignore leaves that out" in ann.do("add", "data").said
+    assert "leaves that out" not in ann.do("add", "data").said
+    ann.write({".hitsaveignore": b".git\n"})
+    (ann.workspace / "data.hitsave").unlink()
+    assert "leaves that out" not in ann.do("add", "data").said
+    assert ".git/" not in ann.do("ls", "data").lines
