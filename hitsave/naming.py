@@ -9,13 +9,13 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from hitsave.cache.store import Cache
 from hitsave.errors import AmbiguousDigest, ObjectNotFound, RefError, WorkspaceError
 from hitsave.objects.digest import Digest, ObjectKind, is_abbreviation
 from hitsave.objects.model import EntryKind
-from hitsave.objects.refs import Namespace, Ref, RefName, parse_ref_name
+from hitsave.objects.refs import Ref, RefName, parse_ref_name
 from hitsave.remotes.public.layout import parse_public_url
 from hitsave.snapshots.git import file_at, files_at, is_revision, path_at, seen_otherwise
 from hitsave.snapshots.names import entry_at
@@ -29,6 +29,7 @@ from hitsave.snapshots.pointer import (
     target_path,
 )
 from hitsave.snapshots.workspace import Workspace
+from hitsave.versions import Elsewhere, Versions, owner_at
 
 #: Datasets of a folder, in an error.
 _MOST_NAMED = 5
@@ -40,16 +41,6 @@ class Named(NamedTuple):
     digest: Digest
     kind: ObjectKind
     executable: bool = False
-
-
-class Elsewhere(Protocol):
-    """Objects that are not in the cache."""
-
-    def complete(self, abbreviation: str) -> list[Digest]:
-        """What an abbreviated digest may stand for."""
-
-    def kind_of(self, digest: Digest) -> ObjectKind:
-        """The kind of an object that is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +111,7 @@ class Names:
         if not str(ref.digest).startswith(digest):
             return False
         owner = str(ref.name).rpartition("@")[0]
-        return owner != "" and owner in (before, self._dataset_name(Path(before)))
-
-    def _dataset_name(self, path: Path) -> str:
-        try:
-            return str(self.workspace.dataset_ref(path, Digest(bytes(32)))).rpartition("@")[0]
-        except WorkspaceError:
-            return ""
+        return owner != "" and owner in (before, owner_at(self.workspace, Path(before)))
 
     def _by_digest(self, text: str) -> Named | None:
         if len(text) == 64:
@@ -150,26 +135,30 @@ class Names:
         return candidates[0] if candidates else None
 
     def version_of(self, text: str) -> tuple[Path, Named] | None:
-        """The dataset and the version of it that PATH@DIGEST means; None where that names none of this workspace."""
+        """The dataset and the version of it that PATH@DIGEST means; None where there never was such a dataset.
+
+        Raises WorkspaceError where it has no such version, or PATH lies in a dataset; AmbiguousDigest, RemoteError.
+        """
         before, _, digest = text.rpartition("@")
         if not before or not is_abbreviation(digest):
             return None
         path = target_path(Path(before)) if is_pointer(Path(before)) else Path(before)
-        version = self._version(path, digest)
-        return None if version is None else (path, version)
+        if not pointer_path(path).is_file() and self.workspace.dataset_above(path) is not None:
+            self._by_path(Path(os.path.abspath(text)))
+            return None  # A file of the dataset is called like that.
+        version = Versions(self.cache, self.workspace, self.elsewhere).find(path, digest)
+        return None if version is None else (path, Named(*version))
 
-    def _version(self, path: Path, digest: str) -> Named | None:
-        owner = self._dataset_name(path)
-        versions = {
-            ref.digest: ref.kind
-            for ref in self.cache.refs(Namespace.DATASETS)
-            if str(ref.digest).startswith(digest) and str(ref.name).rpartition("@")[0] == owner
-        }
-        if (one := self._one_of(digest, list(versions))) is not None:
-            return Named(one, versions[one])
-        if not pointer_path(path).is_file() or self.cache.complete(digest):
-            return None  # What is here belongs to another one.
-        return self._by_digest(digest)
+    def _refuse_version_inside(self, path: Path, above: Path) -> None:
+        """Raises WorkspaceError where a path that is not in a dataset is one that is, with a digest behind it."""
+        before, _, digest = os.fspath(path).rpartition("@")
+        if not is_abbreviation(digest) or self._by_path(Path(before)) is None:
+            return
+        inner, dataset = Path(before).relative_to(above).as_posix(), f"{os.path.relpath(above)}@{digest}"
+        raise WorkspaceError(
+            f"{os.path.relpath(path)}: versions are of whole datasets; {dataset}:{inner} names that part of one, and "
+            f"'hitsave checkout --include /{inner} {dataset}' brings it"
+        )
 
     def _by_ref(self, text: str) -> Named | None:
         try:
@@ -193,7 +182,11 @@ class Names:
         if above := self.workspace.dataset_above(path):
             pointer = load_pointer(pointer_path(above))
             inner = Path(os.path.abspath(path)).relative_to(above)
-            return self._inside(Named(pointer.digest, pointer.kind), inner, os.path.relpath(above))
+            try:
+                return self._inside(Named(pointer.digest, pointer.kind), inner, os.path.relpath(above))
+            except WorkspaceError:
+                self._refuse_version_inside(path, above)
+                raise
         return None
 
     def _is_foreign(self, text: str) -> bool:

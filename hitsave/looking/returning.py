@@ -103,10 +103,14 @@ def versions_among(repository: Repository, paths: Sequence[Path]) -> dict[Path, 
 
 
 def _pointer_to(repository: Repository, path: Path, version: Named) -> Pointer:
+    if repository.cache.info(version.digest) is None:
+        repository.exchange.config()  # Raises where no remote is set.
     if version.kind is ObjectKind.TREE:
         tree = decode_tree(repository.load(version.digest))
         return Pointer(version.digest, version.kind, tree.size, tree.files)
-    executable = pointer_path(path).is_file() and load_pointer(pointer_path(path)).executable  # No ref tells.
+    executable = version.executable
+    if not executable and pointer_path(path).is_file():  # No ref tells.
+        executable = load_pointer(pointer_path(path)).executable
     return Pointer(version.digest, version.kind, repository.size_of(version.digest), 1, executable)
 
 
