@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import time
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import sqlalchemy as sql
+from sqlalchemy.exc import SQLAlchemyError
 
 from hitsave.server.database import Database, audit
+
+_LONGEST_LINE = 2000
+_log = logging.getLogger("hitsave.server")
 
 #: What is done by pages, and by commits of clients alike.
 MAKE_PUBLIC, TAKE_BACK, DROP_REFS = "make public", "take back", "drop refs"
@@ -27,19 +33,24 @@ class AuditEntry(NamedTuple):
 
 
 class Audit:
-    """The audit log. It is only ever added to."""
+    """The audit log. It is only ever added to.
+
+    A deed is written down when it is done: what was refused, or came to nothing, does not stand there. Where the
+    database fails just then, the log of the server has the line instead, and who asked is told of a failure.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def note(self, key_id: str, label: str, address: str, action: str, detail: Mapping[str, Any]) -> None:
         """Write down a deed."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                sql.insert(audit).values(
-                    time=int(time.time()), key_id=key_id, label=label, address=address, action=action, detail={**detail}
-                )
-            )
+        deed = {"key_id": key_id, "label": label, "address": address, "action": action, "detail": {**detail}}
+        try:
+            with self._database.transaction() as connection:
+                connection.execute(sql.insert(audit).values(time=int(time.time()), **deed))
+        except SQLAlchemyError:
+            _log.error("this is not in the audit log: %s", json.dumps(deed)[:_LONGEST_LINE])
+            raise
 
     def latest(self, action: str, digests: Collection[str]) -> dict[str, AuditEntry]:
         """The last entry of this action about each of these objects, of those that have one."""

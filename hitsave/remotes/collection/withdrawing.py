@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -61,13 +61,23 @@ class RemoteSource:
             transport.put_file(key, path)
 
 
-def take_back(remote: Remote, author: Author, digest: Digest, progress: Progress) -> Ref | None:
+def take_back(
+    remote: Remote,
+    author: Author,
+    digest: Digest,
+    progress: Progress,
+    told: Callable[[Ref], None] = lambda dropped: None,
+) -> Ref | None:
     """Make a snapshot private, which stays owned as one; the ref that made it public, None where none did.
 
-    Files that an earlier taking back has left are removed, too. Raises RemoteError.
+    `told` gets that ref once it is gone. Files that an earlier taking back left are removed, too. Raises RemoteError.
     """
     dropped = with_newest(remote, lambda view: _drop(remote, author, view, digest))
-    settle_files(remote, PublicSnapshot(digest, dropped.kind if dropped else None), progress)
+    try:
+        if dropped is not None:
+            told(dropped)
+    finally:
+        settle_files(remote, PublicSnapshot(digest, dropped.kind if dropped else None), progress)
     return dropped
 
 

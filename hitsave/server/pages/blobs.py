@@ -173,9 +173,10 @@ async def _delete(request: Request, find: Find) -> Response:
         if target.seal != seal or len(target.refs) >= MOST_OWNERS:
             return False
         names = [ref.name for ref in target.refs]
-        note(request, "delete", _noted(target.title, names, at_once))
         lost = dashboard.owners.loss(names)
-        dashboard.holdings.forget(names, by)
+        dropped = [ref.name for ref in dashboard.holdings.forget(names, by)]
+        if dropped:
+            note(request, "delete", _noted(target.title, dropped, at_once))
         dashboard.collect(by, at_once, _PATIENCE, lost)
         dashboard.catch_up(now=True)
         return True

@@ -6,7 +6,7 @@ Of a store nothing is kept but what `Contents` and the catalogue keep; of a cach
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -202,30 +202,37 @@ class SharedHoldings:
             return Collected(done.objects, done.size, done.freed + again.freed, again.kept)
         return Collected(done.objects, done.size, done.freed, done.kept)
 
-    def take_back(self, digest: Digest, by: str) -> Ref | None:
-        """Make a snapshot private, which stays owned; the ref that made it public. Raises RemoteError."""
+    def take_back(self, digest: Digest, by: str, told: Callable[[Ref], None]) -> Ref | None:
+        """Make a snapshot private, which stays owned; the ref that made it public. Raises RemoteError.
+
+        `told` gets that ref as soon as it is gone, whatever comes of the rest.
+        """
         remote = self._remote()
-        return withdrawing.take_back(remote, _author(by), digest, Silent()) if remote else None
+        return withdrawing.take_back(remote, _author(by), digest, Silent(), told) if remote else None
 
-    def add_ref(self, ref: Ref, owner: Ref, by: str) -> None:
-        """Make a ref of what another ref owns, so that all of it is there. Raises ReliedOnLost where it no longer does.
+    def add_ref(self, ref: Ref, owner: Ref, by: str) -> bool:
+        """Make a ref of what another ref owns, so that all of it is there; whether there was none before.
 
-        Raises RemoteError.
+        Raises ReliedOnLost where it is owned no longer, RemoteError.
         """
         remote = self._repository.exchange.remote(self._name)
         view = remote.latest()
-        session = Session.begin(view.number)
+        if view.held_of({ref.name}):
+            return False
+        session, is_new = Session.begin(view.number), True
 
         def build(newest: View) -> Commit:
+            nonlocal is_new
             held = newest.held_of({ref.name, owner.name})
             if owner.name not in held or held[owner.name].digest != owner.digest:
                 raise ReliedOnLost([str(owner.digest)])
             segments = newest.ref_files
-            if ref.name not in held:
+            if is_new := ref.name not in held:
                 segments += (remote.files.put_refs({ref.name: ref}, session),)
             return remote.following(newest, session, _author(by), "public", newest.index_files, segments)
 
         remote.commit(view, session, build)
+        return is_new
 
 
 def _length(repository: Repository, digest: Digest) -> int:

@@ -104,11 +104,12 @@ async def publish(request: Request) -> Response:
         path = owner.path if owner.digest == digest else ""
         ref = Ref(public_ref(digest), digest, kind, int(time.time()), by, path, owner.git)
         held = Ref(owner.name, owner.digest, owner.kind)
-        note(request, MAKE_PUBLIC, {"digest": str(digest), "path": path, "owner": owner.at})
         try:
-            dashboard.shared.add_ref(ref, held, by)
+            is_new = dashboard.shared.add_ref(ref, held, by)
         except ReliedOnLost:
             raise Refusal(409, "gone", "it was deleted meanwhile") from None
+        if is_new:
+            note(request, MAKE_PUBLIC, {"digest": str(digest), "path": path, "owner": owner.at})
         dashboard.catch_up(now=True)
 
     await in_thread(request, make)
@@ -125,8 +126,7 @@ async def take_back(request: Request) -> Response:
     def drop(dashboard: Dashboard) -> bool:
         _check_shared(dashboard)
         assert dashboard.shared is not None
-        note(request, TAKE_BACK, {"digest": str(digest)})
-        dropped = dashboard.shared.take_back(digest, by)
+        dropped = dashboard.shared.take_back(digest, by, lambda ref: note(request, TAKE_BACK, {"digest": str(digest)}))
         dashboard.catch_up(now=True)
         return dropped is not None
 
