@@ -136,8 +136,11 @@ class CommittedFiles:
     @staticmethod
     def _remember(path: Path, content: bytes) -> None:
         temporary = path.with_name(f"{path.name}.{secrets.token_hex(6)}")
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
+        try:
+            temporary.write_bytes(content)
+            os.replace(temporary, path)
+        except OSError:  # Where there is no room for a copy, the next one who needs it asks again.
+            temporary.unlink(missing_ok=True)
 
     def drop_copies(self, commit: Commit) -> None:
         """Remove this machine's copies of files that a commit no longer names, when they have become many."""
