@@ -20,6 +20,7 @@ from typing import Any
 
 from hitsave.cache.files import is_network_folder, make_empty
 from hitsave.cache.forking import UNDIVIDED
+from hitsave.cache.room import is_full, what_failed
 from hitsave.errors import CacheError
 
 SCHEMA_VERSION = 4
@@ -113,12 +114,12 @@ class Database:
         try:
             self._try_until_free(lambda: self._set_up(self.connection))
         except sqlite3.Error as error:
-            raise CacheError(f"{self._path}: the cache's database cannot be used ({error})") from None
+            raise self._failure("used", error) from None
 
     def _set_up(self, connection: sqlite3.Connection) -> None:
         # A write-ahead log needs memory shared between processes, which network file systems do not give.
         mode = "TRUNCATE" if self._network else "WAL"
-        if connection.execute("PRAGMA journal_mode").fetchone()[0] != mode.lower():
+        if not self._is_read_only and connection.execute("PRAGMA journal_mode").fetchone()[0] != mode.lower():
             connection.execute(f"PRAGMA journal_mode={mode}")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA_VERSION:
@@ -163,18 +164,46 @@ class Database:
     @property
     def connection(self) -> sqlite3.Connection:
         """This thread's connection, in autocommit mode."""
+        if self._is_read_only and not is_full(self._path.parent):
+            self.close()  # Somebody has made room, and may write.
         if getattr(self._local, "pid", None) != os.getpid():
             try:
                 with UNDIVIDED:
-                    connection = sqlite3.connect(self._path, timeout=_WAIT_SECONDS, isolation_level=None)
-                    connection.execute("PRAGMA synchronous=FULL")
+                    connection = self._connect()
             except sqlite3.Error as error:
-                raise CacheError(f"{self._path}: the cache's database cannot be opened ({error})") from None
+                raise self._failure("opened", error) from None
             self._local.connection = connection
             self._local.serial = next(self._serials)
             self._local.pid = os.getpid()
         found: sqlite3.Connection = self._local.connection
         return found
+
+    @property
+    def _is_read_only(self) -> bool:
+        return getattr(self._local, "read_only", False)
+
+    def _connect(self) -> sqlite3.Connection:
+        self._local.read_only = False
+        connection = sqlite3.connect(self._path, timeout=_WAIT_SECONDS, isolation_level=None)
+        try:
+            connection.execute("PRAGMA synchronous=FULL")
+        except sqlite3.OperationalError:
+            connection.close()
+            if not is_full(self._path.parent) or self._has_log():
+                raise
+            # There is no room for the memory that processes share, so none has a log, and the file alone is all.
+            uri = f"{self._path.as_uri()}?immutable=1"
+            self._local.read_only = True
+            return sqlite3.connect(uri, uri=True, isolation_level=None)
+        return connection
+
+    def _has_log(self) -> bool:
+        log = self._path.with_name(f"{self._path.name}-wal")
+        return log.exists() and log.stat().st_size > 0
+
+    def _failure(self, what: str, error: sqlite3.Error) -> CacheError:
+        reason = what_failed(error, self._path.parent)
+        return CacheError(f"{self._path}: the cache's database cannot be {what} ({reason})")
 
     def close(self) -> None:
         """Close this thread's connection."""
@@ -187,14 +216,14 @@ class Database:
         try:
             return self.connection.execute(query, values).fetchall()
         except sqlite3.DatabaseError as error:
-            raise CacheError(f"{self._path}: the cache's database cannot be read ({error})") from None
+            raise self._failure("read", error) from None
 
     def named_rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
         """As `rows`, of a query that names its values, and need not use all of them."""
         try:
             return self.connection.execute(query, values).fetchall()
         except sqlite3.DatabaseError as error:
-            raise CacheError(f"{self._path}: the cache's database cannot be read ({error})") from None
+            raise self._failure("read", error) from None
 
     def close_before_fork(self) -> None:
         """Close this thread's connection, unless a transaction is under way; the next use opens another."""
@@ -230,14 +259,16 @@ class Database:
         except BaseException as error:
             self._roll_back(connection)
             if isinstance(error, sqlite3.Error):
-                raise CacheError(f"{self._path}: the cache's database cannot be written ({error})") from None
+                raise self._failure("written", error) from None
             raise
 
     def _begin(self, connection: sqlite3.Connection) -> None:
         try:
+            if self._is_read_only:
+                raise sqlite3.OperationalError("attempt to write a readonly database")
             connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
-            raise CacheError(f"{self._path}: the cache's database cannot be written ({error})") from None
+            raise self._failure("written", error) from None
 
     def _roll_back(self, connection: sqlite3.Connection) -> None:
         # `before_writing` takes back at once what belonged to the transaction. Where that fails, the next writer does.

@@ -22,7 +22,7 @@ from types import TracebackType
 
 from blake3 import blake3
 
-from hitsave.cache import holds, inbox
+from hitsave.cache import holds, inbox, room
 from hitsave.cache.arriving import Arriving, BlobWriter
 from hitsave.cache.database import Database
 from hitsave.cache.evaluationrows import add_row, first_with
@@ -219,6 +219,8 @@ class Intake:
             else:
                 holds.hold(connection, hold, [(ref.digest, ref.kind) for ref in refs])
         self._packs.touch()
+        if self.new_bytes >= room.SPARE:
+            room.set_spare_aside(Path(self._root))
         if full and self._when_full is not None:
             # What is published is published. Where there is no room for packs, the next one will try again.
             with contextlib.suppress(OSError, HitsaveError):

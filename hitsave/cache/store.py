@@ -5,6 +5,7 @@
     cache.db           refs, evaluations by what they say, what is known of files, operations; the inbox: small objects
                        that are to be packed
     tmp/               intakes under way       trash/  collected, kept for undo       quarantine/  found corrupt
+    spare              room for what frees more on a full disk
 
 Every byte that comes out was checked against its digest: small objects whenever they are read, whole files when they
 came in and again whenever their size or time is not what it was then.

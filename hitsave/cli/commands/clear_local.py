@@ -30,9 +30,11 @@ def command(session: Session, dry_run: bool, yes: bool, force: bool, everybody: 
       hitsave clear-local --dry-run
       hitsave clear-local --yes
     """
+    from hitsave.cache.room import give_up_spare
     from hitsave.clearing import clear, find_clearable
     from hitsave.errors import ConfigError
 
+    give_up_spare(session.config.cache_dir)
     repository = session.repository
     cache = repository.cache
     if repository.config.offline and not force:

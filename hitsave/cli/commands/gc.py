@@ -62,9 +62,12 @@ def command(session: Session, dry_run: bool, keep: int, remote: str | None, as_j
       hitsave gc --keep 30d
       hitsave gc --remote origin --dry-run
     """
+    from hitsave.cache.room import give_up_spare
+
     if remote is not None:
         _collect_remote(session, remote, keep, dry_run, as_json)
         return
+    give_up_spare(session.config.cache_dir)
     excess = _forget_excess(session, dry_run)
     done = session.repository.collect(keep, dry_run)
     if as_json:
