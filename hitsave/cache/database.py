@@ -20,6 +20,7 @@ from typing import Any
 
 from hitsave.cache.files import is_network_folder, make_empty
 from hitsave.cache.forking import UNDIVIDED
+from hitsave.cache.lost import describe_loss, is_loss
 from hitsave.cache.room import is_full, what_failed
 from hitsave.errors import CacheError
 
@@ -202,6 +203,8 @@ class Database:
         return log.exists() and log.stat().st_size > 0
 
     def _failure(self, what: str, error: sqlite3.Error) -> CacheError:
+        if is_loss(error):
+            return CacheError(describe_loss(self._path, f"is damaged ({error})"))
         reason = what_failed(error, self._path.parent)
         return CacheError(f"{self._path}: the cache's database cannot be {what} ({reason})")
 

@@ -30,6 +30,7 @@ from hitsave.cache.files import sync_path
 from hitsave.cache.inbox import Boxed, Inbox
 from hitsave.cache.indexmerging import merge_small_indexes
 from hitsave.cache.intake import Intake
+from hitsave.cache.lost import describe_loss, holds_objects
 from hitsave.cache.moves import MoveJournal
 from hitsave.cache.packset import PackSet, pack_file
 from hitsave.cache.places import Places
@@ -384,11 +385,8 @@ def _make_folders(path: Path) -> None:
 
 def _refuse_lost_database(path: Path) -> None:
     """An empty database beside objects means that theirs is lost, and a collection would delete them all."""
-    if any(any((path / name).iterdir()) for name in ("packs", "indexes", "objects")):
-        raise CacheError(
-            f"{path / 'cache.db'}: the cache's database is missing or empty, though the cache holds objects; "
-            "bring the file back, or move the folder away to begin with an empty cache"
-        )
+    if holds_objects(path):
+        raise CacheError(describe_loss(path / "cache.db", "is missing or empty"))
 
 
 def _check_writable(folder: Path) -> None:
