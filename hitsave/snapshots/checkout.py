@@ -30,7 +30,7 @@ from hitsave.snapshots.listing import paths_beneath
 from hitsave.snapshots.materialise import Materialised, materialise_tree
 from hitsave.snapshots.names import entry_at, parents_of, walk
 from hitsave.snapshots.partial import Globs, merge_trees
-from hitsave.snapshots.place import put_object
+from hitsave.snapshots.place import behind_links, put_object, replace_directory
 from hitsave.snapshots.pointer import Pointer, load_pointer, pointer_path
 from hitsave.snapshots.staging import remove_dead
 from hitsave.snapshots.update import update_tree
@@ -65,13 +65,16 @@ class Checkout:
     def run(self, path: Path, pointer: Pointer | None = None) -> CheckedOut:
         """Make working files match their pointer file, or `pointer`, which is to become it.
 
-        Raises UnsavedChanges, ObjectNotFound, NameConflict.
+        A path that is a link stays one: what it leads to is made to match. Raises UnsavedChanges, ObjectNotFound,
+        NameConflict, WorkspaceError where links lead nowhere.
         """
         pointer = pointer or load_pointer(pointer_path(path))
-        remove_dead(path.parent)
+        place = behind_links(self.cache, path)
+        for folder in (place.parent, place):
+            remove_dead(folder)
         self.progress.start(f"checking out {path.name}", pointer.size)
-        was_there = os.path.lexists(path)
-        done = self._make(path, pointer)
+        was_there = os.path.exists(place)
+        done = self._make(path, place, pointer) if was_there else self._write_new(place, pointer)
         self._note(path, pointer, was_there)
         return CheckedOut(path, pointer.digest, done.files, done.removed, done.size)
 
@@ -88,9 +91,8 @@ class Checkout:
         elif not isinstance(self.include, Globs):  # Files that were just added to it, or the part that it was.
             note_place(self.cache, path, before._replace(version=pointer.digest))
 
-    def _make(self, path: Path, pointer: Pointer) -> Materialised:
-        if not os.path.lexists(path):
-            return self._write_new(path, pointer)
+    def _make(self, path: Path, place: Path, pointer: Pointer) -> Materialised:
+        """Make what stands at `place` match; `path` is the dataset's own, and may be a link to it."""
         options = options_for(self.cache, self.workspace, path, self.symlinks)
         names = NameOnly()
         found = capture(path, names, self.cache.stats, options)
@@ -99,12 +101,15 @@ class Checkout:
         self._make_sure_of(path, pointer, found, names, options)
         if found.kind is ObjectKind.TREE and pointer.kind is not ObjectKind.TREE and not self.force:
             self._refuse_left_out(path, found, names)
-        if found.kind is not ObjectKind.TREE or pointer.kind is not ObjectKind.TREE or path.is_symlink():
-            return self._write_new(path, pointer)
+        if found.kind is not ObjectKind.TREE or pointer.kind is not ObjectKind.TREE or place.is_symlink():
+            return self._write_new(place, pointer)
         target = self._target(found.digest, pointer.digest)
-        return update_tree(
-            self.cache, found.digest, target, path, links=self.links, force=self.force, progress=self.progress
-        )
+        try:
+            return update_tree(
+                self.cache, found.digest, target, place, links=self.links, force=self.force, progress=self.progress
+            )
+        except UnsavedChanges as error:
+            raise UnsavedChanges(os.fspath(path), error.changed) from None
 
     def _target(self, found: Digest, wanted: Digest) -> Digest:
         if self.include is None:
@@ -182,9 +187,14 @@ class Checkout:
                     return True
         return found.files == 0
 
-    def _write_new(self, path: Path, pointer: Pointer) -> Materialised:
-        if pointer.kind is ObjectKind.TREE and self.include is not None:
+    def _write_new(self, place: Path, pointer: Pointer) -> Materialised:
+        if pointer.kind is not ObjectKind.TREE or self.include is None:
+            executable = pointer.executable
+            return put_object(self.cache, pointer.digest, pointer.kind, place, executable, self.links, self.progress)
+
+        def make() -> Materialised:
             return materialise_tree(
-                self.cache, pointer.digest, path, links=self.links, include=self.include, progress=self.progress
+                self.cache, pointer.digest, place, links=self.links, include=self.include, progress=self.progress
             )
-        return put_object(self.cache, pointer.digest, pointer.kind, path, pointer.executable, self.links, self.progress)
+
+        return replace_directory(place, make) if os.path.lexists(place) else make()

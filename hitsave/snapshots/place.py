@@ -2,18 +2,62 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from hitsave.cache.store import Cache
+from hitsave.errors import WorkspaceError
 from hitsave.objects.digest import Digest, ObjectKind
 from hitsave.progress import Progress
 from hitsave.snapshots.materialise import Materialised, materialise_blob, materialise_tree
 from hitsave.snapshots.staging import staging_in
 
 _Made = TypeVar("_Made")
+#: So many links one after the other; then they lead in a circle.
+_MOST_LINKS = 40
+
+
+def behind_links(cache: Cache, path: Path) -> Path:
+    """Where to write what a path is to hold: where it leads to, if it is a link, since data may lie on another disk.
+
+    A link to something read-only leads into the cache, or into the store of another tool, in which nothing may change:
+    such a link is a place itself. Raises WorkspaceError where links lead nowhere.
+    """
+    place = path
+    for _ in range(_MOST_LINKS):
+        if not place.is_symlink():
+            break
+        target = _target_of(place)
+        if _is_stored(cache, target):
+            return place
+        place = target
+    else:
+        raise WorkspaceError(f"{path}: is a symbolic link that leads back to itself")
+    if place != path and not place.parent.is_dir():
+        raise WorkspaceError(
+            f"{path}: is a symbolic link to {place}, and there is no folder {place.parent}; make it, or remove the link"
+        )
+    return place
+
+
+def _target_of(link: Path) -> Path:
+    """Where one link leads; what is a link again stays one."""
+    target = os.path.join(os.path.realpath(link.parent), os.readlink(link))
+    folder, name = os.path.split(target.rstrip("/") or "/")
+    return Path(os.path.realpath(target) if name in ("", ".", "..") else os.path.join(os.path.realpath(folder), name))
+
+
+def _is_stored(cache: Cache, target: Path) -> bool:
+    if target.is_relative_to(os.path.realpath(cache.path)):
+        return True
+    with contextlib.suppress(OSError):
+        found = os.lstat(target)
+        return not stat.S_ISLNK(found.st_mode) and not found.st_mode & 0o222
+    return False
 
 
 def put_link(source: Path, place: Path) -> None:

@@ -14,6 +14,7 @@ from hitsave.cache.store import Cache
 from hitsave.snapshots.leftout import place_of
 from hitsave.snapshots.listing import paths_beneath
 from hitsave.snapshots.partial import Globs, include_globs
+from hitsave.snapshots.place import behind_links
 
 
 class SamePart:
@@ -42,7 +43,7 @@ class SamePart:
 def same_part(cache: Cache, path: Path) -> SamePart | None:
     """What of any version belongs into the working files of a dataset; None where that is all of it."""
     place = place_of(cache, path)
-    if place is None or not place.parts or path.is_symlink() or not path.is_dir():
+    if place is None or not place.parts or not path.is_dir() or behind_links(cache, path).is_symlink():
         return None
     asked = [include_globs(part.included, part.excluded) for part in place.parts]
     return SamePart([part for part in asked if part is not None], paths_beneath(os.fsencode(path)))
