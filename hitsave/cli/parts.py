@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,12 @@ from hitsave.cli.session import Session
 
 if TYPE_CHECKING:
     from hitsave.cache.store import Cache
-    from hitsave.looking.parts import Chosen
+    from hitsave.looking.parts import Chosen, Wanted
     from hitsave.repository import Repository
     from hitsave.snapshots.checkout import CheckedOut
+
+#: What is in no name by chance; a bracket may be.
+_PATTERN = re.compile("[*?]")
 
 
 def tell_left_alone(session: Session, chosen: Chosen) -> None:
@@ -23,22 +27,33 @@ def tell_left_alone(session: Session, chosen: Chosen) -> None:
         session.say(f"{show_path(path)}: left alone, since its name matches no pattern")
 
 
-def find_unmatched(
-    repository: Repository, chosen: Chosen, checked_out: Iterable[CheckedOut]
-) -> dict[Path, tuple[str, bool]]:
-    """The datasets of which nothing is what was asked for: what to say, and whether it was named by a path."""
+def find_unmatched(repository: Repository, chosen: Chosen, unchanged: Collection[Path]) -> dict[Path, tuple[str, bool]]:
+    """The datasets of which nothing is what was asked for: what to say, and whether it was named by a path.
+
+    Only those are looked at of which nothing had to be done.
+    """
     from hitsave.looking.parts import matches_any
 
-    unchanged = {item.path for item in checked_out if not (item.written or item.removed)}
     found: dict[Path, tuple[str, bool]] = {}
     for each in chosen.wanted:
         for path in each.paths:
-            if each.include is None or path not in unchanged or matches_any(repository, path, each.include):
-                continue
-            asked = ", ".join(map(repr, each.asked))
-            text = f"there is no {asked} in {show_path(path)}" if each.named else f"no file of it matches {asked}"
-            found[path] = (text if each.named else f"{show_path(path)}: {text}", each.named)
+            if each.include is not None and path in unchanged and not matches_any(repository, path, each.include):
+                found[path] = (_tell_unmatched(each, path), each.named)
     return found
+
+
+def _tell_unmatched(wanted: Wanted, path: Path) -> str:
+    asked = ", ".join(map(repr, wanted.asked))
+    if not wanted.named:
+        return f"{show_path(path)}: no file of it matches {asked}"
+    patterns = [word for inner in wanted.asked if _PATTERN.search(inner) for word in ("--include", f"/{inner}")]
+    hint = f"; a pattern is given like this: {shlex.join([*patterns, show_path(path)])}" if patterns else ""
+    return f"there is no {asked} in {show_path(path)}{hint}"
+
+
+def unchanged_by(checked_out: Iterable[CheckedOut]) -> set[Path]:
+    """The datasets of which nothing was written or removed."""
+    return {item.path for item in checked_out if not (item.written or item.removed)}
 
 
 def find_completing(repository: Repository, chosen: Chosen) -> set[Path]:

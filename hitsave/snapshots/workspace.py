@@ -119,6 +119,8 @@ def _meant(path: Path) -> str:
         return f"; 'hitsave checkout {text}' takes versions of a dataset"
     if is_abbreviation(text):
         return f"; 'hitsave snapshot --restore {text} PATH' writes what a digest names"
+    if any(sign in text for sign in "*?"):
+        return "; a shell finds what a pattern means, where it stands in no quotes"
     return suggest(text, _datasets_beside(path))
 
 

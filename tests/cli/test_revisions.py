@@ -125,8 +125,15 @@ def test_a_file_that_is_called_like_a_revision_is_that_file(history: User) -> No
 def test_a_part_goes_back_by_a_pattern(history: User) -> None:
     said = history.refused("checkout", "HEAD~2", "data/sub")
     assert "data/sub: lies in the dataset data; 'hitsave checkout HEAD~2 --include /sub data'" in said
-    history.do("checkout", "HEAD~2", "--include", "/a.txt", "data")
+    history.write({"sub/b.txt": b"third\n"})
+    history.add()
+    rest = "; its other files are as they were, and 'hitsave pull data' makes them of it too\n"
+    assert history.do("checkout", "HEAD~2", "--include", "/a.txt", "data").said.endswith(rest)
     assert (history.data / "a.txt").read_bytes() == b"first\n"
+    assert (history.data / "sub/b.txt").read_bytes() == b"third\n"
+    assert rest not in history.do("checkout", "HEAD~2", "--include", "/a.txt", "data").said
+    history.do("pull", "data")
+    assert (history.data / "sub/b.txt").read_bytes() == b"second\n"
 
 
 def test_a_part_of_a_dataset_can_be_named(history: User) -> None:

@@ -10,7 +10,7 @@ import click
 from hitsave.amounts import count, show_size
 from hitsave.cli.completing import Kind, completes
 from hitsave.cli.output import emit_json, json_option, part_options, show_path
-from hitsave.cli.parts import command_to_bring, find_unmatched, tell_left_alone
+from hitsave.cli.parts import command_to_bring, find_unmatched, tell_left_alone, unchanged_by
 from hitsave.cli.paths import GivenPath
 from hitsave.cli.session import Session, pass_session
 
@@ -90,7 +90,7 @@ def _check_out(session: Session, places: tuple[Path, ...], patterns: Patterns, f
             continue
         session.end_progress()
         checked_out.append(done)
-        if path in (unmatched := find_unmatched(repository, chosen, [done])):
+        if path in (unmatched := find_unmatched(repository, chosen, unchanged_by([done]))):
             text, is_named = unmatched[path]
             failed.update({path: text}) if is_named else session.say(text)
         elif not as_json:
@@ -113,6 +113,7 @@ def _as_json(done: CheckedOut, received: int = 0) -> dict[str, Any]:
 def _go_back(session: Session, former: dict[Path, Pointer], patterns: Patterns, force: bool, as_json: bool) -> None:
     """Check out former versions, and make the pointer files name them."""
     from hitsave.looking.returning import go_back
+    from hitsave.objects.digest import ObjectKind
     from hitsave.snapshots.partial import include_globs
 
     include, told = include_globs(*patterns), []
@@ -122,6 +123,8 @@ def _go_back(session: Session, former: dict[Path, Pointer], patterns: Patterns, 
         told.append(_as_json(done.checked_out, done.fetched.received))
         received = f", {show_size(done.fetched.received)} received" if done.fetched.received else ""
         rest = _rest(path) if done.in_part else ""
+        if include is not None and done.pointer_changed and pointer.kind is ObjectKind.TREE:
+            rest = f"; its other files are as they were, and 'hitsave pull {show_path(path)}' makes them of it too"
         if not as_json:
             session.say(f"{_describe(done.checked_out)}{received}, at {pointer.digest.short}{rest}")
     if as_json:

@@ -8,7 +8,7 @@ import click
 
 from hitsave.amounts import count, show_size
 from hitsave.cli.output import emit_json, json_option, named_remote_option, part_options, paths_argument
-from hitsave.cli.parts import tell_left_alone
+from hitsave.cli.parts import find_unmatched, tell_left_alone
 from hitsave.cli.session import Session, pass_session
 from hitsave.cli.shortfalls import describe_failures, failures_as_json
 
@@ -47,8 +47,12 @@ def command(
     done, failed = got.fetched, describe_failures(got.failed)
     evaluations = PulledEvaluations() if paths else repository.pull_evaluations(remote)
     session.end_progress()
+    here = {path for each in chosen.wanted if each.named for path in each.paths} - got.failed.keys()
+    absent = {path: text for path, (text, _) in find_unmatched(repository, chosen, here).items()}
+    failed += absent.values()
     if as_json:
-        emit_json({**done._asdict(), "evaluations": evaluations._asdict(), **failures_as_json(got.failed)})
+        told = failures_as_json(got.failed)["failed"] | {str(path): text for path, text in absent.items()}
+        emit_json({**done._asdict(), "evaluations": evaluations._asdict(), "failed": told})
         return session.fail(failed)
     tell_left_alone(session, chosen)
     if done.received:

@@ -9,7 +9,7 @@ import click
 
 from hitsave.amounts import count, show_size
 from hitsave.cli.output import emit_json, json_option, named_remote_option, part_options, paths_argument, show_path
-from hitsave.cli.parts import find_completing, find_unmatched, tell_left_alone
+from hitsave.cli.parts import find_completing, find_unmatched, tell_left_alone, unchanged_by
 from hitsave.cli.session import Session, pass_session
 from hitsave.cli.shortfalls import describe_failures, failures_as_json, raise_only_one
 
@@ -60,7 +60,7 @@ def command(
     if not (done.checked_out or evaluations.new):
         raise_only_one(done.failed)
     session.end_progress()
-    unmatched = find_unmatched(repository, chosen, done.checked_out)
+    unmatched = find_unmatched(repository, chosen, unchanged_by(done.checked_out))
     absent = {path: text for path, (text, is_named) in unmatched.items() if is_named}
     failed = [*describe_failures(done.failed), *absent.values()]
     if as_json:

@@ -75,10 +75,10 @@ def command(session: Session, paths: tuple[Path, ...], as_json: bool) -> int:
     for path, error in failed.items():
         state = _state_of(error)
         emit(f"{paint(f'{state:<9}', Tone.BAD)} {show_path(path)}")
-    for risk, where in (
-        (Risk.ONLY_HERE, "nowhere but here; 'hitsave push' sends it"),
-        (Risk.NOWHERE, "neither here nor in the remote; run 'hitsave push' where it was added"),
-    ):
+    nowhere = "neither here nor in the remote; run 'hitsave push' where it was added"
+    if not repository.config.remotes:
+        nowhere = "not here, and no remote is set; 'hitsave remote add NAME URL' names where it was pushed to"
+    for risk, where in ((Risk.ONLY_HERE, "nowhere but here; 'hitsave push' sends it"), (Risk.NOWHERE, nowhere)):
         if some := [path for path, held in standing.at_risk.items() if held is risk]:
             session.say(f"{_shown(some)} as committed: the data is {where}")
     return session.fail(reasons)
