@@ -34,6 +34,8 @@ def command(session: Session, remote: str | None, as_json: bool) -> None:
         for ref in there.refs:
             emit(str(ref.name))
         session.say(f"undid {there.operation}: {count(len(there.refs), 'ref')} back in the remote")
+        if links := sum(ref.name.namespace is Namespace.PUBLIC for ref in there.refs):
+            session.say(_say_public(links, session.repository.config.remote(remote or None).url))
         return
     own = session.repository.project.quoted
     done = session.repository.undo()
@@ -48,3 +50,16 @@ def command(session: Session, remote: str | None, as_json: bool) -> None:
         session.say(f"they are also of other projects: {', '.join(map(show_project, sorted(others)))}")
     if any(ref.name.namespace is Namespace.PUBLIC for ref in done.refs):
         session.say("a link that was taken back stays so; 'hitsave snapshot --public' makes it public again")
+
+
+def _say_public(links: int, url: str) -> str:
+    """What it means that refs of public snapshots are back in a remote."""
+    from hitsave.remotes.public.places import is_server
+
+    them = f"{links} of them {'is' if links == 1 else 'are'}"
+    if is_server(url):
+        return f"{them} public again, for everybody who has the link; 'hitsave snapshot --unpublish' takes that back"
+    return (
+        f"{them} public again, as long as no gc has removed the files; 'hitsave snapshot --unpublish' takes that back, "
+        "'hitsave snapshot --public' puts the files there"
+    )

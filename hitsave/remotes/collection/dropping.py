@@ -13,6 +13,7 @@ from hitsave.errors import RefError
 from hitsave.objects.refs import Ref, RefName
 from hitsave.packing.commit import Commit
 from hitsave.remotes.collection.collect import OPERATION as COLLECTION
+from hitsave.remotes.collection.withdrawing import WITHDRAW
 from hitsave.remotes.commits.again import with_newest
 from hitsave.remotes.commits.log import Author, Remote
 from hitsave.remotes.commits.sessions import Session
@@ -74,16 +75,21 @@ def _bring_back(remote: Remote, author: Author, view: View) -> BroughtBack:
 
 
 def _last_lost(remote: Remote, view: View) -> _Lost:
-    """The refs that the last commit dropped which dropped any that are not there again."""
+    """The refs that the last commit dropped which dropped any that are not there again.
+
+    What was taken back since is private, however it came to be public before.
+    """
     commit = view.commit
     oldest = commit.oldest if commit else 0
-    held = view.refs()
+    settled = set(view.refs())
     while commit is not None and commit.number > oldest:
         before = remote.read_commit(commit.number - 1)
-        if commit.operation in (FORGET, COLLECTION):
+        if commit.operation in (FORGET, COLLECTION, WITHDRAW):
             there = remote.view_of(commit).refs()
-            had = remote.view_of(before).refs()
-            if refs := [ref for name, ref in had.items() if name not in there and name not in held]:
+            dropped = {name: ref for name, ref in remote.view_of(before).refs().items() if name not in there}
+            if commit.operation == WITHDRAW:
+                settled |= dropped.keys()
+            elif refs := [ref for name, ref in dropped.items() if name not in settled]:
                 return _Lost(commit.operation, refs, before)
         commit = before
     raise RefError(f"{remote.transport.url}: there is nothing to undo that is still kept")
