@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from hitsave.cache.store import Cache
 from hitsave.config import Config
-from hitsave.errors import ObjectError, RemoteError, SnapshotError
+from hitsave.errors import ObjectError, SnapshotError
 from hitsave.exchange import Exchange
 from hitsave.maintenance.collect import forget
 from hitsave.objects.digest import Digest, ObjectKind
@@ -77,14 +77,12 @@ class Publishing:
 
     @staticmethod
     def is_readable(link: PublicUrl) -> bool:
-        """Whether a link answers to whoever asks."""
+        """Whether a link answers to whoever asks. Raises RemoteError where nothing answers, or not with files."""
         from hitsave.remotes.public.host import PublicHost
 
         host = PublicHost(link.base)
         try:
             return host.answers(list_key(link.digest)) or host.answers(file_key(link.digest))
-        except RemoteError:
-            return False
         finally:
             host.close()
 

@@ -99,8 +99,6 @@ def _as_json(captured: Captured) -> dict[str, Any]:
 
 
 def _publish(session: Session, path: Path, yes: bool, as_json: bool) -> None:
-    from hitsave.remotes.public.layout import parse_public_url
-
     repository = session.repository
     remote = repository.config.remote()  # Before anybody is asked: without one, nothing can be public.
     if not yes and os.path.lexists(path):
@@ -121,9 +119,23 @@ def _publish(session: Session, path: Path, yes: bool, as_json: bool) -> None:
         )
         return
     session.say(done.link)
-    link = parse_public_url(done.link)
-    if link is None or not repository.publishing.is_readable(link):
-        session.say("warning: the link does not answer without a key; let everybody read 'public/' there")
+    if warning := _doubts(session, done.link):
+        session.say(f"warning: {warning}")
+
+
+def _doubts(session: Session, url: str) -> str:
+    """Why nobody can read what a link leads to, in a line; empty where everybody can."""
+    from hitsave.errors import RemoteError
+    from hitsave.remotes.public.layout import parse_public_url
+
+    unread = "the link does not answer without a key; let everybody read 'public/' there"
+    link = parse_public_url(url)
+    if link is None:
+        return unread
+    try:
+        return "" if session.repository.publishing.is_readable(link) else unread
+    except RemoteError as error:
+        return f"{link.base}: {str(error).partition(': ')[2]}; the link works as soon as that answers"
 
 
 def _ask_about_rights(path: Path, remote: str) -> None:
