@@ -63,7 +63,7 @@ def bucket() -> Iterator[Bucket]:
         (Answer(401), RemoteRefused, "no right to"),
         (Answer(404, "NoSuchBucket"), RemoteUnsuitable, f"there is no bucket '{BUCKET}'"),
         (Answer(400, "AuthorizationHeaderMalformed", "<Region>eu-west-1</Region>"), RemoteUnsuitable, "eu-west-1"),
-        (Answer(301, "PermanentRedirect"), RemoteUnsuitable, "--region"),
+        (Answer(301, "PermanentRedirect"), RemoteUnsuitable, "AWS_REGION, or in the URL"),
         (Answer(501, "NotImplemented"), RemoteUnsuitable, "cannot do that"),
         (Answer(503, "SlowDown"), RemoteUnavailable, "try again later"),
         (Answer(500, "InternalError"), RemoteUnavailable, "try again later"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import stat
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+import pytest
 
 from tests.remotes.buckets import fresh_url
 from tests.remotes.servers import stores
@@ -66,6 +69,14 @@ def test_what_cannot_be_served_is_one_line(served: Served, tmp_path: Path) -> No
     for proxies in ("foo", "10.0.0.5/8", "10.0.0.5,", "10.0.0.5 10.0.0.6", "*,10.0.0.5"):
         assert "is no address or network" in refused("--data", str(tmp_path / "data"), "--proxies", proxies)
     assert "postgresql" in refused("--data", str(tmp_path / "data"), "--database", "nothing")
+
+
+def test_a_bucket_without_a_region_is_told_where_to_name_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    said = refused("--data", str(tmp_path / "data"), "--store", "s3://nobucket/x")
+    assert "name it in AWS_REGION, or in the URL (?region=NAME)" in said  # Options that `serve` does not have are none.
 
 
 def test_a_store_that_cannot_be_used_is_said_at_once(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def find_access(asked: Asked, environ: Mapping[str, str], answers: Answers) -> A
     )
     if not region:
         raise RemoteUnsuitable(
-            f"{asked.url}: the region of the bucket is not known; name it with --region, or in AWS_REGION"
+            f"{asked.url}: the region of the bucket is not known; name it in AWS_REGION, or in the URL (?region=NAME)"
         )
     bundle = environ.get("AWS_CA_BUNDLE") or profile.values.get("ca_bundle")
     return Access(

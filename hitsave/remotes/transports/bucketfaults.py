@@ -156,7 +156,7 @@ def _unsuitable(answer: Answer, place: Place) -> str:
     if answer.code in _WRONG_REGION or answer.status in (301, 307) or "incorrectly configured region" in answer.text:
         found = _REGION.search(answer.text)
         right = f"is in the region {found[1] or found[2]}" if found else "is in another region"
-        return f"the bucket {place.bucket!r} {right}; name it with --region, or in AWS_REGION"
+        return f"the bucket {place.bucket!r} {right}; name it in AWS_REGION, or in the URL (?region=NAME)"
     if answer.status == 501 or answer.code == "NotImplemented" or answer.name == "NotSupportedError":
         return f"this store cannot do that ({_name(answer)}), and hitsave needs it"
     if "NotPartial" in answer.text or "Received non-partial response" in answer.text:
