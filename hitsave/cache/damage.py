@@ -5,8 +5,6 @@ Who asks for it has somewhere to take it from. Otherwise damage stays what it is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from hitsave.cache.packfile import readable_entries
 from hitsave.cache.refs import doubt_all
 from hitsave.cache.store import Cache
@@ -15,37 +13,32 @@ from hitsave.objects.digest import Digest, parse_digest
 
 
 def set_aside_damaged(cache: Cache, error: CorruptObject) -> int:
-    """Make everything unknown that cannot be read of the packs which an error is about; how many objects it was.
+    """Make everything unknown that cannot be read of the pack which an error is about; how many objects it was.
 
-    All of a pack at once: one request then brings what would be noticed piece by piece. Nothing, where the error is
-    about no pack of this cache. Raises CorruptObject where an index is damaged.
+    All of it at once: one request then brings what would be noticed piece by piece. None, where the object lies in no
+    pack of this cache. Raises CorruptObject where an index is damaged.
     """
     found = 0
     # Under the write lock, where no collection is moving packs: what is not in its place then is lost.
     with cache.database.writing() as connection:
-        for pack in set(_packs_of(cache, error)):
-            lost = _unreadable(cache, pack)
+        pack = _pack_of(cache, error)
+        if pack is not None and (lost := _unreadable(cache, pack)):
             rows = [(bytes(digest), bytes(pack)) for digest in lost]
             connection.executemany("INSERT OR IGNORE INTO damaged VALUES (?, ?)", rows)
-            found += len(lost)
-        if found:
             doubt_all(connection)
+            found = len(lost)
     cache.packset.touch()
     cache.packset.forget_files()
     return found
 
 
-def _packs_of(cache: Cache, error: CorruptObject) -> Iterator[Digest]:
-    """The packs that an error may be about: the one that it names, and the one where its object is found."""
+def _pack_of(cache: Cache, error: CorruptObject) -> Digest | None:
+    """The pack where the object is found that an error names."""
     try:
-        digest = parse_digest(error.digest)
+        location = cache.packset.find(parse_digest(error.digest))
     except ValueError:
-        return
-    location = cache.packset.find(digest)
-    if location is not None:
-        yield Digest(location.pack)
-    if cache.pack_path(digest).name in error.where:
-        yield digest
+        return None
+    return None if location is None else Digest(location.pack)
 
 
 def _unreadable(cache: Cache, pack: Digest) -> set[Digest]:

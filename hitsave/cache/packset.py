@@ -207,7 +207,7 @@ class PackSet:
     def _is_readable(self, location: Location) -> bool:
         """Whether an object can be read from the disk, whatever was read before; what was moved, counts as readable."""
         try:
-            block = self._decode(location.pack, location.block)
+            block = self._decode(location)
             self._check(location, self._entry(block, location))
         except _PackGone:
             self._database.settle()
@@ -223,12 +223,12 @@ class PackSet:
         """The content of an object, checked against its digest. Raises CorruptObject, ObjectNotFound."""
         for _ in range(_TRIES):
             try:
-                block = self._block(location.pack, location.block)
+                block = self._block(location)
                 break
             except _PackGone:
                 location = self._look_again(location)
         else:
-            block = self._block(location.pack, location.block)
+            block = self._block(location)
         content = bytes(self._entry(block, location))
         self._check(location, content)
         return content
@@ -240,7 +240,7 @@ class PackSet:
         if found is None:
             raise ObjectNotFound(str(location.digest))
         if found.pack == location.pack and not os.path.exists(self._path(found.pack)):
-            raise CorruptObject(str(location.digest), self._path(found.pack), f"the pack is missing{_CURE}")
+            raise self._corrupt(found, "the pack is missing")
         return found
 
     def read_many(self, locations: Iterable[Location]) -> Iterator[tuple[Digest, bytes | memoryview]]:
@@ -252,7 +252,7 @@ class PackSet:
             place = (location.pack, location.block)
             if place != current:
                 try:
-                    block, current = self._decode(location.pack, location.block), place
+                    block, current = self._decode(location), place
                 except _PackGone:
                     yield location.digest, self.read(self._look_again(location))
                     continue
@@ -260,63 +260,72 @@ class PackSet:
             self._check(location, content)
             yield location.digest, content
 
-    def _block(self, pack: bytes, block: Block) -> bytes | memoryview:
-        key = (pack, block)  # The offset alone is not enough: an empty block has that of its successor.
+    def _block(self, location: Location) -> bytes | memoryview:
+        key = (
+            location.pack,
+            location.block,
+        )  # The offset alone is not enough: an empty block has that of its successor.
         with self._lock:
             found = self._blocks.get(key)
             if found is not None:
                 self._blocks.move_to_end(key)
                 return found
-        content = self._decode(pack, block)
+        content = self._decode(location)
         with self._lock:
             self._blocks[key] = content
             while len(self._blocks) > _BLOCKS_KEPT:
                 self._blocks.popitem(last=False)
         return content
 
-    def _decode(self, pack: bytes, block: Block) -> bytes | memoryview:
-        stored = self._read_range(pack, block.offset, block.stored)
+    def _decode(self, location: Location) -> bytes | memoryview:
+        """The block of an object. What is wrong with it is an error of the object, which can then be set aside."""
+        block = location.block
+        stored = self._read_range(location)
         try:
             return decode_block(block.codec, stored, block.raw)
         except MalformedObject as error:
-            raise CorruptObject(pack.hex(), self._path(pack), f"a block at {block.offset}: {error}{_CURE}") from None
+            raise self._corrupt(location, f"a block at {block.offset}: {error}") from None
 
     def _entry(self, block: bytes | memoryview, location: Location) -> bytes | memoryview:
         try:
             return entry_content(block, location.digest, location.offset, location.length)
         except MalformedObject as error:
-            raise CorruptObject(str(location.digest), self._path(location.pack), f"{error}{_CURE}") from None
+            raise self._corrupt(location, str(error)) from None
 
     def _check(self, location: Location, content: bytes | memoryview) -> None:
         if object_digest(ObjectKind(location.kind), content) != location.digest:
-            reason = f"its content has another digest{_CURE}"
-            raise CorruptObject(str(location.digest), self._path(location.pack), reason)
+            raise self._corrupt(location, "its content has another digest")
+
+    def _corrupt(self, location: Location, reason: str) -> CorruptObject:
+        return CorruptObject(str(location.digest), self._path(location.pack), f"{reason}{_CURE}")
 
     def _path(self, pack: bytes) -> str:
         return os.path.join(self._root, pack_file(pack))
 
-    def _read_range(self, pack: bytes, offset: int, length: int) -> bytes:
+    def _read_range(self, location: Location) -> bytes:
+        block = location.block
         with self._lock:
-            fd = self._open(pack)
+            fd = self._open(location)
             if hasattr(os, "pread"):
-                content = os.pread(fd, length, offset)
+                content = os.pread(fd, block.stored, block.offset)
             else:
-                os.lseek(fd, offset, os.SEEK_SET)
-                content = os.read(fd, length)
-        if len(content) != length:
-            raise CorruptObject(pack.hex(), self._path(pack), f"the pack is shorter than its index says{_CURE}")
+                os.lseek(fd, block.offset, os.SEEK_SET)
+                content = os.read(fd, block.stored)
+        if len(content) != block.stored:
+            raise self._corrupt(location, "the pack is shorter than its index says")
         return content
 
-    def _open(self, pack: bytes) -> int:
+    def _open(self, location: Location) -> int:
+        pack = location.pack
         fd = self._packs.get(pack)
         if fd is None:
+            path = self._path(pack)
             try:
-                fd = os.open(self._path(pack), os.O_RDONLY | getattr(os, "O_BINARY", 0))
+                fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
             except FileNotFoundError:
-                raise _PackGone(pack.hex(), self._path(pack), f"the pack is missing{_CURE}") from None
+                raise _PackGone(str(location.digest), path, f"the pack is missing{_CURE}") from None
             except OSError as error:
-                reason = f"the pack cannot be read ({error.strerror})"
-                raise CorruptObject(pack.hex(), self._path(pack), reason) from None
+                raise CorruptObject(str(location.digest), path, f"the pack cannot be read ({error.strerror})") from None
             self._packs[pack] = fd
             while len(self._packs) > _OPEN_PACKS:
                 os.close(self._packs.popitem(last=False)[1])

@@ -166,3 +166,19 @@ def test_a_good_copy_is_found_beside_a_damaged_one_in_the_same_index(cache: Cach
         assert len(opened.packset.indexes()) == 1
         assert opened.has(BLOB)
         assert files_of(opened, digest) == FILES
+
+
+def test_an_error_names_the_object_where_its_block_cannot_be_decoded(cache: Cache) -> None:
+    """Whoever sets aside what an error names could not go on otherwise."""
+    contents = [b"%d" % number * 9000 for number in range(3)]
+    store(cache, {b"%d" % number: content for number, content in enumerate(contents)})
+    for path in (cache.path / "packs").glob("*.pack"):
+        raw = path.read_bytes()
+        path.write_bytes(raw[:40] + bytes(byte ^ 255 for byte in raw[40:60]) + raw[60:])
+    cache.packset.forget_files()
+    for content in contents:
+        with pytest.raises(CorruptObject) as caught:
+            cache.read(blob_digest(content))
+        assert caught.value.digest == str(blob_digest(content))
+        assert cache.set_aside(blob_digest(content))
+        assert not cache.has(blob_digest(content))
