@@ -207,7 +207,7 @@ class Exchange:
             return 0
         damaged = set_aside_damaged(self._cache, error)
         if damaged:
-            self._progress.note(f"{error.where}: {count(damaged, 'object')} of it cannot be read, and is fetched again")
+            self._progress.note(f"{error.where}: {count(damaged, 'object')} of it cannot be read; fetching again")
         return damaged
 
     # -- evaluations

@@ -52,7 +52,7 @@ def test_it_comes_from_the_remote(ann: User, damage: Damage, command: list[str])
     damage_a(ann, damage)
     notes = [line for line in ann.do(*command).said.splitlines() if "cannot be read" in line]
     assert len(notes) == 1, "all of a pack is noticed at once"
-    assert "fetched again" in notes[0]
+    assert "fetching again" in notes[0]
     assert (ann.workspace / "a/f").read_bytes() == CONTENT
     shutil.rmtree(ann.workspace / "a")
     assert "cannot be read" not in ann.do("pull").said
