@@ -31,10 +31,13 @@ from hitsave.objects.model import EntryKind, TreeEntry
 from hitsave.progress import Progress, Silent
 from hitsave.snapshots.ignore import Rules, load_rules
 from hitsave.snapshots.keeping import Keep
+from hitsave.snapshots.staging import STAGING_PREFIX
 
 _TRIES = 3
 #: Where git keeps what it knows of a project: a folder, or a file that names one.
 GIT = b".git"
+#: Half-made files, whoever makes them, are nobody's content.
+_STAGING = os.fsencode(STAGING_PREFIX)
 #: Names of links that are left out, in a warning.
 _MOST_NAMED = 3
 _READ_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -139,11 +142,7 @@ class _Capture:
         self._git_left_out = False
 
     def run(self, path: Path) -> Captured:
-        absolute = os.fsencode(os.path.abspath(path))
-        found = os.stat(absolute) if self._options.symlinks == "follow" else os.lstat(absolute)
-        if stat.S_ISLNK(found.st_mode):
-            absolute = os.path.realpath(absolute)
-            found = os.stat(absolute)
+        absolute, found = self._find(path)
         self._rows = self._stats.beneath(self._key(absolute))
         self._refuse_special(absolute, found.st_mode)
         if stat.S_ISDIR(found.st_mode):
@@ -159,6 +158,21 @@ class _Capture:
         if self._git_left_out:
             self._progress.note(f"{os.fsdecode(absolute)}: .git is git's own, and was left out")
         return captured
+
+    def _find(self, path: Path) -> tuple[bytes, os.stat_result]:
+        """The absolute path of what is captured, which a link leads to, and its state."""
+        absolute = os.fsencode(os.path.abspath(path))
+        try:
+            found = os.stat(absolute) if self._options.symlinks == "follow" else os.lstat(absolute)
+            if stat.S_ISLNK(found.st_mode):
+                absolute = os.path.realpath(absolute)
+                found = os.stat(absolute)
+        except FileNotFoundError:
+            if not os.path.islink(path):
+                raise
+            target = os.path.realpath(path)
+            raise SnapshotError(f"{path}: is a symbolic link to {target}, and nothing is there") from None
+        return absolute, found
 
     def _what_was_left_out(self) -> str:
         names = ", ".join(os.fsdecode(path[len(self._root) :].lstrip(b"/")) for path in self._left_out[:_MOST_NAMED])
@@ -224,6 +238,8 @@ class _Capture:
         rules = directory.rules
         with os.scandir(directory.path) as listing:
             for item in listing:
+                if item.name.startswith(_STAGING):
+                    continue
                 found = item.stat(follow_symlinks=False)
                 mode = found.st_mode
                 if self._options.without_git and item.name == GIT:

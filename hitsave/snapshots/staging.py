@@ -15,8 +15,10 @@ from hitsave.cache.files import remove_tree
 from hitsave.cache.ownfolder import make_locked, remove_unless_locked
 from hitsave.snapshots.listing import paths_beneath
 
+#: How the names begin of what holds these folders.
+STAGING_PREFIX = ".hitsave-tmp-"
 #: Holds the folders of one user's processes, and nothing else; others could not write in it.
-STAGING = f".hitsave-tmp-{getattr(os, 'getuid', lambda: 0)()}"
+STAGING = f"{STAGING_PREFIX}{getattr(os, 'getuid', lambda: 0)()}"
 
 
 @contextlib.contextmanager

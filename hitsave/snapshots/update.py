@@ -1,8 +1,8 @@
 """Turns a working directory that holds one tree into another, touching only what differs.
 
-Order: everything new is written into a folder beside the directory, so that whatever cannot be read is found before
-anything changes; then what goes is removed, directories are made, and each new file is renamed into its place. An
-interruption leaves every file either old or new, and running it again completes the work.
+Order: everything new is written into a staging folder, so that whatever cannot be read is found before anything
+changes; then what goes is removed, directories are made, and each new file is renamed into its place. An interruption
+leaves every file either old or new, and running it again completes the work.
 """
 
 from __future__ import annotations
@@ -64,12 +64,19 @@ def update_tree(
         _refuse_obstacles(destination, plan)
     if missing := cache.missing(planned.entry.digest for planned in plan.arrivals):
         raise ObjectNotFound(str(min(missing)))
-    with staging_in(destination.parent) as staging:
+    with staging_in(_staging_place(destination)) as staging:
         above = os.fsencode(staging)
         staged = [(os.path.join(above, b"%d" % number), item) for number, item in enumerate(plan.arrivals)]
         FileWriter(cache, links, progress=progress).write(staged)
         _carry_out(root, plan, staged)
     return Materialised(len(staged), sum(item.entry.size for _, item in staged), len(plan.removals))
+
+
+def _staging_place(destination: Path) -> Path:
+    """Beside the directory; in it, where that is another file system, or another user's folder."""
+    beside = destination.parent
+    same = os.stat(beside).st_dev == os.stat(destination).st_dev
+    return beside if same and os.access(beside, os.W_OK | os.X_OK) else destination
 
 
 def _plan(cache: Cache, old: Digest, new: Digest, root: bytes) -> _Plan:

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from hitsave.cache.store import Cache
-from hitsave.errors import UnsavedChanges, WorkspaceError
+from hitsave.errors import SnapshotError, UnsavedChanges, WorkspaceError
 from hitsave.objects.digest import ObjectKind, blob_digest
+from hitsave.progress import Silent
 from hitsave.snapshots.checkout import Checkout
 from hitsave.snapshots.partial import include_globs
 from hitsave.snapshots.pointer import Pointer, pointer_path, save_pointer
 from hitsave.snapshots.samepart import same_part
+from hitsave.snapshots.status import status
 from hitsave.snapshots.workspace import Workspace
 from tests.snapshots.folders import File, Folder, read, store, write
 
@@ -106,6 +108,9 @@ def test_a_part_behind_a_link(cache: Cache, path: Path, away: Path) -> None:
 
 def test_links_that_lead_nowhere_are_named(cache: Cache, path: Path, away: Path) -> None:
     name(cache, path, OLD)
+    for symlinks in ("ignore", "follow"):
+        with pytest.raises(SnapshotError, match=f"data: is a symbolic link to {away}, and nothing is there"):
+            status(cache, Workspace(path.parent, "project"), [path], symlinks, Silent())
     away.parent.rmdir()
     with pytest.raises(WorkspaceError, match=f"data: is a symbolic link to {away}, and there is no folder"):
         check_out(cache, path)

@@ -14,12 +14,15 @@ import pytest
 
 import hitsave.cache.ownfolder
 from hitsave.cache.files import LocksUnsupported
+from hitsave.cache.ownfolder import make_locked
 from hitsave.cache.store import Cache
 from hitsave.objects.digest import ObjectKind
+from hitsave.progress import Silent
 from hitsave.snapshots.checkout import Checkout
 from hitsave.snapshots.materialise import materialise_tree
 from hitsave.snapshots.pointer import Pointer, pointer_path, save_pointer
 from hitsave.snapshots.staging import STAGING, staging_in
+from hitsave.snapshots.status import status
 from hitsave.snapshots.workspace import Workspace, find_pointers
 from tests.snapshots.folders import File, Folder, read, store, write
 
@@ -144,3 +147,29 @@ def test_without_locks_nobody_is_taken_for_dead(cache: Cache, project: Path, mon
     monkeypatch.setattr(hitsave.cache.ownfolder, "try_lock", no_locks)
     materialise_tree(cache, store(cache, project.parent / "made"), project / "two")
     assert len(names(project / STAGING)) == 1
+
+
+def test_in_another_users_folder_files_are_made_in_the_directory_itself(
+    cache: Cache, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or on another file system, out of which nothing can be moved. What a killed process left is no content."""
+    check_out(cache, project / "one")
+    (project / "one/0").unlink()
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != project)
+    seen: list[list[str]] = []
+
+    class Looking(Silent):
+        def advance(self, size: int, files: int = 0) -> None:
+            seen.append(names(project / "one"))
+            assert status(cache, workspace, [project / "one"], "ignore", Silent())[0].changes == (removed,)
+
+    workspace = Workspace(project, "project")
+    ((removed,),) = (told.changes for told in status(cache, workspace, [project / "one"], "ignore", Silent()))
+    Checkout(cache, workspace, progress=Looking()).run(project / "one")
+    assert STAGING in seen[-1]
+    assert read(project / "one") == FOLDER
+    left, lock = make_locked(project / "one" / STAGING)
+    assert lock is not None
+    os.close(lock)
+    check_out(cache, project / "one")
+    assert not left.exists()
