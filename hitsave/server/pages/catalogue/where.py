@@ -7,6 +7,7 @@ Conditions are separated by commas or `and`, and all must hold. A name is a fiel
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ COLUMNS = {
     "started": "e.started",
 }
 _TEXTS = frozenset(("function", "by", "git", "python"))
+#: Values that people spell otherwise than Python does.
+_SPELLED = {"true": "True", "false": "False", "nan": "nan"}
 _MOST = 20
 #: Names that what is misspelled is compared with, and how long these may be: comparing takes time.
 _MOST_NEAR, _LONGEST_NEAR = 1000, 100
@@ -69,17 +72,24 @@ def parse_filter(text: str, paths: Sequence[str]) -> list[Condition]:
 
 
 def _condition(name: str, operator: str, value: str) -> Condition:
-    number: float | None = None
-    try:
-        number = float(value)
-    except ValueError:
+    number = _number(value)
+    if number is None:
         if name in COLUMNS and name not in _TEXTS:
-            raise BadFilter(f"{name} is compared with a number, not with {value!r}") from None
+            raise BadFilter(f"{name} is compared with a number, not with {value!r}")
         if operator not in ("=", "!=", "~"):
-            raise BadFilter(f"{operator} compares numbers, and {value!r} is none") from None
+            raise BadFilter(f"{operator} compares numbers, and {value!r} is none")
     if name in ("elapsed", "started") and number is not None:
         number *= 1e6  # People write seconds.
     return Condition(name, operator, value, number)
+
+
+def _number(value: str) -> float | None:
+    """The number that is meant; None for what has no place in any order (nan), which is compared as a text."""
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return None if math.isnan(number) else number
 
 
 def find_path(name: str, paths: Sequence[str]) -> str:
@@ -118,7 +128,7 @@ def _compare(number: str, text: str, condition: Condition) -> tuple[str, list[ob
     textual = condition.name in _TEXTS and condition.on_column
     if condition.number is None or textual:
         # A text is shown in quotes where it is an argument, and people leave them out; they write true for True.
-        word = condition.text.capitalize() if condition.text in ("true", "false") else condition.text
-        values: list[object] = [word, f"'{condition.text}'"]
-        return f"{text} {'NOT ' if operator == '<>' else ''}IN (?, ?)", values
+        said = condition.text
+        values: list[object] = [said, f"'{said}'", _SPELLED.get(said.lower(), said)]
+        return f"{text} {'NOT ' if operator == '<>' else ''}IN (?, ?, ?)", values
     return f"{number} {operator} ?", [condition.number]
