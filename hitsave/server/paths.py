@@ -40,6 +40,13 @@ def is_text(name: bytes) -> bool:
     return True
 
 
+def spell(name: bytes) -> str:
+    """A name as a text: bytes that are not UTF-8 are written as `%E9`, so that names stay apart."""
+    return re.sub(
+        "[\udc80-\udcff]", lambda byte: f"%{ord(byte[0]) & 0xFF:02X}", name.decode("utf-8", "surrogateescape")
+    )
+
+
 def last_name(path: bytes) -> bytes:
     """What is at a path is called so; empty where that is no name of a file."""
     name = path.rstrip(b"/").rpartition(b"/")[2]

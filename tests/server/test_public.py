@@ -45,6 +45,8 @@ def test_a_directory_in_every_form(ann: User, server: Running, tmp_path: Path) -
     assert (answer.status, answer.data, answer.headers["Content-Range"]) == (206, b"234", "bytes 2-4/10")
     assert "Content-Range" in answer.headers["Access-Control-Expose-Headers"]  # Scripts of pages read parts, too.
     assert server.request("GET", f"{path}/a%20%231%3F.txt", key=None, headers={"Range": "bytes=10-"}).status == 416
+    whole = server.request("GET", f"{path}/a%20%231%3F.txt", key=None, headers={"Range": f"bytes=0-{'9' * 30}"})
+    assert (whole.status, whole.data) == (206, b"0123456789")
     tag = answer.headers["ETag"]
     assert server.request("GET", f"{path}/a%20%231%3F.txt", key=None, headers={"If-None-Match": tag}).status == 304
     hostile = server.request("GET", f"{path}/%3Cscript%3E.html", key=None)
@@ -152,6 +154,8 @@ def test_names_that_are_no_text_are_in_one_kind_of_archive(ann: User, server: Ru
         assert (refused.status, refused.json()["kind"]) == (409, "names")
         assert ".tar.zst" in refused.json()["error"]
     assert server.request("GET", f"{path}/sub%20dir.zip", key=None).status == 200
+    one = server.request("GET", f"{path}/caf%E9", key=None)
+    assert (one.data, one.headers["Content-Disposition"].rpartition("''")[2]) == (b"data/caf\xe9", "caf%25E9")
     packed = server.request("GET", f"{path}.tar.zst", key=None).data
     with tarfile.open(fileobj=io.BytesIO(zstandard.ZstdDecompressor().stream_reader(packed).read())) as archive:
         assert names < set(map(os.fsencode, archive.getnames()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, BinaryIO, NamedTuple
-from urllib.parse import quote_from_bytes, unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,7 +22,7 @@ from hitsave.server.pages.experiments import digest_of
 from hitsave.server.pages.links import SHARED
 from hitsave.server.pages.previews import LARGEST_IMAGE, Preview, image_type, preview
 from hitsave.server.pages.rendering import INERT, render
-from hitsave.server.paths import any_path
+from hitsave.server.paths import any_path, spell
 from hitsave.server.public.targets import targets
 from hitsave.server.streaming import stream
 
@@ -192,7 +192,7 @@ async def send_content(request: Request) -> Response:
     shown = image_type(first) if "save" not in request.query_params and found.entry.size <= LARGEST_IMAGE else None
     if shown is None:
         name = found.crumbs[-1].name if found.crumbs else found.root.short.encode()
-        headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote_from_bytes(name, safe='')}"
+        headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(spell(name), safe='')}"
     media_type = shown or "application/octet-stream"
     return stream(request, _pieces(file, first), 200, headers, media_type)
 

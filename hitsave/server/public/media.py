@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import mimetypes
+import os
 from urllib.parse import quote
+
+from hitsave.server.paths import spell
 
 BINARY = "application/octet-stream"
 _TEXT = "text/plain; charset=utf-8"
@@ -45,5 +48,5 @@ def disposition(name: str, shown: bool) -> str:
     """The header that says how a file is called, and whether it is shown or kept."""
     plain = "".join(letter if (letter.isascii() and letter.isalnum()) or letter in "._-" else "_" for letter in name)
     how = "inline" if shown else "attachment"
-    exact = quote(name.encode("utf-8", "replace"), safe="")
+    exact = quote(spell(os.fsencode(name)), safe="")
     return f"{how}; filename=\"{plain or 'file'}\"; filename*=UTF-8''{exact}"
