@@ -251,3 +251,8 @@ def test_code_begins_with_the_function_itself(reader: Visitor) -> None:
     first = re.search(r'<span class="tag">function</span> <code class="long">([^<]*)</code>', text)
     assert first is not None
     assert unescape(first[1]) == FUNCTION
+
+
+def test_browsers_that_ask_for_an_icon_are_not_refused(server: Running) -> None:
+    answer = server.request("GET", "/favicon.ico", key=None)
+    assert (answer.status, answer.headers["Cross-Origin-Resource-Policy"]) == (204, "cross-origin")
