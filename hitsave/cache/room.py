@@ -53,7 +53,7 @@ def set_spare_aside(root: Path) -> None:
 
 
 def give_up_spare(root: Path) -> None:
-    """Make room where there is none."""
-    if is_full(root):
+    """Make room where there is little."""
+    if _free(root) < SPARE:
         with contextlib.suppress(OSError):
             (root / _NAME).unlink()

@@ -34,10 +34,10 @@ def disk(world: World) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", folder], check=True, capture_output=True)
 
 
-def fill(disk: Path) -> None:
+def fill(disk: Path, leave: int = 0) -> None:
     with (disk / "filler").open("wb") as file:
-        file.write(bytes(shutil.disk_usage(disk).free))
-    assert shutil.disk_usage(disk).free == 0
+        file.write(bytes(shutil.disk_usage(disk).free - leave))
+    assert shutil.disk_usage(disk).free == leave
 
 
 @pytest.fixture
@@ -76,6 +76,15 @@ def test_what_frees_room_can_run(ann: User, disk: Path, command: str) -> None:
     assert shutil.disk_usage(disk).free > 1_500_000
     ann.do("pull", "data")
     assert (ann.data / "small").read_bytes() == b"small"
+
+
+@pytest.mark.parametrize("leave", [4096, 409_600])
+def test_a_few_kilobytes_are_as_good_as_none(ann: User, disk: Path, leave: int) -> None:
+    ann.do("forget", "big")
+    fill(disk, leave)
+    assert ann.do("cat", "data:small").out == b"small"
+    ann.do("gc", "--keep", "0")
+    assert shutil.disk_usage(disk).free > 1_500_000
 
 
 def test_without_the_spare_file_the_line_says_what_helps(ann: User, disk: Path) -> None:
