@@ -141,7 +141,10 @@ def materialise_tree(
         if read_only:
             for path in reversed(layout.directories):
                 os.chmod(os.path.join(temporary, path), 0o555)
-        os.rename(temporary, os.fsencode(destination))
+        try:
+            os.rename(temporary, os.fsencode(destination))
+        except OSError as error:  # Nobody knows the name that it had before.
+            raise OSError(error.errno, error.strerror, os.fspath(destination)) from None
         if read_only:  # Not before: what cannot be written cannot move to another folder.
             os.chmod(destination, 0o555)
     return Materialised(len(layout.files), sum(planned.entry.size for planned in layout.files))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -293,3 +294,12 @@ def test_a_replacement_that_fails_brings_the_old_back(cache: Cache, tmp_path: Pa
             put_object(cache, digest, kind, place, False, ("copy",), Silent())
         assert read(place) == FOLDER
         assert sorted(item.name for item in tmp_path.iterdir()) == ["cache", "place"]
+
+
+def test_what_came_into_the_way_is_named(cache: Cache, tmp_path: Path) -> None:
+    write({b"a": File(b"1")}, tmp_path / "data")
+    digest = store(cache, tmp_path / "data")
+    with pytest.raises(OSError, match=f"'{tmp_path / 'data'}'") as raised:
+        materialise_tree(cache, digest, tmp_path / "data")
+    assert raised.value.errno == errno.ENOTEMPTY
+    assert sorted(os.listdir(tmp_path)) == ["cache", "data"]
