@@ -159,3 +159,15 @@ def test_names_that_are_no_text_are_in_one_kind_of_archive(ann: User, server: Ru
     packed = server.request("GET", f"{path}.tar.zst", key=None).data
     with tarfile.open(fileobj=io.BytesIO(zstandard.ZstdDecompressor().stream_reader(packed).read())) as archive:
         assert names < set(map(os.fsencode, archive.getnames()))
+
+
+def test_pictures_are_shown_as_browsers_show_them_and_nothing_can_run(ann: User, server: Running) -> None:
+    ann.write({"p.png": b"\x89PNG", "p.svg": b"<svg onload='alert(1)'/>", "p.txt": b"<style>"})
+    path = ann.do("snapshot", "--public", "--yes", "data").said.splitlines()[-1].removeprefix(server.url)
+    for name, styled in {"p.png": True, "p.svg": False, "p.txt": False}.items():
+        headers = server.request("GET", f"{path}/{name}", key=None).headers
+        policy = headers["Content-Security-Policy"]
+        assert policy.startswith("sandbox; default-src 'none'; ")
+        assert ("style-src 'unsafe-inline'" in policy) is styled
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Content-Type"] != "image/svg+xml"

@@ -29,6 +29,18 @@ INERT = {
     "Content-Security-Policy": "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'none'",
     "X-Content-Type-Options": "nosniff",
 }
+#: For what browsers show with styles of their own. No page is given so that could have any.
+_VIEWED = {
+    **INERT,
+    "Content-Security-Policy": INERT["Content-Security-Policy"].replace(
+        "style-src 'none'", "style-src 'unsafe-inline'"
+    ),
+}
+
+
+def inert(kind: str) -> dict[str, str]:
+    """The headers that keep a file of this type inert."""
+    return _VIEWED if kind.partition("/")[0] in ("image", "audio", "video") else INERT
 
 
 def media_type(name: str) -> str:

@@ -23,7 +23,7 @@ from hitsave.remotes.public.layout import LINK_TYPE, quote_path
 from hitsave.server.answers import Refusal, wants_page
 from hitsave.server.paths import any_path, asked_path, is_text
 from hitsave.server.public.archives import ARCHIVES, MEDIA_TYPES, Content, archive_pieces
-from hitsave.server.public.media import BINARY, INERT, disposition, media_type
+from hitsave.server.public.media import BINARY, INERT, disposition, inert, media_type
 from hitsave.server.public.page import directory_page
 from hitsave.server.public.published import Found, Published
 from hitsave.server.public.spans import Span, parse_range
@@ -187,7 +187,7 @@ def _file(request: Request, source: Published, found: Found) -> Response:
     size = found.entry.size
     headers = {
         **_headers(found),
-        **INERT,
+        **inert(kind),
         "Accept-Ranges": "bytes",
         "Content-Disposition": disposition(found.name, shown=kind not in (BINARY, LINK_TYPE)),
     }
