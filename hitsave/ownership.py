@@ -119,8 +119,11 @@ class Project:
 
     def make_again(self, cache: Cache, name: RefName, digest: Digest, kind: ObjectKind, path: Path) -> Ref:
         """A ref of a version that was perhaps owned before: then as old as it was, and made by whom it was made by."""
-        known = cache.ref(name) or _forgotten_ref(cache, name)
-        return known or self.make_ref(name, digest, kind, path)
+        return self.known_ref(cache, name) or self.make_ref(name, digest, kind, path)
+
+    def known_ref(self, cache: Cache, name: RefName) -> Ref | None:
+        """The ref of this name, or that which was forgotten; None where there never was one."""
+        return cache.ref(name) or _forgotten_ref(cache, name)
 
     def make_version(self, cache: Cache, name: RefName, digest: Digest, kind: ObjectKind, path: Path) -> Ref:
         """A new version of a dataset, younger than those that are here: times are whole seconds, and tell their order.

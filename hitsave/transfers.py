@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,8 +16,10 @@ from hitsave.ownership import Project
 from hitsave.progress import Progress
 from hitsave.remotes.reading.fetch import Fetched
 from hitsave.sending import Sending, Sent, find_absent, ref_of
+from hitsave.snapshots.datasets import is_complete
+from hitsave.snapshots.git import FileCommit, file_history
 from hitsave.snapshots.layout import Include
-from hitsave.snapshots.pointer import load_pointer, pointer_path
+from hitsave.snapshots.pointer import Pointer, load_pointer, pointer_path
 
 
 class Got(NamedTuple):
@@ -50,7 +53,7 @@ class Transfers:
             except WorkspaceError as error:
                 failed[path] = error
                 continue
-            wanted[path] = ref_of(self._cache, self._project, path, pointer)
+            wanted[path] = ref_to_fetch(self._cache, self._project, path, pointer)
             sizes[pointer.digest] = pointer.size
         try:
             return Got(self._exchange.fetch(wanted.values(), remote, include, sizes), failed)
@@ -77,3 +80,22 @@ class Transfers:
     def named(self, path: Path) -> Ref:
         """A ref of what a pointer file names. Raises WorkspaceError, FileNotFoundError."""
         return ref_of(self._cache, self._project, path, load_pointer(pointer_path(path)))
+
+
+def ref_to_fetch(cache: Cache, project: Project, path: Path, pointer: Pointer) -> Ref:
+    """The ref that a project will own a dataset by.
+
+    The remote tells who made what comes from there. Of what is all here, and was never owned, git may tell.
+    """
+    ref = ref_of(cache, project, path, pointer)
+    if project.known_ref(cache, ref.name) is not None or not is_complete(cache, ref.digest, ref.kind):
+        return ref
+    first = _first_commit(project.workspace.root, path, pointer)
+    return ref if first is None else replace(ref, created=first.time, by=first.author, git_commit="")
+
+
+def _first_commit(root: Path, path: Path, pointer: Pointer) -> FileCommit | None:
+    """The oldest commit whose pointer file of a dataset names the same version."""
+    named = str(pointer.digest).encode()
+    commits = [each for each in file_history(root, pointer_path(path)) if each.content and named in each.content]
+    return commits[-1] if commits else None

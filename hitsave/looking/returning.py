@@ -18,7 +18,6 @@ from hitsave.objects.digest import ObjectKind
 from hitsave.objects.encoding import decode_tree
 from hitsave.remotes.reading.fetch import Fetched
 from hitsave.repository import Repository
-from hitsave.sending import ref_of
 from hitsave.snapshots.checkout import CheckedOut
 from hitsave.snapshots.git import file_at, files_at, is_revision, path_at, seen_otherwise
 from hitsave.snapshots.gitignore import add_to_gitignore
@@ -34,6 +33,7 @@ from hitsave.snapshots.pointer import (
     target_path,
 )
 from hitsave.snapshots.samepart import same_part
+from hitsave.transfers import ref_to_fetch
 
 
 class Returned(NamedTuple):
@@ -153,7 +153,7 @@ def go_back(
     fetched: list[Fetched] = []
     same = None if include is not None else same_part(repository.cache, path)
     wanted = include or same
-    ref = ref_of(repository.cache, repository.project, path, pointer)
+    ref = ref_to_fetch(repository.cache, repository.project, path, pointer)
 
     def fetch() -> None:
         fetched.append(repository.exchange.fetch([ref], include=wanted))

@@ -77,3 +77,15 @@ def test_a_version_that_was_added_here_stays_who_added_it(ann: User, ben: User) 
     first = origins(ben)[0]
     assert (first[0], first[2].partition("@")[0]) == (made, "ben")
     assert origins(ann)[0] == first
+
+
+def test_what_is_all_here_is_as_old_as_its_commit(ann: User, world: World) -> None:
+    """No remote is asked for what came by its digest before."""
+    first = told(ann)[-1]["digest"]
+    ben = replace(cloned(world, ann), variables={"LOGNAME": "ben"})
+    ben.do("snapshot", "--restore", first, "out")
+    ben.variables["HITSAVE_NO_CLOUD"] = "1"
+    ben.do("checkout", "HEAD~2")
+    (version,) = (each for each in told(ben) if each["digest"] == first)
+    assert (version["owned"], version["by"]) == (True, "tester")
+    assert version["time"] == version["commits"][-1]["time"]
