@@ -323,7 +323,7 @@ def test_a_claim_goes_while_a_commit_is_judged(unharmed: Setting, monkeypatch: p
 def test_a_commit_of_a_key_that_is_revoked_while_it_waits_is_not_let_in(
     unharmed: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun, ended, judged, found = threading.Event(), threading.Event(), list[bytes](), list[int]()
+    begun, ended, judged, found = threading.Event(), threading.Event(), list[bytes](), dict[bytes, int]()
 
     def judge(self: commits.Commits, _: object, content: bytes, *__: object) -> None:
         judged.append(content)
@@ -336,7 +336,7 @@ def test_a_commit_of_a_key_that_is_revoked_while_it_waits_is_not_let_in(
     keys = {content: server.key(Role.WRITE) for content in (b"first", b"second")}
 
     def put(content: bytes) -> None:
-        found.append(server.put(f"commits/{9:020}", content, keys[content])[0])
+        found[content] = server.put(f"commits/{9:020}", content, keys[content])[0]
 
     threads = [threading.Thread(target=put, args=(content,)) for content in keys]
     threads[0].start()
@@ -349,7 +349,7 @@ def test_a_commit_of_a_key_that_is_revoked_while_it_waits_is_not_let_in(
     ended.set()
     for thread in threads:
         thread.join()
-    assert (found, judged) == ([409, 401], [b"first"])
+    assert (found, judged) == ({b"first": 409, b"second": 401}, [b"first"])
 
 
 def test_what_is_there_is_not_written_again(unharmed: Setting) -> None:
