@@ -7,7 +7,7 @@ and classes in them count with their code.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from hitsave.memoisation.code.dependency import Dependency
 from hitsave.memoisation.code.fingerprint import Fingerprint, Fingerprints
 from hitsave.memoisation.code.ignoring import Ignored
 from hitsave.memoisation.code.kinds import unwrapped
+from hitsave.memoisation.code.normal import Attention
 from hitsave.memoisation.code.watch import Aliases
 from hitsave.memoisation.values.digest import digest_value
 
@@ -98,14 +99,23 @@ class ArgumentCode:
         self._ignored = ignored
         self._sensitivity = sensitivity
         self._aliases = aliases
-        self._known: dict[int, tuple[object, Fingerprint, str]] = {}
+        self._attention = Attention()
+        self._known: dict[tuple[int, Attention], tuple[object, Fingerprint, str]] = {}
         #: What the last arguments referred to.
         self.used: dict[int, Fingerprint] = {}
+
+    def begin(self, attention: Attention) -> None:
+        """Other arguments follow, of a function that looks at all this."""
+        self.used = {}
+        self._attention = attention
 
     def refer(self, value: object) -> str:
         """What stands for a function or class in the digest of an argument."""
         value = unwrapped(value)
-        known = self._known.get(id(value))
+        return self._look(value, self._attention)
+
+    def _look(self, value: object, attention: Attention) -> str:
+        known = self._known.get((id(value), attention))
         if known is None or not known[1].holds(self._aliases):
             found = self._fingerprints.make(
                 value,
@@ -113,12 +123,29 @@ class ArgumentCode:
                 ignored=self._ignored,
                 sensitivity=self._sensitivity,
                 aliases=self._aliases,
+                attention=attention,
             )
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
-            known = self._known[id(value)] = (value, found, f"{found.label} {found.digest.hex()}")
+            known = self._known[id(value), attention] = (value, found, f"{found.label} {found.digest.hex()}")
         self.used[id(value)] = known[1]
         return known[2]
+
+    def attention(self, besides: Attention) -> Attention:
+        """What the code in the last arguments looks at, and somebody else.
+
+        Names aside: nearly every data class looks at its own, and those in the source count anyway.
+        """
+        found = besides
+        for each in self.used.values():
+            if each.attention != besides:
+                found = found.joined(each.attention._replace(names=False))
+        return found
+
+    def look_again(self, attention: Attention) -> list[bytes]:
+        """The digests of all that the last arguments referred to, for somebody who looks at more."""
+        values = [each.walk.root for each in self.used.values()]
+        return sorted(self._look(value, attention).encode("utf-8", "surrogatepass") for value in values)
 
     def codes(self) -> list[CodeType]:
         """The code of every function that the last arguments depend on."""
@@ -130,9 +157,19 @@ class ArgumentCode:
             yield from found.dependencies
 
 
-def digest_arguments(function: str, bound: list[tuple[str, Any]], code: ArgumentCode) -> Bound:
-    """The arguments with their digests. Raises Undigestable, which names the argument."""
-    code.used = {}
+def digest_arguments(
+    function: str,
+    bound: list[tuple[str, Any]],
+    code: ArgumentCode,
+    attention: Attention,
+    fingerprint_for: Callable[[Attention], Fingerprint],
+) -> Bound:
+    """The arguments with their digests. Raises Undigestable, which names the argument.
+
+    `attention` is what the function looks at. The code in arguments may be given one another, and what the body knows;
+    where it looks at more, `fingerprint_for` makes the function's fingerprint for that, which then counts here.
+    """
+    code.begin(attention)
     hasher = blake3(b"hitsave arguments 1\n")
     arguments = []
     for name, value in bound:
@@ -144,4 +181,10 @@ def digest_arguments(function: str, bound: list[tuple[str, Any]], code: Argument
         encoded = name.encode()
         hasher.update(b"%d:" % len(encoded) + encoded + digest)
         arguments.append(Argument(name, value, digest))
+    again: list[bytes] = []
+    while (wider := code.attention(attention)) != attention:
+        attention = wider.joined(fingerprint_for(wider).attention)
+        again = [fingerprint_for(attention).digest, *code.look_again(attention)]
+    for each in again:
+        hasher.update(b"%d:" % len(each) + each)
     return Bound(tuple(arguments), hasher.digest())

@@ -21,6 +21,7 @@ from hitsave.memoisation import withheld
 from hitsave.memoisation.arguments import ArgumentCode, Binder, digest_arguments
 from hitsave.memoisation.code.fingerprint import Fingerprint, Fingerprints
 from hitsave.memoisation.code.ignoring import Ignored
+from hitsave.memoisation.code.normal import Attention
 from hitsave.memoisation.code.readings import Readings
 from hitsave.memoisation.code.watch import Aliases
 from hitsave.memoisation.decorators import Settings
@@ -56,6 +57,7 @@ class Caller:
         self.aliases = Aliases()
         self._lock = threading.RLock()
         self._fingerprint: Fingerprint | None = None
+        self._wider: dict[Attention, Fingerprint] = {}
         self._binder: Binder | None = None
         self._argument_code = threading.local()
         self.results = Lookup(self.symbol, self.file, settings, DEFINITIONS)
@@ -163,19 +165,32 @@ class Caller:
         names = [entry for entry in self.settings.ignore if isinstance(entry, str)]
         with UNDIVIDED:
             self._binder = Binder(self.function, names)
-            self._fingerprint = FINGERPRINTS.make(
-                self.function,
-                memoised=True,
-                own=self._module,
-                folder=self._start,
-                project=self._project,
-                depends_on=self.settings.depends_on,
-                ignored=self.ignored,
-                sensitivity=self.settings.version_sensitivity,
-                aliases=self.aliases,
-                readings=self._readings(),
-            )
+            self._fingerprint = self._fingerprint_with(Attention())
             return self._fingerprint
+
+    def _fingerprint_with(self, attention: Attention) -> Fingerprint:
+        return FINGERPRINTS.make(
+            self.function,
+            memoised=True,
+            own=self._module,
+            folder=self._start,
+            project=self._project,
+            depends_on=self.settings.depends_on,
+            ignored=self.ignored,
+            sensitivity=self.settings.version_sensitivity,
+            aliases=self.aliases,
+            readings=self._readings(),
+            attention=attention,
+        )
+
+    def _fingerprint_for(self, attention: Attention) -> Fingerprint:
+        """What the function depends on for code in arguments, which looks at more than it does itself."""
+        with self._lock:
+            found = self._wider.get(attention)
+            if found is None or not found.holds(self.aliases):
+                with UNDIVIDED:
+                    found = self._wider[attention] = self._fingerprint_with(attention)
+            return found
 
     def _readings(self) -> Readings | None:
         """What earlier processes have read of the sources."""
@@ -196,7 +211,8 @@ class Caller:
         fingerprint = self.fingerprint()
         assert self._binder is not None
         code = self._code_of_arguments()
-        bound = digest_arguments(self.symbol, self._binder.bind(args, kwargs), code)
+        given = self._binder.bind(args, kwargs)
+        bound = digest_arguments(self.symbol, given, code, fingerprint.attention, self._fingerprint_for)
         used = tuple(code.dependencies()) if code.used else ()
         key = call_key(self.symbol, fingerprint.digest, bound.digest)
         return Call(place, fingerprint, bound, used, code.codes() if code.used else [], key, args, kwargs)

@@ -47,6 +47,11 @@ class Fingerprint:
     dependencies: tuple[Dependency, ...]
     walk: Walk
 
+    @property
+    def attention(self) -> Attention:
+        """What the code in it looks at, and whoever it was made for."""
+        return self.walk.attention
+
     def holds(self, aliases: Aliases) -> bool:
         """Whether everything that it was made of is as it was."""
         return self.walk.watch.holds(self._redigest, aliases)
@@ -99,15 +104,16 @@ class Fingerprints:
         sensitivity: str = "minor",
         aliases: Aliases | None = None,
         readings: Readings | None = None,
+        attention: Attention | None = None,
     ) -> Fingerprint:
         """The fingerprint of a function or class, or of whatever else can be called.
 
         Defaults of one that is `memoised` are arguments, and do not count here.
         The package of the module `own` counts as the project's, wherever it lies. Relative paths of `depends_on` are
         looked for in `folder`; paths in globals count as seen from the folder `project`. `readings` spare it to read
-        sources that an earlier process has read.
+        sources that an earlier process has read. `attention` is what others look at, whom the function is given to.
         """
-        attention = Attention()
+        asked = attention = attention or Attention()
         places = Places(project)
         with self._lock:
             if own and self.origins.own(own):
@@ -128,14 +134,7 @@ class Fingerprints:
                     for number, each in enumerate(depends_on):
                         _depend(walk, each, number, folder)
                     walk.finish()
-                    needed = Attention(
-                        docstrings=not _DOCSTRING_READERS.isdisjoint(walk.mentions),
-                        annotations=not _ANNOTATION_READERS.isdisjoint(walk.mentions),
-                        subclasses="__subclasses__" in walk.mentions,
-                        order=not _ORDER_READERS.isdisjoint(walk.mentions),
-                        names=not _NAME_READERS.isdisjoint(walk.mentions),
-                        text=not _TEXT_READERS.isdisjoint(walk.mentions),
-                    )
+                    needed = asked.joined(_attention_of(walk.mentions))
                     if needed == attention:
                         break
                     attention = needed
@@ -145,6 +144,18 @@ class Fingerprints:
             readings.save()
         dependencies = tuple(sorted(walk.dependencies.values(), key=lambda each: each[:2]))
         return Fingerprint(digest_of(dependencies), dependencies, walk)
+
+
+def _attention_of(mentions: set[str]) -> Attention:
+    """What code looks at that mentions these names."""
+    return Attention(
+        docstrings=not _DOCSTRING_READERS.isdisjoint(mentions),
+        annotations=not _ANNOTATION_READERS.isdisjoint(mentions),
+        subclasses="__subclasses__" in mentions,
+        order=not _ORDER_READERS.isdisjoint(mentions),
+        names=not _NAME_READERS.isdisjoint(mentions),
+        text=not _TEXT_READERS.isdisjoint(mentions),
+    )
 
 
 def _depend(walk: Walk, entry: object, number: int, folder: Path | None) -> None:

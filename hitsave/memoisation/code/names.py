@@ -43,7 +43,8 @@ class Import(NamedTuple):
 class Uses:
     """What code uses: chains that begin at global names and at free variables, and imports of its own.
 
-    `reflective` tells that it can reach every name of its module; `mentions` has each global and attribute name in it.
+    `reflective` tells that it can reach every name of its module; `mentions` has each global and attribute name in it,
+    and names of Python's own in texts.
     """
 
     globals: tuple[Chain, ...]
@@ -59,7 +60,7 @@ def uses(code: CodeType) -> Uses:
     imports: set[Import] = set()
     mentions: set[str] = set()
     for inner in _nested(code):
-        mentions.update(inner.co_names)
+        mentions.update(inner.co_names, _named_in_texts(inner))
         local = _Names()
         _Scan(inner, shared, local, imports).run()
         # A local name means the same wherever it is used in one code object, and something else in every other one.
@@ -96,6 +97,11 @@ def _nested(code: CodeType) -> Iterable[CodeType]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _nested(constant)
+
+
+def _named_in_texts(code: CodeType) -> Iterable[str]:
+    """Names of Python's own that stand in texts: `getattr(function, "__doc__")`."""
+    return (text for text in code.co_consts if isinstance(text, str) and text.startswith("__") and text.isidentifier())
 
 
 @dataclass(slots=True)

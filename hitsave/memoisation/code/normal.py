@@ -45,6 +45,18 @@ class Attention(NamedTuple):
     names: bool = False
     optimize: int = sys.flags.optimize
 
+    def joined(self, other: Attention) -> Attention:
+        """What either of two looks at."""
+        return Attention(
+            docstrings=self.docstrings or other.docstrings,
+            annotations=self.annotations or other.annotations,
+            subclasses=self.subclasses or other.subclasses,
+            order=self.order or other.order,
+            text=self.text or other.text,
+            names=self.names or other.names,
+            optimize=self.optimize,
+        )
+
 
 def definition_digest(node: Definition, attention: Attention, is_ours: IsOurs = lambda decorator: False) -> bytes:
     """The digest of a function, lambda or class, without its name.
