@@ -159,12 +159,16 @@ def _attention_of(mentions: set[str]) -> Attention:
 
 
 def _depend(walk: Walk, entry: object, number: int, folder: Path | None) -> None:
-    """One entry of `depends_on`: a path stands for the file's content; a text for itself, and for what it names."""
+    """One entry of `depends_on`: a path stands for what is in the file or folder; a text for itself, and what it names.
+
+    A package that is named counts as code, and not as a folder.
+    """
     if isinstance(entry, str):
         walk.value(f"depends_on[{number}]", entry)
         if all(part.isidentifier() for part in entry.split(".")):
             walk.depend_on_module(entry)
-        if os.path.isfile(path := _place(entry, folder)):
+        path = _place(entry, folder)
+        if os.path.isfile(path) or (os.path.isdir(path) and not os.path.isfile(os.path.join(path, "__init__.py"))):
             walk.file(path, f"depends_on {entry}")
     elif isinstance(entry, PurePath):
         walk.file(_place(entry, folder), f"depends_on {entry.name if entry.is_absolute() else entry.as_posix()}")

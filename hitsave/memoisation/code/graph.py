@@ -22,7 +22,7 @@ from hitsave.memoisation.code import members
 from hitsave.memoisation.code.annotations import depend_on_annotations
 from hitsave.memoisation.code.definitions import Definitions
 from hitsave.memoisation.code.dependency import Dependency, DependencyKind, text_dependency
-from hitsave.memoisation.code.files import digest_file
+from hitsave.memoisation.code.files import digest_path
 from hitsave.memoisation.code.following import Following
 from hitsave.memoisation.code.holding import Holding
 from hitsave.memoisation.code.ignoring import Ignored
@@ -158,9 +158,9 @@ class Walk:
         return label, None
 
     def file(self, path: str, name: str) -> None:
-        """Depend on the content of a file."""
-        self.add(Dependency(DependencyKind.FILE, name, digest_file(path), ""))
-        self.watch.check(lambda: digest_file(path))
+        """Depend on the content of a file or folder."""
+        self.add(Dependency(DependencyKind.FILE, name, digest_path(path), ""))
+        self.watch.check(lambda: digest_path(path))
 
     # -- functions
 
