@@ -1,8 +1,8 @@
 """What of a piece of source counts: its syntax tree, without what cannot change a result.
 
-Left out are positions (hence formatting and comments), docstrings and other texts that stand alone, `pass`, annotations
-of functions that no decorator could read, and what stands under `if TYPE_CHECKING`. Default values are left out too,
-since they are taken as values from the function itself.
+Left out are positions (hence formatting and comments), docstrings and other texts that stand alone, `pass`, a `return`
+at the end of a function, annotations of functions that no decorator could read, and what stands under
+`if TYPE_CHECKING`. Default values are left out too, since they are taken as values from the function itself.
 
 Everything else is written as a stream in which every node says its type and every list its length, so that two
 different trees never give the same bytes.
@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from blake3 import blake3
+
+from hitsave.memoisation.code.rewriting import returns_nothing, rewritten, with_imports_in_order
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 Definition = FunctionNode | ast.Lambda | ast.ClassDef
@@ -78,7 +80,10 @@ class _Text(NamedTuple):
 
 
 class _Body(NamedTuple):
+    """Statements; `ends` tells that a function ends with them."""
+
     statements: list[ast.stmt]
+    ends: bool = False
 
 
 class _Writer:
@@ -98,7 +103,7 @@ class _Writer:
                 data = part.text.encode("utf-8", "surrogatepass")
                 out += b"%d:" % len(data) + data
             elif isinstance(part, _Body):
-                pending += self._body_parts(part.statements)[::-1]
+                pending += self._body_parts(part)[::-1]
             elif isinstance(part, ast.AST):
                 pending += self._node_parts(part)[::-1]
             elif isinstance(part, list):
@@ -108,7 +113,8 @@ class _Writer:
                 pending.append(_Text(f"{type(part).__name__} {shown}"))
         return blake3(out).digest()
 
-    def _node_parts(self, node: ast.AST) -> list[Any]:
+    def _node_parts(self, node: ast.AST, ends: bool = False) -> list[Any]:
+        node = rewritten(node)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             return [_Text(node.name), *self.function_parts(node), *_default_parts(node.args)]
         if isinstance(node, ast.Lambda):
@@ -122,12 +128,17 @@ class _Writer:
             parts.append(_Text(f"optimize {self._attention.optimize}"))
         for name, value in ast.iter_fields(node):
             if name not in _SKIPPED_FIELDS:
-                parts.append(_Body(value) if name in _BODIES and isinstance(value, list) else value)
+                parts.append(_Body(value, ends) if name in _BODIES and isinstance(value, list) else value)
         return parts
 
-    def _body_parts(self, statements: list[ast.stmt]) -> list[Any]:
-        kept = [statement for statement in statements if not self._is_idle(statement)]
-        return [_Text(f"[{len(kept)}"), *kept]
+    def _body_parts(self, body: _Body) -> list[Any]:
+        kept = with_imports_in_order(each for each in body.statements if not self._is_idle(each))
+        while body.ends and kept and returns_nothing(kept[-1]):
+            kept.pop()
+        parts: list[Any] = [_Text(f"[{len(kept)}"), *kept]
+        if body.ends and kept and isinstance(kept[-1], ast.If):
+            parts[-1:] = self._node_parts(kept[-1], ends=True)
+        return parts
 
     def _is_idle(self, statement: ast.stmt) -> bool:
         if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
@@ -148,7 +159,7 @@ class _Writer:
             *_argument_parts(node.args, annotated),
             node.returns if annotated else None,
             getattr(node, "type_params", []),
-            _Body(node.body),
+            _Body(node.body, ends=True),
         ]
 
     def class_parts(self, node: ast.ClassDef) -> list[Any]:

@@ -29,7 +29,7 @@ from hitsave.memoisation.code.names import Import, Uses
 from hitsave.memoisation.code.normal import Attention
 
 FOLDER = "readings"
-_AUTHORS = ("names.py", "normal.py", "readings.py", "source.py")
+_AUTHORS = ("names.py", "normal.py", "readings.py", "rewriting.py", "source.py")
 _DAY = 86_400.0
 _KEPT_DAYS = 60
 _SIZE = 32
